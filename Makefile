@@ -1,0 +1,39 @@
+# make demo: install, build, start the server with the embedded model, make a picture. make test: all checks.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PRESET ?= release
+JOBS ?= 2
+
+.PHONY: help dependencies build demo test test-long test-parity bench format lint
+
+help: ## Lists the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+dependencies: ## Installs what the build needs (Debian packages, libtorch), pinned and re-runnable
+	@scripts/install_dependencies.sh
+
+build: dependencies ## Configures and builds build/$(PRESET)
+	@scripts/build.sh $(PRESET) $(JOBS)
+
+demo: build ## Starts the server with the embedded model, makes a picture and says where it is
+	@scripts/demo.sh build/$(PRESET)
+
+test: build ## Runs every check that needs no Python torch
+	@ctest --preset $(PRESET) -j $(JOBS)
+
+test-parity: build ## Compares the built server with diffusers, live, in a pinned Python environment
+	@tests/parity/run.sh build/$(PRESET)
+
+test-long: test test-parity ## Everything, and the sanitizer presets
+	@scripts/build.sh tsan $(JOBS) && ctest --preset tsan -j $(JOBS)
+	@scripts/build.sh asan $(JOBS) && ctest --preset asan -j $(JOBS)
+	@scripts/build.sh clang $(JOBS)
+
+bench: build ## Prints the benchmark table: ours against a peer in the same run
+	@scripts/bench.sh build/$(PRESET)
+
+format: ## Formats the C++ sources in place
+	@git ls-files '*.h' '*.cc' | xargs clang-format-16 -i
+
+lint: build ## Checks formatting and runs the chosen clang-tidy checks
+	@scripts/lint.sh build/$(PRESET)

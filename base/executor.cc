@@ -1,0 +1,64 @@
+#include "base/executor.h"
+
+#include <pthread.h>
+
+#include <utility>
+
+namespace kandinsky {
+
+Executor::Executor(std::string name, int threads, size_t capacity) : capacity_(capacity) {
+  for (int i = 0; i < threads; ++i) {
+    threads_.emplace_back([this, thread_name = name + "-" + std::to_string(i)] { Run(thread_name); });
+  }
+}
+
+Executor::~Executor() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+  }
+  has_task_.NotifyAll();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+bool Executor::TrySchedule(Task task) {
+  {
+    MutexLock lock(mutex_);
+    if (tasks_.size() >= capacity_) return false;
+    tasks_.push_back(std::move(task));
+  }
+  has_task_.NotifyOne();
+  return true;
+}
+
+void Executor::Schedule(Task task) {
+  {
+    MutexLock lock(mutex_);
+    while (tasks_.size() >= capacity_) has_room_.Wait(mutex_);
+    tasks_.push_back(std::move(task));
+  }
+  has_task_.NotifyOne();
+}
+
+size_t Executor::queued() const {
+  MutexLock lock(mutex_);
+  return tasks_.size();
+}
+
+void Executor::Run(const std::string& thread_name) {
+  pthread_setname_np(pthread_self(), thread_name.substr(0, 15).c_str());
+  while (true) {
+    Task task;
+    {
+      MutexLock lock(mutex_);
+      while (tasks_.empty() && !stopping_) has_task_.Wait(mutex_);
+      if (tasks_.empty()) return;
+      task = std::move(tasks_.front());
+      tasks_.pop_front();
+    }
+    has_room_.NotifyOne();
+    task();
+  }
+}
+
+}  // namespace kandinsky

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <deque>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "base/mutex.h"
+
+namespace kandinsky {
+
+// A fixed number of threads that run tasks from one bounded first-in first-out queue. Thread-safe.
+class Executor {
+ public:
+  using Task = absl::AnyInvocable<void()>;
+
+  // `threads` >= 1. `capacity` bounds the tasks that wait (running ones excluded).
+  Executor(std::string name, int threads, size_t capacity);
+
+  // Runs every task that was accepted, then joins.
+  ~Executor();
+
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  // Never blocks. Returns false, without taking the task, when the queue is full. Tasks must not throw.
+  [[nodiscard]] bool TrySchedule(Task task) EXCLUDES(mutex_);
+
+  // Blocks until there is room. For producers that may wait, such as device workers under back-pressure.
+  void Schedule(Task task) EXCLUDES(mutex_);
+
+  // Tasks that wait now.
+  size_t queued() const EXCLUDES(mutex_);
+
+ private:
+  void Run(const std::string& thread_name) EXCLUDES(mutex_);
+
+  const size_t capacity_;
+  mutable Mutex mutex_;
+  ConditionVariable has_task_;
+  ConditionVariable has_room_;
+  std::deque<Task> tasks_ GUARDED_BY(mutex_);
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace kandinsky

@@ -1,0 +1,80 @@
+#include "base/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace kandinsky {
+namespace {
+
+absl::Status ErrnoStatus(int error, const std::string& what, const std::string& path) {
+  return absl::ErrnoToStatus(error, absl::StrCat(what, " ", path));
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return ErrnoStatus(errno, "cannot open", path);
+  const absl::Cleanup close_fd = [fd] { ::close(fd); };
+  struct stat info;
+  if (::fstat(fd, &info) != 0) return ErrnoStatus(errno, "cannot stat", path);
+  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError(absl::StrCat(path, " is not a regular file"));
+  const size_t size = static_cast<size_t>(info.st_size);
+  if (size == 0) return std::shared_ptr<const MappedFile>(new MappedFile(path, nullptr, 0));
+  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (data == MAP_FAILED) return ErrnoStatus(errno, "cannot map", path);
+  return std::shared_ptr<const MappedFile>(new MappedFile(path, static_cast<const std::byte*>(data), size));
+}
+
+MappedFile::MappedFile(std::string path, const std::byte* data, size_t size)
+    : path_(std::move(path)), data_(data), size_(size) {}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> file, MappedFile::Open(path));
+  if (file->bytes().size() > max_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " has ", file->bytes().size(), " bytes, more than the limit of ", max_bytes));
+  }
+  return std::string(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
+}
+
+absl::Status WriteFileAtomically(const std::string& path, absl::Span<const char> content) {
+  std::string temporary = absl::StrCat(path, ".XXXXXX");
+  const int fd = ::mkstemp(temporary.data());
+  if (fd < 0) return ErrnoStatus(errno, "cannot create", temporary);
+  absl::Cleanup discard = [&] { ::unlink(temporary.c_str()); };
+  size_t written = 0;
+  int error = 0;
+  while (written < content.size() && error == 0) {
+    const ssize_t count = ::write(fd, content.data() + written, content.size() - written);
+    if (count >= 0) {
+      written += static_cast<size_t>(count);
+    } else if (errno != EINTR) {
+      error = errno;
+    }
+  }
+  if (error == 0 && ::fsync(fd) != 0) error = errno;
+  ::fchmod(fd, 0644);
+  ::close(fd);
+  if (error != 0) return ErrnoStatus(error, "cannot write", path);
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "cannot rename to", path);
+  std::move(discard).Cancel();
+  return absl::OkStatus();
+}
+
+}  // namespace kandinsky

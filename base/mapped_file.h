@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace kandinsky {
+
+// A whole file mapped read-only into memory. Immutable and thread-safe; the mapping lives as long as the
+// object. A file that is replaced by rename keeps its old content here; one that is truncated in place does
+// not (touching the lost pages raises SIGBUS), so weights belong on volumes that only change by rename.
+class MappedFile {
+ public:
+  // NOT_FOUND when there is no such file, INVALID_ARGUMENT when it is not a regular file, INTERNAL when
+  // mapping fails. The path is part of every message.
+  static absl::StatusOr<std::shared_ptr<const MappedFile>> Open(const std::string& path);
+
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  absl::Span<const std::byte> bytes() const { return {data_, size_}; }
+  const std::string& path() const { return path_; }
+
+ private:
+  MappedFile(std::string path, const std::byte* data, size_t size);
+
+  const std::string path_;
+  const std::byte* const data_;
+  const size_t size_;
+};
+
+// Reads a file of at most `max_bytes`. Errors as MappedFile::Open, and INVALID_ARGUMENT when it is larger.
+absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
+
+// Writes through a temporary file in the same folder and renames it, so that a reader never sees half a file.
+absl::Status WriteFileAtomically(const std::string& path, absl::Span<const char> content);
+
+}  // namespace kandinsky

@@ -1,0 +1,70 @@
+"""Runs the benchmarks and their peers in turn and prints one table.
+
+Usage: table.py --build BUILD_DIR --python PYTHON [--rounds 2]
+
+Ours and the peer alternate within every round, so that a machine whose speed drifts slows both; the table quotes the
+best time of each over all rounds and their ratio (peer / ours, above 1 is faster than the peer).
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def run_json(command):
+    """Runs a program that prints one JSON object on its last line."""
+    environment = dict(os.environ, OMP_NUM_THREADS="2")
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment, text=True).stdout
+    return json.loads(output.strip().splitlines()[-1])
+
+
+def unet_rows(build, python, rounds):
+    """Guided step of the full-size U-Net against diffusers eager, seconds."""
+    ours, nchw, channels_last = [], [], []
+    for _ in range(rounds):
+        ours.append(run_json([f"{build}/benchmarks/unet_step", "--latent", "32", "--threads", "2"])["best_s"])
+        peer = run_json([python, str(ROOT / "benchmarks/unet_step_diffusers.py")])
+        nchw.append(peer["nchw_s"])
+        channels_last.append(peer["channels_last_s"])
+    name = "U-Net 2.2 guided step, 256x256, fp32, 2 threads"
+    return [
+        (name, "diffusers eager (default layout)", f"{min(ours):.2f} s", f"{min(nchw):.2f} s", min(nchw) / min(ours)),
+        (name, "diffusers eager, channels_last", f"{min(ours):.2f} s", f"{min(channels_last):.2f} s",
+         min(channels_last) / min(ours)),
+    ]
+
+
+def front_end_rows(build, rounds):
+    """Requests per second of the whole front end with a null pipeline against a bare gRPC callback echo."""
+    results = [run_json([f"{build}/benchmarks/front_end"]) for _ in range(rounds)]
+    ours = max(result["server_rps"] for result in results)
+    echo = max(result["echo_rps"] for result in results)
+    p50 = min(result["server_p50_us"] for result in results)
+    echo_p50 = min(result["echo_p50_us"] for result in results)
+    name = "Front end, null pipeline, metadata-only reply"
+    return [
+        (name + ", requests/s", "bare gRPC callback echo", f"{ours:.0f}", f"{echo:.0f}", ours / echo),
+        (name + ", p50 latency", "bare gRPC callback echo", f"{p50:.0f} us", f"{echo_p50:.0f} us", echo_p50 / p50),
+    ]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--python", required=True)
+    parser.add_argument("--rounds", type=int, default=2)
+    arguments = parser.parse_args()
+    rows = front_end_rows(arguments.build, arguments.rounds)
+    rows += unet_rows(arguments.build, arguments.python, arguments.rounds)
+    print("| benchmark | peer | ours | peer's | ratio (above 1: ours is better) |")
+    print("|---|---|---|---|---|")
+    for name, peer, ours, theirs, ratio in rows:
+        print(f"| {name} | {peer} | {ours} | {theirs} | {ratio:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

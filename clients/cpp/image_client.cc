@@ -1,0 +1,179 @@
+#include "clients/cpp/image_client.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <chrono>
+#include <map>
+#include <utility>
+
+#include "clients/cpp/rich_error.h"
+
+namespace kandinsky {
+
+// Connects a Cancellation, if there is one, with the context of a call for a scope.
+class Cancellation::Scope {
+ public:
+  Scope(Cancellation* cancellation, grpc::ClientContext& context) : cancellation_(cancellation) {
+    if (cancellation_ == nullptr) return;
+    const std::lock_guard<std::mutex> lock(cancellation_->mutex_);
+    cancellation_->context_ = &context;
+    if (cancellation_->cancelled_) context.TryCancel();
+  }
+  ~Scope() {
+    if (cancellation_ == nullptr) return;
+    const std::lock_guard<std::mutex> lock(cancellation_->mutex_);
+    cancellation_->context_ = nullptr;
+  }
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+ private:
+  Cancellation* const cancellation_;
+};
+
+void Cancellation::Cancel() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  cancelled_ = true;
+  if (context_ != nullptr) context_->TryCancel();
+}
+
+bool Cancellation::cancelled() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return cancelled_;
+}
+
+namespace {
+
+void SetDeadline(const CallOptions& options, grpc::ClientContext& context) {
+  if (options.timeout == absl::InfiniteDuration()) return;
+  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(options.timeout));
+}
+
+// Joins the parts of images.
+class ImageAssembler {
+ public:
+  // Takes one part; the image when it is the last one. DATA_LOSS when parts do not follow each other.
+  absl::StatusOr<absl::optional<v1::GeneratedImage>> Add(v1::GeneratedImage part) {
+    if (part.payload_case() != v1::GeneratedImage::kData)
+      return absl::optional<v1::GeneratedImage>(std::move(part));
+    const int index = part.index();
+    std::string& data = data_[index];
+    if (data.size() != static_cast<size_t>(part.data_offset())) {
+      return absl::DataLossError("a part of an image is missing");
+    }
+    data += part.data();
+    if (data.size() < static_cast<size_t>(part.total_bytes())) return absl::optional<v1::GeneratedImage>();
+    if (data.size() > static_cast<size_t>(part.total_bytes())) {
+      return absl::DataLossError("an image is longer than announced");
+    }
+    part.set_data(std::move(data));
+    part.set_data_offset(0);
+    data_.erase(index);
+    return absl::optional<v1::GeneratedImage>(std::move(part));
+  }
+
+  bool complete() const { return data_.empty(); }
+
+ private:
+  std::map<int, std::string> data_;  // of images that lack parts, by index
+};
+
+// What a stream of events amounts to.
+class EventReceiver {
+ public:
+  explicit EventReceiver(const GenerateCallbacks& callbacks) : callbacks_(callbacks) {}
+
+  absl::Status Receive(v1::GenerateEvent event) {
+    switch (event.event_case()) {
+      case v1::GenerateEvent::kQueued:
+        if (callbacks_.on_queued) callbacks_.on_queued(event.queued());
+        break;
+      case v1::GenerateEvent::kStarted:
+        if (callbacks_.on_started) callbacks_.on_started(event.started());
+        break;
+      case v1::GenerateEvent::kProgress:
+        if (callbacks_.on_progress) callbacks_.on_progress(event.progress());
+        break;
+      case v1::GenerateEvent::kImage:
+        return ReceiveImage(std::move(*event.mutable_image()));
+      case v1::GenerateEvent::kCompleted:
+        summary_ = std::move(*event.mutable_completed());
+        break;
+      case v1::GenerateEvent::EVENT_NOT_SET:
+        break;  // a kind that this client does not know
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<v1::GenerationSummary> Finish() {
+    if (!summary_ || !images_.complete())
+      return absl::DataLossError("the stream ended before the last event");
+    return *std::move(summary_);
+  }
+
+ private:
+  absl::Status ReceiveImage(v1::GeneratedImage part) {
+    absl::StatusOr<absl::optional<v1::GeneratedImage>> image = images_.Add(std::move(part));
+    if (!image.ok()) return image.status();
+    if (image->has_value() && callbacks_.on_image) callbacks_.on_image(**std::move(image));
+    return absl::OkStatus();
+  }
+
+  const GenerateCallbacks& callbacks_;
+  ImageAssembler images_;
+  absl::optional<v1::GenerationSummary> summary_;
+};
+
+}  // namespace
+
+ImageClient::ImageClient(const std::shared_ptr<grpc::Channel>& channel)
+    : stub_(v1::ImageGenerationService::NewStub(channel)) {}
+
+ImageClient ImageClient::Connect(const std::string& address) {
+  return ImageClient(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+}
+
+absl::StatusOr<v1::GenerationSummary> ImageClient::Generate(const v1::GenerateRequest& request,
+                                                            const GenerateCallbacks& callbacks,
+                                                            const CallOptions& options) {
+  grpc::ClientContext context;
+  SetDeadline(options, context);
+  const Cancellation::Scope scope(options.cancellation, context);
+  const auto reader = stub_->Generate(&context, request);
+  EventReceiver receiver(callbacks);
+  absl::Status received;
+  v1::GenerateEvent event;
+  while (received.ok() && reader->Read(&event)) received = receiver.Receive(std::move(event));
+  if (!received.ok()) {
+    context.TryCancel();
+    reader->Finish();  // CANCELLED by this client; what it received says why
+    return received;
+  }
+  const grpc::Status status = reader->Finish();
+  if (!status.ok()) return ReadableStatus(status);
+  return receiver.Finish();
+}
+
+absl::StatusOr<v1::GenerateImagesResponse> ImageClient::GenerateImages(const v1::GenerateRequest& request,
+                                                                       const CallOptions& options) {
+  grpc::ClientContext context;
+  SetDeadline(options, context);
+  const Cancellation::Scope scope(options.cancellation, context);
+  v1::GenerateImagesResponse response;
+  const grpc::Status status = stub_->GenerateImages(&context, request, &response);
+  if (!status.ok()) return ReadableStatus(status);
+  return response;
+}
+
+absl::Status ImageClient::CancelGeneration(const std::string& id, const CallOptions& options) {
+  grpc::ClientContext context;
+  SetDeadline(options, context);
+  const Cancellation::Scope scope(options.cancellation, context);
+  v1::CancelGenerationRequest request;
+  request.set_id(id);
+  v1::CancelGenerationResponse response;
+  return ReadableStatus(stub_->CancelGeneration(&context, request, &response));
+}
+
+}  // namespace kandinsky

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "kandinsky/v1/image_generation.grpc.pb.h"
+
+namespace kandinsky {
+
+// Ends a call from another thread. Serves one call at a time and may be cancelled before, during or after it;
+// once cancelled it stays so. Thread-safe.
+class Cancellation {
+ public:
+  void Cancel();
+  bool cancelled() const;
+
+ private:
+  friend class ImageClient;
+  class Scope;
+
+  mutable std::mutex mutex_;
+  bool cancelled_ = false;
+  grpc::ClientContext* context_ = nullptr;  // of the call under way
+};
+
+// Settings of one call.
+struct CallOptions {
+  // From now to the end of the call; the server shortens it to its own limit. Infinite: the server's default.
+  absl::Duration timeout = absl::InfiniteDuration();
+  // May be null; outlives the call.
+  Cancellation* cancellation = nullptr;
+};
+
+// Receives the events of ImageClient::Generate, on the calling thread. Any of them may be empty.
+struct GenerateCallbacks {
+  std::function<void(const v1::QueuedEvent&)> on_queued;
+  std::function<void(const v1::StartedEvent&)> on_started;
+  std::function<void(const v1::ProgressEvent&)> on_progress;
+  // A whole image, its parts joined.
+  std::function<void(v1::GeneratedImage)> on_image;
+};
+
+// Calls a kandinsky server. Errors are those of the service (see image_generation.proto) with a message for
+// people that names fields and rules; DetailsOf (rich_error.h) has the parts. Thread-safe.
+class ImageClient {
+ public:
+  explicit ImageClient(const std::shared_ptr<grpc::Channel>& channel);
+
+  // A client of a plaintext server at "host:port". Connects with the first call.
+  static ImageClient Connect(const std::string& address);
+
+  // Makes images and tells how it goes; blocks until the end. DATA_LOSS when parts of an image are missing.
+  absl::StatusOr<v1::GenerationSummary> Generate(const v1::GenerateRequest& request,
+                                                 const GenerateCallbacks& callbacks,
+                                                 const CallOptions& options = {});
+
+  // The same as one answer, for few small images; blocks.
+  absl::StatusOr<v1::GenerateImagesResponse> GenerateImages(const v1::GenerateRequest& request,
+                                                            const CallOptions& options = {});
+
+  // Ends the request `id` of any client. NOT_FOUND when it is not live.
+  absl::Status CancelGeneration(const std::string& id, const CallOptions& options = {});
+
+ private:
+  std::unique_ptr<v1::ImageGenerationService::Stub> stub_;
+};
+
+}  // namespace kandinsky

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "kandinsky/v1/image_generation.pb.h"
+
+namespace kandinsky {
+
+// Shows how a request goes: one bar that is redrawn on a terminal, otherwise a line whenever something worth
+// a line has happened. Not thread-safe.
+class ProgressDisplay {
+ public:
+  // `image_count` >= 1. `out` outlives the display.
+  ProgressDisplay(std::ostream& out, bool terminal, int image_count);
+
+  void OnQueued(const v1::QueuedEvent& event);
+  void OnStarted(const v1::StartedEvent& event);
+  void OnProgress(const v1::ProgressEvent& event);
+
+  // Removes the bar from the terminal, so that other text can follow.
+  void Clear();
+
+ private:
+  void Draw(const std::string& text);
+  double Fraction() const;
+
+  std::ostream& out_;
+  const bool terminal_;
+  std::vector<double> fractions_;  // done of each image, 0 to 1
+  v1::Stage last_stage_ = v1::STAGE_UNSPECIFIED;
+  int last_tenth_ = 0;
+  bool drawn_ = false;
+};
+
+}  // namespace kandinsky

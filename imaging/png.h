@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "imaging/image.h"
+
+namespace kandinsky {
+
+// What goes into a PNG besides the pixels.
+struct PngOptions {
+  // zlib level 1 (fast) to 12 (small), as libdeflate counts.
+  int compression_level = 1;
+  // Written as iTXt (UTF-8) chunks before the pixels. Keys: 1-79 Latin-1 characters.
+  std::vector<std::pair<std::string, std::string>> text;
+};
+
+// Encodes `image` (1, 3 or 4 channels). INVALID_ARGUMENT when size, channels and pixel count disagree or an
+// option is out of range. Thread-safe.
+absl::StatusOr<std::string> EncodePng(const Image& image, const PngOptions& options = {});
+
+// Limits that a decoder applies before it allocates anything.
+struct DecodeLimits {
+  int64_t max_pixels = 16'000'000;
+  size_t max_encoded_bytes = 8u << 20;
+};
+
+// Decodes a PNG of any colour type and depth to 8-bit RGB; 16-bit samples keep their high byte, alpha is
+// dropped, palettes are expanded. INVALID_ARGUMENT for anything else than a whole, well-formed PNG within
+// `limits`. Thread-safe.
+absl::StatusOr<Image> DecodePng(std::string_view bytes, const DecodeLimits& limits = {});
+
+}  // namespace kandinsky

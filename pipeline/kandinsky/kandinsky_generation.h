@@ -1,0 +1,90 @@
+#pragma once
+
+#include <ATen/core/Generator.h>
+#include <torch/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pipeline/kandinsky/conditioning.h"
+#include "pipeline/kandinsky/text_encoding_cache.h"
+#include "pipeline/pipeline.h"
+#include "pipeline/samplers/sampler.h"
+#include "pipeline/tokenizers/clip_tokenizer.h"
+
+namespace kandinsky {
+
+// A text of a request on its way through the encode stage.
+struct RequestText {
+  ClipTokenizer::Tokens tokens;
+  std::shared_ptr<const EncodedText> encoded;  // null before the encode stage
+};
+
+// One row of the prior's batched pass: which latent row it predicts, under which text.
+struct PriorRow {
+  int latent_row = 0;
+  const RequestText* text = nullptr;
+};
+
+// The state of one image in the making. The stages (the functions in stages.h) read and move it on; everything
+// random comes from `generator`, in the order in which diffusers draws:
+// prior latents, prior steps but the last, initial latents, denoise steps.
+class KandinskyGeneration final : public Generation {
+ public:
+  KandinskyGeneration(GenerationRequest request, BatchKey first_key);
+
+  Stage stage() const override { return key_.stage; }
+  const BatchKey& batch_key() const override { return key_; }
+  StageProgress progress() const override;
+  StepCost step_cost() const override;
+  int remaining_steps() const override;
+  const std::vector<PromptTokens>& prompt_tokens() const override { return token_report; }
+  absl::StatusOr<GenerationResult> TakeResult() override;
+
+  bool guided() const { return request.guidance_scale > 1.0f; }
+  bool prior_guided() const { return request.prior_guidance_scale > 1.0f; }
+
+  // Standard normal float32 numbers from this image's generator.
+  torch::Tensor DrawNoise(at::IntArrayRef shape);
+
+  // Enters `stage`; the step counter starts again.
+  void EnterStage(Stage stage, const char* network);
+  void FinishStep() { ++step_; }
+  int step() const { return step_; }
+
+  // Ends this generation alone; the others of its batch go on.
+  void Fail(absl::Status status);
+
+  const GenerationRequest request;
+  int latent_height = 0;
+  int latent_width = 0;
+
+  // Encode stage.
+  RequestText prompt;
+  std::optional<RequestText> negative;  // absent when nothing needs it
+
+  // Prior stage.
+  std::unique_ptr<Sampler> prior_sampler;
+  // One row, or two when a negative prompt is given: its image embedding is sampled beside the prompt's, in one
+  // draw of [2, embedding_dim], as diffusers does.
+  torch::Tensor prior_latents;
+  std::vector<PriorRow> prior_rows;
+
+  // Denoise stage.
+  std::unique_ptr<Sampler> sampler;
+  std::optional<Conditioning> conditioning;
+  torch::Tensor latents;  // [1, 4, latent_height, latent_width] float32
+
+  std::vector<PromptTokens> token_report;
+  GenerationResult result;
+
+ private:
+  BatchKey key_;
+  int step_ = 0;
+  at::Generator generator_;
+  absl::Status failure_;
+};
+
+}  // namespace kandinsky

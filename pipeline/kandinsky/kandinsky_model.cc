@@ -1,0 +1,154 @@
+#include "pipeline/kandinsky/kandinsky_model.h"
+
+#include <c10/core/InferenceMode.h>
+#include <c10/util/Exception.h>
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/logging.h"
+#include "base/status_macros.h"
+#include "pipeline/kandinsky/model_configs.h"
+#include "pipeline/models/clip_vision_model.h"
+#include "pipeline/samplers/sampler.h"
+#include "pipeline/weights/model_directory.h"
+#include "pipeline/weights/strict_load.h"
+
+namespace kandinsky {
+namespace {
+
+// Builds the module of a configuration and fills it.
+template <typename Module, typename Config>
+absl::StatusOr<std::shared_ptr<Module>> LoadModule(const Config& config, const NetworkFiles& files) {
+  auto module = std::make_shared<Module>(config);
+  LoadOptions options;
+  options.channels_last = true;
+  LoadReport report;
+  RETURN_IF_ERROR(LoadStrict(*module, *files.weights, options, &report));
+  for (const std::string& warning : report.warnings) {
+    Log(LogLevel::kWarning, "suspicious weights", {{"file", files.weights->path()}, {"finding", warning}});
+  }
+  return module;
+}
+
+absl::StatusOr<ModelDirectory> OpenFiles(const PipelineOptions& options) {
+  if (options.prior_path.empty()) return OpenModelDirectory(options.model_path);
+  return OpenModelDirectory(options.prior_path, options.model_path);
+}
+
+// CLIP vision embedding of an all-zero tensor, which is not a black picture (zeros are CLIP's mean colour). The
+// tower is needed for nothing else in text-to-image and is dropped again.
+absl::StatusOr<torch::Tensor> EmbedZeroImage(const NetworkFiles& files) {
+  ASSIGN_OR_RETURN(const ClipVisionConfig config, ParseClipVisionConfig(files.config.path, files.config.json));
+  ASSIGN_OR_RETURN(const auto tower, LoadModule<ClipVisionModelWithProjection>(config, files));
+  const c10::InferenceMode inference_mode;
+  return tower->forward(torch::zeros({1, config.num_channels, config.image_size, config.image_size}));
+}
+
+absl::Status CheckFit(const KandinskyModel& model, const ClipTextConfig& text, const PriorTransformerConfig& prior,
+                      const UNet2DConditionConfig& unet, const VQModelConfig& movq) {
+  const auto mismatch = [](const char* what, int64_t a, int64_t b) {
+    return absl::InvalidArgumentError(absl::StrCat("the parts of the model do not fit: ", what, ", ", a, " and ", b));
+  };
+  if (model.tokenizer->vocabulary_size() > text.vocab_size) {
+    return mismatch("vocabulary of tokenizer and text encoder", model.tokenizer->vocabulary_size(),
+                    text.vocab_size);
+  }
+  if (model.tokenizer->max_length() != prior.num_embeddings) {
+    return mismatch("text tokens of tokenizer and prior", model.tokenizer->max_length(), prior.num_embeddings);
+  }
+  if (model.tokenizer->max_length() > text.max_position_embeddings) {
+    return mismatch("text tokens of tokenizer and text encoder", model.tokenizer->max_length(),
+                    text.max_position_embeddings);
+  }
+  if (text.hidden_size != prior.embedding_dim || text.projection_dim != prior.embedding_dim) {
+    return mismatch("widths of text encoder and prior", text.hidden_size, prior.embedding_dim);
+  }
+  if (model.zero_image_embedding.size(1) != prior.embedding_dim) {
+    return mismatch("widths of image encoder and prior", model.zero_image_embedding.size(1), prior.embedding_dim);
+  }
+  if (unet.encoder_hid_dim != prior.embedding_dim) {
+    return mismatch("widths of prior and U-Net", prior.embedding_dim, unet.encoder_hid_dim);
+  }
+  if (unet.in_channels != 4 || movq.latent_channels != 4 || movq.out_channels != 3) {
+    return absl::InvalidArgumentError("the U-Net and MOVQ must have 4 latent channels, MOVQ 3 colours");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LoadPriorParts(const PriorFiles& files, const ClipTextConfig& text_config,
+                            const PriorTransformerConfig& prior_config, KandinskyModel& model) {
+  ASSIGN_OR_RETURN(model.tokenizer, ClipTokenizer::Load(files.tokenizer_folder));
+  ASSIGN_OR_RETURN(model.text_encoder,
+                   LoadModule<ClipTextModelWithProjection>(text_config, files.text_encoder));
+  ASSIGN_OR_RETURN(model.prior, LoadModule<PriorTransformer>(prior_config, files.prior));
+  ASSIGN_OR_RETURN(model.zero_image_embedding, EmbedZeroImage(files.image_encoder));
+  ASSIGN_OR_RETURN(model.prior_sampler,
+                   ParseSamplerConfig(files.scheduler.path, files.scheduler.json, UnclipDefaults()));
+  // A sampler that cannot be built is an error of the files, not of the first request.
+  return MakeUnclipSampler(model.prior_sampler, 2).status();
+}
+
+absl::Status LoadDecoderParts(const DecoderFiles& files, const UNet2DConditionConfig& unet_config,
+                              const VQModelConfig& movq_config, KandinskyModel& model) {
+  ASSIGN_OR_RETURN(model.unet, LoadModule<UNet2DConditionModel>(unet_config, files.unet));
+  ASSIGN_OR_RETURN(model.movq, LoadModule<VQModel>(movq_config, files.movq));
+  ASSIGN_OR_RETURN(model.decoder_sampler, ParseSamplerConfig(files.scheduler.path, files.scheduler.json, {}));
+  return MakeDdpmSampler(model.decoder_sampler, 1).status();
+}
+
+Capabilities Describe(const PipelineOptions& options, const ModelDirectory& files, const KandinskyModel& model,
+                      const UNet2DConditionConfig& unet) {
+  Capabilities capabilities;
+  capabilities.model_name = options.model_name;
+  capabilities.family = files.family;
+  capabilities.network = files.network;
+  capabilities.device = "cpu";
+  capabilities.dtype = "float32";
+  capabilities.samplers = {SamplerKind::kDdpm, SamplerKind::kDdim};
+  capabilities.size_multiple = static_cast<int>(unet.SizeMultiple()) * model.latent_scale;
+  capabilities.max_train_steps = model.decoder_sampler.num_train_timesteps;
+  for (const NetworkFiles* network :
+       {&files.prior.prior, &files.prior.text_encoder, &files.decoder.unet, &files.decoder.movq}) {
+    capabilities.weight_bytes += network->weights->total_bytes();
+  }
+  return capabilities;
+}
+
+absl::StatusOr<std::shared_ptr<const KandinskyModel>> LoadOrThrow(const PipelineOptions& options) {
+  ASSIGN_OR_RETURN(const ModelDirectory files, OpenFiles(options));
+  if (files.network != "decoder") {
+    return absl::InvalidArgumentError(absl::StrCat(files.decoder.unet.config.path, ": the ", files.network,
+                                                   " network is not a text-to-image decoder"));
+  }
+  const auto parse = [](auto parser, const NetworkFiles& network) {
+    return parser(network.config.path, network.config.json);
+  };
+  ASSIGN_OR_RETURN(const ClipTextConfig text, parse(ParseClipTextConfig, files.prior.text_encoder));
+  ASSIGN_OR_RETURN(const PriorTransformerConfig prior, parse(ParsePriorConfig, files.prior.prior));
+  ASSIGN_OR_RETURN(const UNet2DConditionConfig unet, parse(ParseUNetConfig, files.decoder.unet));
+  ASSIGN_OR_RETURN(const VQModelConfig movq, parse(ParseVQModelConfig, files.decoder.movq));
+
+  auto model = std::make_shared<KandinskyModel>();
+  model->latent_scale = static_cast<int>(movq.DownsamplingFactor());
+  RETURN_IF_ERROR(LoadPriorParts(files.prior, text, prior, *model));
+  RETURN_IF_ERROR(LoadDecoderParts(files.decoder, unet, movq, *model));
+  RETURN_IF_ERROR(CheckFit(*model, text, prior, unet, movq));
+  model->capabilities = Describe(options, files, *model, unet);
+  return model;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const KandinskyModel>> LoadKandinskyModel(const PipelineOptions& options) {
+  try {
+    return LoadOrThrow(options);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrCat("out of memory while loading ", options.model_path));
+  } catch (const std::exception& error) {
+    return absl::InternalError(absl::StrCat("loading ", options.model_path, " failed: ", error.what()));
+  }
+}
+
+}  // namespace kandinsky

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/models/clip_text_model.h"
+#include "pipeline/models/prior_transformer.h"
+#include "pipeline/models/unet_2d_condition_model.h"
+#include "pipeline/models/vq_model.h"
+#include "pipeline/samplers/noise_schedule.h"
+#include "pipeline/tokenizers/clip_tokenizer.h"
+
+namespace kandinsky {
+
+// The loaded weights and constants of one Kandinsky 2.2 model on one device. Immutable after loading and shared by
+// the pipelines of the device: forward passes may run concurrently.
+struct KandinskyModel {
+  Capabilities capabilities;
+  std::shared_ptr<const ClipTokenizer> tokenizer;
+  std::shared_ptr<const ClipTextModelWithProjection> text_encoder;
+  std::shared_ptr<const PriorTransformer> prior;
+  std::shared_ptr<const UNet2DConditionModel> unet;
+  std::shared_ptr<const VQModel> movq;
+  SamplerConfig prior_sampler;    // of the prior's scheduler file
+  SamplerConfig decoder_sampler;  // of the decoder's scheduler file
+  // CLIP embedding of an all-zero pixel tensor, [1, embedding_dim]: the negative image embedding when no negative
+  // prompt is given. diffusers recomputes this constant at every call (get_zero_embed).
+  torch::Tensor zero_image_embedding;
+  int latent_scale = 8;  // pixels per latent cell and side
+};
+
+// Loads from a published-layout directory pair. Errors as LoadKandinsky.
+absl::StatusOr<std::shared_ptr<const KandinskyModel>> LoadKandinskyModel(const PipelineOptions& options);
+
+}  // namespace kandinsky

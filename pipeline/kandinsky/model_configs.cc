@@ -1,0 +1,228 @@
+#include "pipeline/kandinsky/model_configs.h"
+
+#include <cstdint>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace kandinsky {
+namespace {
+
+using nlohmann::json;
+
+// Reads keys of one JSON object into fields of their C++ type and keeps the first complaint.
+class ConfigReader {
+ public:
+  ConfigReader(const std::string& file, const json& object) : file_(file), object_(object) {
+    if (!object.is_object()) status_ = absl::InvalidArgumentError(absl::StrCat(file, ": not a JSON object"));
+  }
+
+  template <typename T>
+  ConfigReader& Read(const char* key, T& field) {
+    if (!status_.ok()) return *this;
+    const auto found = object_.find(key);
+    if (found == object_.end() || found->is_null()) return *this;
+    if (!Assign(*found, field)) {
+      status_ = absl::InvalidArgumentError(absl::StrCat(file_, ": ", key, " has the wrong type or is out of range"));
+    }
+    return *this;
+  }
+
+  // What was read, when nothing was wrong with it and `config.Validate()` accepts it.
+  template <typename Config>
+  absl::StatusOr<Config> Validated(Config config) const {
+    if (!status_.ok()) return status_;
+    if (absl::Status valid = config.Validate(); !valid.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(file_, ": ", valid.message()));
+    }
+    return config;
+  }
+
+  const absl::Status& status() const { return status_; }
+
+ private:
+  static bool Assign(const json& value, bool& field) {
+    if (!value.is_boolean()) return false;
+    field = value.get<bool>();
+    return true;
+  }
+  static bool Assign(const json& value, int64_t& field) {
+    if (!value.is_number_integer()) return false;
+    field = value.get<int64_t>();
+    return true;
+  }
+  static bool Assign(const json& value, int& field) {
+    int64_t wide = 0;
+    if (!Assign(value, wide) || wide < std::numeric_limits<int>::min() || wide > std::numeric_limits<int>::max()) {
+      return false;
+    }
+    field = static_cast<int>(wide);
+    return true;
+  }
+  static bool Assign(const json& value, double& field) {
+    if (!value.is_number()) return false;
+    field = value.get<double>();
+    return true;
+  }
+  static bool Assign(const json& value, float& field) {
+    if (!value.is_number()) return false;
+    field = value.get<float>();
+    return true;
+  }
+  static bool Assign(const json& value, std::string& field) {
+    if (!value.is_string()) return false;
+    field = value.get<std::string>();
+    return true;
+  }
+  template <typename T>
+  static bool Assign(const json& value, std::vector<T>& field) {
+    if (!value.is_array()) return false;
+    std::vector<T> read(value.size());
+    for (size_t i = 0; i < value.size(); ++i) {
+      if (!Assign(value[i], read[i])) return false;
+    }
+    field = std::move(read);
+    return true;
+  }
+
+  const std::string& file_;
+  const json& object_;
+  absl::Status status_;
+};
+
+}  // namespace
+
+absl::StatusOr<ClipTextConfig> ParseClipTextConfig(const std::string& file, const json& object) {
+  ClipTextConfig config;
+  ConfigReader reader(file, object);
+  reader.Read("vocab_size", config.vocab_size)
+      .Read("hidden_size", config.hidden_size)
+      .Read("intermediate_size", config.intermediate_size)
+      .Read("projection_dim", config.projection_dim)
+      .Read("num_hidden_layers", config.num_hidden_layers)
+      .Read("num_attention_heads", config.num_attention_heads)
+      .Read("max_position_embeddings", config.max_position_embeddings)
+      .Read("hidden_act", config.hidden_act)
+      .Read("layer_norm_eps", config.layer_norm_eps)
+      .Read("eos_token_id", config.eos_token_id);
+  return reader.Validated(config);
+}
+
+absl::StatusOr<ClipVisionConfig> ParseClipVisionConfig(const std::string& file, const json& object) {
+  ClipVisionConfig config;
+  ConfigReader reader(file, object);
+  reader.Read("hidden_size", config.hidden_size)
+      .Read("intermediate_size", config.intermediate_size)
+      .Read("projection_dim", config.projection_dim)
+      .Read("num_hidden_layers", config.num_hidden_layers)
+      .Read("num_attention_heads", config.num_attention_heads)
+      .Read("num_channels", config.num_channels)
+      .Read("image_size", config.image_size)
+      .Read("patch_size", config.patch_size)
+      .Read("hidden_act", config.hidden_act)
+      .Read("layer_norm_eps", config.layer_norm_eps);
+  return reader.Validated(config);
+}
+
+absl::StatusOr<PriorTransformerConfig> ParsePriorConfig(const std::string& file, const json& object) {
+  PriorTransformerConfig config;
+  ConfigReader reader(file, object);
+  reader.Read("num_attention_heads", config.num_attention_heads)
+      .Read("attention_head_dim", config.attention_head_dim)
+      .Read("num_layers", config.num_layers)
+      .Read("embedding_dim", config.embedding_dim)
+      .Read("num_embeddings", config.num_embeddings)
+      .Read("additional_embeddings", config.additional_embeddings)
+      .Read("time_embed_act_fn", config.time_embed_act_fn)
+      .Read("norm_in_type", config.norm_in_type)
+      .Read("embedding_proj_norm_type", config.embedding_proj_norm_type)
+      .Read("encoder_hid_proj_type", config.encoder_hid_proj_type)
+      .Read("added_emb_type", config.added_emb_type);
+  return reader.Validated(config);
+}
+
+absl::StatusOr<UNet2DConditionConfig> ParseUNetConfig(const std::string& file, const json& object) {
+  UNet2DConditionConfig config;
+  ConfigReader reader(file, object);
+  reader.Read("act_fn", config.act_fn)
+      .Read("addition_embed_type", config.addition_embed_type)
+      .Read("attention_head_dim", config.attention_head_dim)
+      .Read("block_out_channels", config.block_out_channels)
+      .Read("center_input_sample", config.center_input_sample)
+      .Read("conv_in_kernel", config.conv_in_kernel)
+      .Read("conv_out_kernel", config.conv_out_kernel)
+      .Read("cross_attention_dim", config.cross_attention_dim)
+      .Read("down_block_types", config.down_block_types)
+      .Read("dual_cross_attention", config.dual_cross_attention)
+      .Read("encoder_hid_dim", config.encoder_hid_dim)
+      .Read("encoder_hid_dim_type", config.encoder_hid_dim_type)
+      .Read("flip_sin_to_cos", config.flip_sin_to_cos)
+      .Read("freq_shift", config.freq_shift)
+      .Read("in_channels", config.in_channels)
+      .Read("layers_per_block", config.layers_per_block)
+      .Read("mid_block_scale_factor", config.mid_block_scale_factor)
+      .Read("mid_block_type", config.mid_block_type)
+      .Read("norm_eps", config.norm_eps)
+      .Read("norm_num_groups", config.norm_num_groups)
+      .Read("only_cross_attention", config.only_cross_attention)
+      .Read("out_channels", config.out_channels)
+      .Read("resnet_time_scale_shift", config.resnet_time_scale_shift)
+      .Read("up_block_types", config.up_block_types)
+      .Read("upcast_attention", config.upcast_attention)
+      .Read("use_linear_projection", config.use_linear_projection);
+  return reader.Validated(config);
+}
+
+absl::StatusOr<VQModelConfig> ParseVQModelConfig(const std::string& file, const json& object) {
+  VQModelConfig config;
+  ConfigReader reader(file, object);
+  reader.Read("act_fn", config.act_fn)
+      .Read("block_out_channels", config.block_out_channels)
+      .Read("down_block_types", config.down_block_types)
+      .Read("up_block_types", config.up_block_types)
+      .Read("in_channels", config.in_channels)
+      .Read("out_channels", config.out_channels)
+      .Read("latent_channels", config.latent_channels)
+      .Read("layers_per_block", config.layers_per_block)
+      .Read("lookup_from_codebook", config.lookup_from_codebook)
+      .Read("mid_block_add_attention", config.mid_block_add_attention)
+      .Read("norm_num_groups", config.norm_num_groups)
+      .Read("norm_type", config.norm_type)
+      .Read("num_vq_embeddings", config.num_vq_embeddings)
+      .Read("vq_embed_dim", config.vq_embed_dim);
+  return reader.Validated(config);
+}
+
+absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const json& object,
+                                                 SamplerConfig config) {
+  ConfigReader reader(file, object);
+  reader.Read("num_train_timesteps", config.num_train_timesteps)
+      .Read("beta_start", config.beta_start)
+      .Read("beta_end", config.beta_end)
+      .Read("beta_schedule", config.beta_schedule)
+      .Read("prediction_type", config.prediction_type)
+      .Read("variance_type", config.variance_type)
+      .Read("timestep_spacing", config.timestep_spacing)
+      .Read("steps_offset", config.steps_offset)
+      .Read("clip_sample", config.clip_sample)
+      .Read("clip_sample_range", config.clip_sample_range)
+      .Read("set_alpha_to_one", config.set_alpha_to_one)
+      .Read("thresholding", config.thresholding);
+  if (!reader.status().ok()) return reader.status();
+  return config;
+}
+
+SamplerConfig UnclipDefaults() {
+  SamplerConfig config;
+  config.beta_schedule = "squaredcos_cap_v2";
+  config.variance_type = "fixed_small_log";
+  config.prediction_type = "epsilon";
+  return config;
+}
+
+}  // namespace kandinsky

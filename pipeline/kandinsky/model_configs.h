@@ -1,0 +1,32 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "pipeline/models/clip_text_model.h"
+#include "pipeline/models/clip_vision_model.h"
+#include "pipeline/models/prior_transformer.h"
+#include "pipeline/models/unet_2d_condition_model.h"
+#include "pipeline/models/vq_model.h"
+#include "pipeline/samplers/noise_schedule.h"
+
+namespace kandinsky {
+
+// Published JSON (config.json, scheduler_config.json) to the structs of models and samplers. Missing and null keys
+// keep their defaults, keys that no struct has are ignored (published files carry many that have no effect), a
+// key of the wrong type is INVALID_ARGUMENT naming `file` and key, and so is what Validate() refuses.
+absl::StatusOr<ClipTextConfig> ParseClipTextConfig(const std::string& file, const nlohmann::json& json);
+absl::StatusOr<ClipVisionConfig> ParseClipVisionConfig(const std::string& file, const nlohmann::json& json);
+absl::StatusOr<PriorTransformerConfig> ParsePriorConfig(const std::string& file, const nlohmann::json& json);
+absl::StatusOr<UNet2DConditionConfig> ParseUNetConfig(const std::string& file, const nlohmann::json& json);
+absl::StatusOr<VQModelConfig> ParseVQModelConfig(const std::string& file, const nlohmann::json& json);
+
+// `config` brings the defaults of the scheduler class that reads the file.
+absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const nlohmann::json& json,
+                                                 SamplerConfig config);
+
+// diffusers' defaults of the UnCLIPScheduler class.
+SamplerConfig UnclipDefaults();
+
+}  // namespace kandinsky

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "absl/types/span.h"
+#include "pipeline/kandinsky/kandinsky_generation.h"
+#include "pipeline/kandinsky/kandinsky_model.h"
+
+namespace kandinsky {
+
+// The four stages. Each runs one batched forward pass for generations that share a batch key and moves every one
+// of them on by one step. They throw what libtorch throws; up to the end of the forward pass the generations are
+// unchanged.
+
+// Text tower and the prior's prefix, for the texts that are not in `cache`.
+void RunEncodeStage(const KandinskyModel& model, TextEncodingCache& cache,
+                    absl::Span<KandinskyGeneration* const> batch);
+
+// One step of the diffusion prior; the last one yields the image embeddings and the initial latents.
+void RunPriorStage(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch);
+
+// One step of the decoder U-Net and of each generation's own sampler.
+void RunDenoiseStage(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch);
+
+// Latents to pictures.
+void RunDecodeStage(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch);
+
+}  // namespace kandinsky

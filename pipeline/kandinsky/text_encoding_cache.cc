@@ -1,0 +1,33 @@
+#include "pipeline/kandinsky/text_encoding_cache.h"
+
+#include <utility>
+
+namespace kandinsky {
+
+size_t EncodedText::bytes() const {
+  size_t total = prefix.bias.nbytes();
+  for (const torch::Tensor& tensor : prefix.keys) total += tensor.nbytes();
+  for (const torch::Tensor& tensor : prefix.values) total += tensor.nbytes();
+  return total;
+}
+
+std::shared_ptr<const EncodedText> TextEncodingCache::Find(const std::string& key) {
+  const auto found = index_.find(key);
+  if (found == index_.end()) return nullptr;
+  entries_.splice(entries_.begin(), entries_, found->second);
+  return found->second->text;
+}
+
+void TextEncodingCache::Insert(const std::string& key, std::shared_ptr<const EncodedText> text) {
+  if (index_.contains(key)) return;
+  bytes_ += text->bytes();
+  entries_.push_front({key, std::move(text)});
+  index_[key] = entries_.begin();
+  while (bytes_ > max_bytes_ && entries_.size() > 1) {
+    bytes_ -= entries_.back().text->bytes();
+    index_.erase(entries_.back().key);
+    entries_.pop_back();
+  }
+}
+
+}  // namespace kandinsky

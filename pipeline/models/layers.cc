@@ -1,0 +1,84 @@
+#include "pipeline/models/layers.h"
+
+namespace kandinsky {
+namespace {
+
+// Gradients need the inputs of the overwritten operation.
+bool MayOverwrite() { return !at::GradMode::is_enabled(); }
+
+}  // namespace
+
+Linear::Linear(int64_t in_features, int64_t out_features, bool with_bias) {
+  weight = register_parameter("weight", torch::empty({out_features, in_features}), /*requires_grad=*/false);
+  if (with_bias) bias = register_parameter("bias", torch::empty({out_features}), /*requires_grad=*/false);
+}
+
+torch::Tensor Linear::forward(const torch::Tensor& x) const { return at::linear(x, weight, bias); }
+
+Conv2d::Conv2d(const Conv2dOptions& options) : stride_(options.stride), padding_(options.padding) {
+  weight = register_parameter(
+      "weight",
+      torch::empty({options.out_channels, options.in_channels, options.kernel_size, options.kernel_size}),
+      /*requires_grad=*/false);
+  if (options.with_bias) {
+    bias = register_parameter("bias", torch::empty({options.out_channels}), /*requires_grad=*/false);
+  }
+}
+
+torch::Tensor Conv2d::forward(const torch::Tensor& x) const {
+  return at::conv2d(x, weight, bias, {stride_, stride_}, {padding_, padding_});
+}
+
+std::shared_ptr<Conv2d> MakeConv3x3(int64_t in_channels, int64_t out_channels) {
+  return std::make_shared<Conv2d>(Conv2dOptions{.in_channels = in_channels, .out_channels = out_channels});
+}
+
+std::shared_ptr<Conv2d> MakeConv1x1(int64_t in_channels, int64_t out_channels) {
+  return std::make_shared<Conv2d>(Conv2dOptions{
+      .in_channels = in_channels, .out_channels = out_channels, .kernel_size = 1, .padding = 0});
+}
+
+GroupNorm::GroupNorm(int64_t groups, int64_t channels, double eps) : groups_(groups), eps_(eps) {
+  weight = register_parameter("weight", torch::empty({channels}), /*requires_grad=*/false);
+  bias = register_parameter("bias", torch::empty({channels}), /*requires_grad=*/false);
+}
+
+torch::Tensor GroupNorm::forward(const torch::Tensor& x) const {
+  return at::group_norm(x, groups_, weight, bias, eps_);
+}
+
+LayerNorm::LayerNorm(int64_t features, double eps) : eps_(eps) {
+  weight = register_parameter("weight", torch::empty({features}), /*requires_grad=*/false);
+  bias = register_parameter("bias", torch::empty({features}), /*requires_grad=*/false);
+}
+
+torch::Tensor LayerNorm::forward(const torch::Tensor& x) const {
+  return at::layer_norm(x, weight.sizes(), weight, bias, eps_);
+}
+
+Embedding::Embedding(int64_t count, int64_t features) {
+  weight = register_parameter("weight", torch::empty({count, features}), /*requires_grad=*/false);
+}
+
+torch::Tensor Embedding::forward(const torch::Tensor& ids) const { return at::embedding(weight, ids); }
+
+torch::Tensor SiluOf(torch::Tensor&& x) { return MayOverwrite() ? at::silu_(x) : at::silu(x); }
+
+torch::Tensor SumOf(torch::Tensor&& x, const torch::Tensor& y) { return MayOverwrite() ? x.add_(y) : x + y; }
+
+torch::Tensor ScaleShiftOf(torch::Tensor&& x, const torch::Tensor& scale_shift) {
+  const int64_t channels = x.size(1);
+  const torch::Tensor scale = scale_shift.narrow(1, 0, channels).unsqueeze(2).unsqueeze(3) + 1;
+  const torch::Tensor shift = scale_shift.narrow(1, channels, channels).unsqueeze(2).unsqueeze(3);
+  // addcmul is one pass over memory, but vectorised only where the channels are the innermost dimension.
+  if (x.is_contiguous(at::MemoryFormat::ChannelsLast)) return at::addcmul(shift, x, scale);
+  return MayOverwrite() ? x.mul_(scale).add_(shift) : x * scale + shift;
+}
+
+void ConvertToChannelsLast(torch::nn::Module& module) {
+  for (torch::Tensor& parameter : module.parameters()) {
+    if (parameter.dim() == 4) parameter.set_data(parameter.data().contiguous(at::MemoryFormat::ChannelsLast));
+  }
+}
+
+}  // namespace kandinsky

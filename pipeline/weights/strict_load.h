@@ -1,0 +1,49 @@
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "pipeline/weights/safetensors.h"
+
+namespace kandinsky {
+
+// How weights get into a module.
+struct LoadOptions {
+  // Floating-point tensors are converted to it; others keep the module's dtype.
+  torch::ScalarType dtype = torch::kFloat;
+  torch::Device device = torch::kCPU;
+  bool channels_last = false;  // memory format of 4-d (convolution) weights
+  // Names, on either side, that may be missing or left over. "*" matches any run of characters.
+  std::vector<std::string> ignored = {"*.position_ids"};
+  // A name prefix of the module's that the whole checkpoint may lack.
+  std::string optional_prefix = "text_model.";
+};
+
+// The outcome of a load. Lists are sorted by name.
+struct LoadReport {
+  std::vector<std::string> missing;     // names that the module has and the checkpoint lacks
+  std::vector<std::string> unexpected;  // names that the checkpoint has and the module lacks
+  std::vector<std::string> misshapen;   // "name: [2, 3] in the file, [3, 2] in the model"
+  std::vector<std::string> warnings;    // "name contains NaN or infinity"
+  int64_t loaded_tensors = 0;
+  int64_t copied_tensors = 0;  // of these, not used in place (converted, moved or reordered)
+
+  bool ok() const { return missing.empty() && unexpected.empty() && misshapen.empty(); }
+  // One line per finding, warnings last; at most `max_lines`, then how many more there are.
+  std::string ToString(size_t max_lines = 20) const;
+};
+
+// Replaces the data of every parameter and buffer of `module` by the checkpoint's tensor of the same name,
+// without copying where dtype, device and memory format already fit; such tensors stay backed by the mapped
+// file and must not be written to. All or nothing: INVALID_ARGUMENT with the findings, and an unchanged
+// module, when any tensor is missing, unexpected or misshapen. RESOURCE_EXHAUSTED or INTERNAL when libtorch
+// fails (the module is then unusable). NaN and infinity are only reported. `report` may be null.
+absl::Status LoadStrict(torch::nn::Module& module, const Checkpoint& checkpoint,
+                        const LoadOptions& options = {}, LoadReport* report = nullptr);
+
+}  // namespace kandinsky

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "pipeline/pipeline.h"
+
+namespace kandinsky {
+
+// Where a waiting request stands.
+struct QueueStatus {
+  int position = 0;                                      // requests ahead of it
+  absl::Duration estimated_wait = absl::ZeroDuration();  // from measured step times; zero when unknown
+};
+
+struct StartedInfo {
+  std::string worker;
+  std::string device;
+};
+
+// One finished step of one image.
+struct ProgressUpdate {
+  int image_index = 0;
+  StageProgress progress;
+  int batch_rows = 0;  // generations that shared the step
+  absl::Duration estimated_remaining = absl::ZeroDuration();
+};
+
+struct FinishedImage {
+  int index = 0;
+  uint64_t seed = 0;
+  GenerationResult result;
+};
+
+// What is known about a request when it ends, however it ends.
+struct GenerationStatistics {
+  absl::Duration queued = absl::ZeroDuration();
+  absl::Duration total = absl::ZeroDuration();  // arrival to end
+  // Time spent in batched steps that this request was a member of, by Stage (encode..decode).
+  std::array<absl::Duration, 4> stage_durations = {absl::ZeroDuration(), absl::ZeroDuration(),
+                                                   absl::ZeroDuration(), absl::ZeroDuration()};
+  int steps = 0;               // batched steps it was a member of
+  int max_batch_rows = 0;      // largest batch among them
+  double mean_batch_rows = 0;  // mean over them
+  std::vector<PromptTokens> prompt_tokens;
+};
+
+// Receives the events of one request: OnQueued*, then OnStarted, then OnProgress and OnImage interleaved,
+// then OnFinished exactly once, always last (also for requests that never start). Calls are never concurrent,
+// but come from different threads (workers, whoever calls Submit, Cancel or Drain, and the engine's own
+// threads); the engine holds no lock during a call. The engine lets go of the observer after OnFinished.
+// Implementations return at once, never block, never throw and never call back into the engine.
+class GenerationObserver {
+ public:
+  virtual ~GenerationObserver() = default;
+
+  virtual void OnQueued(const QueueStatus& status) = 0;
+  virtual void OnStarted(const StartedInfo& info) = 0;
+  // A newer update replaces an older one; receivers may drop any of them.
+  virtual void OnProgress(const ProgressUpdate& update) = 0;
+  virtual void OnImage(FinishedImage image) = 0;
+  // OK when every image was delivered. CANCELLED: by Cancel, Drain or the end of the engine.
+  // DEADLINE_EXCEEDED. INVALID_ARGUMENT: the model cannot serve the request. RESOURCE_EXHAUSTED: memory ran
+  // out for one generation alone. INTERNAL: a step failed.
+  virtual void OnFinished(const absl::Status& status, const GenerationStatistics& statistics) = 0;
+};
+
+}  // namespace kandinsky

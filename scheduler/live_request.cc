@@ -1,0 +1,60 @@
+#include "scheduler/live_request.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace kandinsky {
+
+bool IsEnd(RequestState state) { return state != RequestState::kQueued && state != RequestState::kRunning; }
+
+bool IsLegalTransition(RequestState from, RequestState to) {
+  switch (from) {
+    case RequestState::kQueued:
+      return to == RequestState::kRunning || to == RequestState::kCancelled || to == RequestState::kExpired;
+    case RequestState::kRunning:
+      return IsEnd(to);
+    default:
+      return false;
+  }
+}
+
+LiveRequest::LiveRequest(EngineRequest request, std::shared_ptr<GenerationObserver> observer,
+                         absl::Time arrival)
+    : request_(std::move(request)), arrival_(arrival), channel_(std::move(observer)) {}
+
+void LiveRequest::MoveTo(RequestState state) {
+  assert(IsLegalTransition(state_.load(), state));
+  state_.store(state, std::memory_order_release);
+}
+
+void LiveRequest::RecordStarted(absl::Time now) {
+  MutexLock lock(mutex_);
+  started_ = now;
+}
+
+void LiveRequest::RecordPromptTokens(std::vector<PromptTokens> tokens) {
+  MutexLock lock(mutex_);
+  statistics_.prompt_tokens = std::move(tokens);
+}
+
+void LiveRequest::RecordStep(Stage stage, absl::Duration duration, int rows) {
+  MutexLock lock(mutex_);
+  statistics_.stage_durations[static_cast<size_t>(stage)] += duration;
+  statistics_.max_batch_rows = std::max(statistics_.max_batch_rows, rows);
+  ++statistics_.steps;
+  summed_batch_rows_ += rows;
+}
+
+GenerationStatistics LiveRequest::Statistics(absl::Time now) const {
+  MutexLock lock(mutex_);
+  GenerationStatistics statistics = statistics_;
+  statistics.queued = std::min(started_, now) - arrival_;
+  statistics.total = now - arrival_;
+  if (statistics.steps > 0) {
+    statistics.mean_batch_rows = static_cast<double>(summed_batch_rows_) / statistics.steps;
+  }
+  return statistics;
+}
+
+}  // namespace kandinsky

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/mutex.h"
+#include "scheduler/engine_types.h"
+#include "scheduler/generation_observer.h"
+#include "scheduler/observer_channel.h"
+
+namespace kandinsky {
+
+// The life of an accepted request.
+//
+//   kQueued --> kRunning --> kCompleted
+//      |           |-------> kRejected   the pipeline cannot serve it; no step has run
+//      |           |-------> kFailed     the pipeline failed
+//      |-----------|-------> kCancelled
+//      '-----------'-------> kExpired    the deadline passed
+//
+// The last five are ends: no transition leaves them.
+enum class RequestState { kQueued, kRunning, kCompleted, kRejected, kFailed, kCancelled, kExpired };
+
+bool IsEnd(RequestState state);
+bool IsLegalTransition(RequestState from, RequestState to);
+
+// A request between Submit and its end: what was asked, where it stands, whom to tell. Shared by the registry
+// and the worker that has it. Thread-safe.
+class LiveRequest {
+ public:
+  LiveRequest(EngineRequest request, std::shared_ptr<GenerationObserver> observer, absl::Time arrival);
+
+  const std::string& id() const { return request_.id; }
+  const std::vector<GenerationRequest>& images() const { return request_.images; }
+  absl::Time deadline() const { return request_.deadline; }
+  absl::Time arrival() const { return arrival_; }
+
+  RequestState state() const { return state_.load(std::memory_order_acquire); }
+  bool ended() const { return IsEnd(state()); }
+  // Only RequestRegistry calls it, under its lock; the transition must be legal.
+  void MoveTo(RequestState state);
+
+  ObserverChannel& channel() { return channel_; }
+
+  void RecordStarted(absl::Time now) EXCLUDES(mutex_);
+  void RecordPromptTokens(std::vector<PromptTokens> tokens) EXCLUDES(mutex_);
+  // One batched step with `rows` generations, at least one of which belongs to this request.
+  void RecordStep(Stage stage, absl::Duration duration, int rows) EXCLUDES(mutex_);
+  GenerationStatistics Statistics(absl::Time now) const EXCLUDES(mutex_);
+
+ private:
+  const EngineRequest request_;
+  const absl::Time arrival_;
+  std::atomic<RequestState> state_ = RequestState::kQueued;
+  ObserverChannel channel_;
+
+  mutable Mutex mutex_;
+  absl::Time started_ GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  int64_t summed_batch_rows_ GUARDED_BY(mutex_) = 0;
+  GenerationStatistics statistics_ GUARDED_BY(mutex_);  // without what the two members above give
+};
+
+}  // namespace kandinsky

@@ -1,0 +1,32 @@
+#include "scheduler/wait_estimate.h"
+
+#include <functional>
+#include <queue>
+
+namespace kandinsky {
+
+std::vector<absl::Duration> EstimateStartDelays(absl::Span<const absl::Duration> active,
+                                                absl::Span<const std::vector<absl::Duration>> waiting,
+                                                size_t capacity, int workers) {
+  // Processor sharing in virtual time: `served` is the device time that each generation under way has had
+  // since now, so one that needs w more when it starts ends when `served` has grown by w, and `served` grows
+  // by one second in as many seconds as there are generations under way.
+  std::priority_queue<absl::Duration, std::vector<absl::Duration>, std::greater<>> ends(active.begin(),
+                                                                                        active.end());
+  absl::Duration served;
+  absl::Duration elapsed;
+  std::vector<absl::Duration> delays;
+  delays.reserve(waiting.size());
+  for (const std::vector<absl::Duration>& request : waiting) {
+    while (!ends.empty() && ends.size() + request.size() > capacity) {
+      elapsed += (ends.top() - served) * static_cast<int64_t>(ends.size());
+      served = ends.top();
+      ends.pop();
+    }
+    delays.push_back(elapsed / workers);
+    for (const absl::Duration work : request) ends.push(served + work);
+  }
+  return delays;
+}
+
+}  // namespace kandinsky

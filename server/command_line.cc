@@ -1,0 +1,60 @@
+#include "server/command_line.h"
+
+#include <cstdio>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "absl/status/statusor.h"
+#include "base/status_macros.h"
+#include "server/config.h"
+
+namespace kandinsky {
+namespace {
+
+absl::StatusOr<v1::ServerConfig> BuildConfig(const std::string& file,
+                                             const std::vector<std::string>& overrides) {
+  v1::ServerConfig config;
+  if (!file.empty()) {
+    ASSIGN_OR_RETURN(config, ReadConfigFile(file));
+  }
+  for (const std::string& override_text : overrides) RETURN_IF_ERROR(ApplyOverride(override_text, config));
+  return WithDefaults(config);
+}
+
+}  // namespace
+
+CommandLine ParseCommandLine(int argc, const char* const* argv) {
+  CLI::App app("Serves Kandinsky image models over gRPC.", "kandinsky-server");
+  std::string file;
+  std::vector<std::string> overrides;
+  bool check = false;
+  bool print = false;
+  app.add_option("--config", file, "Configuration file: kandinsky.v1.ServerConfig as .textproto or .json");
+  app.add_option("--set", overrides, "Override one field, e.g. --set engine.max_batch_rows=4 (repeatable)")
+      ->type_name("PATH=VALUE")
+      ->expected(1)
+      ->take_all();
+  app.add_flag("--check_config", check, "Check the configuration and exit");
+  app.add_flag("--print_config", print, "Print the configuration with all defaults as text proto and exit");
+  app.set_version_flag("--version", "kandinsky-server " KANDINSKY_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return {std::nullopt, app.exit(error) == 0 ? kExitOk : kExitUsage};
+  }
+  absl::StatusOr<v1::ServerConfig> config = BuildConfig(file, overrides);
+  if (config.ok() && print) {
+    std::fputs(PrintConfig(*config).c_str(), stdout);
+    if (!check) return {};
+  }
+  const absl::Status status = config.ok() ? ValidateConfig(*config) : config.status();
+  if (!status.ok()) {
+    std::fprintf(stderr, "kandinsky-server: %s\n", std::string(status.message()).c_str());
+    return {std::nullopt, kExitUsage};
+  }
+  if (check) return {};
+  return {*std::move(config), kExitOk};
+}
+
+}  // namespace kandinsky

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kandinsky/v1/server_config.pb.h"
+
+namespace kandinsky {
+
+enum class ConfigFormat { kTextProto, kJson };
+
+// Parses a ServerConfig; fields that are not in the text stay unset. INVALID_ARGUMENT with the place of the
+// error for anything that is not a well-formed ServerConfig, unknown fields included.
+absl::StatusOr<v1::ServerConfig> ParseConfig(const std::string& text, ConfigFormat format);
+
+// Reads a file of at most 1 MiB; its extension tells the format: .json, or .textproto, .txtpb, .pbtxt.
+absl::StatusOr<v1::ServerConfig> ReadConfigFile(const std::string& path);
+
+// Applies "path=value", e.g. "engine.max_batch_rows=4": path is the dotted name of a scalar field, value a
+// number, a text, true or false, or the name of an enum value. INVALID_ARGUMENT naming the override
+// otherwise.
+absl::Status ApplyOverride(const std::string& override_text, v1::ServerConfig& config);
+
+// Fills every field that is unset with its documented default. model.path has none.
+v1::ServerConfig WithDefaults(const v1::ServerConfig& config);
+
+// Checks a config that WithDefaults made. INVALID_ARGUMENT with one line that names the first wrong field,
+// its value and its limits.
+absl::Status ValidateConfig(const v1::ServerConfig& config);
+
+// The config as text proto, one field a line; ParseConfig reads it back.
+std::string PrintConfig(const v1::ServerConfig& config);
+
+// host and port of "host:port", "[v6]:port" or ":port".
+struct HostPort {
+  std::string host;
+  int port = 0;
+};
+absl::StatusOr<HostPort> ParseHostPort(const std::string& address);
+
+// Whether `name` has 1 to 128 characters of A-Z a-z 0-9 . _ - (model names and request ids).
+bool IsValidName(const std::string& name);
+
+}  // namespace kandinsky

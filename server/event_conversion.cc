@@ -1,0 +1,164 @@
+#include "server/event_conversion.h"
+
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "imaging/png.h"
+
+namespace kandinsky {
+namespace {
+
+constexpr Stage kTimedStages[] = {Stage::kEncode, Stage::kPrior, Stage::kDenoise, Stage::kDecode};
+
+absl::StatusOr<Image> TakeRgb(GenerationResult result) {
+  if (!result.image.has_value()) return absl::InternalError("the pipeline made no image");
+  if (result.image->channels != 3 ||
+      result.image->pixels.size() != result.image->row_bytes() * static_cast<size_t>(result.image->height)) {
+    return absl::InternalError("the pipeline's image is not RGB");
+  }
+  return *std::move(result.image);
+}
+
+absl::Status AddImage(GenerationResult result, v1::OutputFormat format, v1::GeneratedImage& encoded) {
+  ASSIGN_OR_RETURN(const Image image, TakeRgb(std::move(result)));
+  encoded.set_width(image.width);
+  encoded.set_height(image.height);
+  if (format == v1::OUTPUT_FORMAT_NONE) return absl::OkStatus();
+  if (format == v1::OUTPUT_FORMAT_PNG) {
+    ASSIGN_OR_RETURN(*encoded.mutable_data(), EncodePng(image));
+    encoded.set_mime_type("image/png");
+  } else {
+    encoded.set_data(image.pixels.data(), image.pixels.size());
+    encoded.set_mime_type("application/octet-stream");
+  }
+  encoded.set_total_bytes(static_cast<int32_t>(encoded.data().size()));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+google::protobuf::Duration ToProto(absl::Duration duration) {
+  google::protobuf::Duration proto;
+  absl::Duration rest;
+  proto.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &rest));
+  proto.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
+  return proto;
+}
+
+v1::Stage ToProto(Stage stage) {
+  switch (stage) {
+    case Stage::kEncode:
+      return v1::STAGE_ENCODE;
+    case Stage::kPrior:
+      return v1::STAGE_PRIOR;
+    case Stage::kDenoise:
+      return v1::STAGE_DENOISE;
+    case Stage::kDecode:
+      return v1::STAGE_DECODE;
+    case Stage::kDone:
+      break;
+  }
+  return v1::STAGE_UNSPECIFIED;
+}
+
+v1::QueuedEvent ToProto(const QueueStatus& status, const std::string& request_id) {
+  v1::QueuedEvent event;
+  event.set_request_id(request_id);
+  event.set_position(status.position);
+  if (status.estimated_wait > absl::ZeroDuration())
+    *event.mutable_estimated_wait() = ToProto(status.estimated_wait);
+  return event;
+}
+
+v1::StartedEvent ToProto(const StartedInfo& info) {
+  v1::StartedEvent event;
+  event.set_worker(info.worker);
+  event.set_device(info.device);
+  return event;
+}
+
+v1::ProgressEvent ToProto(const ProgressUpdate& update) {
+  v1::ProgressEvent event;
+  event.set_image_index(update.image_index);
+  event.set_stage(ToProto(update.progress.stage));
+  event.set_step(update.progress.step);
+  event.set_total_steps(update.progress.total_steps);
+  event.set_batch_rows(update.batch_rows);
+  if (update.estimated_remaining > absl::ZeroDuration()) {
+    *event.mutable_estimated_remaining() = ToProto(update.estimated_remaining);
+  }
+  return event;
+}
+
+v1::FloatTensor ToProto(const FloatTensor& tensor) {
+  static_assert(std::endian::native == std::endian::little, "the wire format is little-endian");
+  v1::FloatTensor proto;
+  for (const int64_t size : tensor.shape) proto.add_shape(static_cast<int32_t>(size));
+  proto.set_data(tensor.values.data(), tensor.values.size() * sizeof(float));
+  return proto;
+}
+
+void AddStatistics(const GenerationStatistics& statistics, v1::GenerationSummary& summary) {
+  v1::GenerationTimings& timings = *summary.mutable_timings();
+  *timings.mutable_queued() = ToProto(statistics.queued);
+  *timings.mutable_total() = ToProto(statistics.total);
+  for (const Stage stage : kTimedStages) {
+    v1::StageTiming& timing = *timings.add_stages();
+    timing.set_stage(ToProto(stage));
+    *timing.mutable_duration() = ToProto(statistics.stage_durations[static_cast<size_t>(stage)]);
+  }
+  v1::BatchStatistics& batch = *summary.mutable_batch();
+  batch.set_steps(statistics.steps);
+  batch.set_max_rows(statistics.max_batch_rows);
+  batch.set_mean_rows(statistics.mean_batch_rows);
+  for (const PromptTokens& prompt : statistics.prompt_tokens) {
+    if (prompt.kept_tokens >= prompt.tokens) continue;
+    v1::PromptTruncation& truncation = *summary.add_truncations();
+    truncation.set_field(prompt.field);
+    truncation.set_tokens(prompt.tokens);
+    truncation.set_kept_tokens(prompt.kept_tokens);
+  }
+}
+
+v1::GenerationSummary MakeSummary(const ValidatedRequest& request, const std::string& model) {
+  v1::GenerationSummary summary;
+  summary.set_request_id(request.request_id);
+  summary.set_model(model);
+  for (const GenerationRequest& image : request.images) summary.add_seeds(image.seed);
+  return summary;
+}
+
+absl::StatusOr<v1::GeneratedImage> EncodeResult(FinishedImage finished, const GenerationRequest& request,
+                                                v1::OutputFormat format) {
+  v1::GeneratedImage encoded;
+  encoded.set_index(finished.index);
+  encoded.set_seed(finished.seed);
+  encoded.set_format(format);
+  if (format != v1::OUTPUT_FORMAT_LATENT) {
+    RETURN_IF_ERROR(AddImage(std::move(finished.result), format, encoded));
+    return encoded;
+  }
+  if (!finished.result.latents.has_value()) return absl::InternalError("the pipeline made no latents");
+  encoded.set_width(request.width);
+  encoded.set_height(request.height);
+  encoded.set_mime_type("application/octet-stream");
+  *encoded.mutable_latents() = ToProto(*finished.result.latents);
+  return encoded;
+}
+
+const char* FormatName(v1::OutputFormat format) {
+  switch (format) {
+    case v1::OUTPUT_FORMAT_RAW_RGB:
+      return "raw_rgb";
+    case v1::OUTPUT_FORMAT_LATENT:
+      return "latent";
+    case v1::OUTPUT_FORMAT_NONE:
+      return "none";
+    default:
+      return "png";
+  }
+}
+
+}  // namespace kandinsky

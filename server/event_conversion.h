@@ -1,0 +1,38 @@
+#pragma once
+
+#include <google/protobuf/duration.pb.h>
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "kandinsky/v1/image_generation.pb.h"
+#include "scheduler/generation_observer.h"
+#include "server/request_validation.h"
+
+namespace kandinsky {
+
+// From the engine's native types to wire messages.
+
+google::protobuf::Duration ToProto(absl::Duration duration);
+v1::Stage ToProto(Stage stage);
+v1::QueuedEvent ToProto(const QueueStatus& status, const std::string& request_id);
+v1::StartedEvent ToProto(const StartedInfo& info);
+v1::ProgressEvent ToProto(const ProgressUpdate& update);
+v1::FloatTensor ToProto(const FloatTensor& tensor);
+
+// Adds timings, batching and truncated prompts to a summary.
+void AddStatistics(const GenerationStatistics& statistics, v1::GenerationSummary& summary);
+
+// The part of a summary that is known before the work: id, model and seeds.
+v1::GenerationSummary MakeSummary(const ValidatedRequest& request, const std::string& model);
+
+// Encodes a result; takes milliseconds for a PNG. INTERNAL when the result lacks what `format` needs or the
+// codec fails.
+absl::StatusOr<v1::GeneratedImage> EncodeResult(FinishedImage finished, const GenerationRequest& request,
+                                                v1::OutputFormat format);
+
+// "png", "raw_rgb", "latent", "none"; for metrics.
+const char* FormatName(v1::OutputFormat format);
+
+}  // namespace kandinsky

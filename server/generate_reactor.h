@@ -1,0 +1,48 @@
+#pragma once
+
+#include <grpcpp/support/server_callback.h>
+
+#include <memory>
+#include <optional>
+
+#include "server/event_queue.h"
+#include "server/generation_call.h"
+
+namespace kandinsky {
+
+// The streaming call: writes one message after the other as fast as the client reads, and finishes once, when
+// the work has ended and everything is written. Lives until OnDone and until the engine has let go of it.
+class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public GenerationCall {
+ public:
+  // Starts the call and returns its reactor, which owns itself.
+  static grpc::ServerWriteReactor<grpc::ByteBuffer>* Run(const CallContext& context,
+                                                         const grpc::CallbackServerContext& rpc,
+                                                         const grpc::ByteBuffer& request_bytes);
+
+  explicit GenerateReactor(const CallContext& context);
+
+  void OnWriteDone(bool ok) override EXCLUDES(write_mutex_);
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  void Deliver(v1::GenerateEvent event) override EXCLUDES(write_mutex_);
+  void Close(const grpc::Status& status, v1::GenerationSummary summary) override EXCLUDES(write_mutex_);
+
+  // Starts the next write, or finishes, unless a write is under way. gRPC never runs a reaction inside
+  // StartWrite or Finish, so calling them under the lock is safe.
+  void Advance() REQUIRES(write_mutex_);
+  bool StartNextWrite() REQUIRES(write_mutex_);
+
+  std::shared_ptr<GenerateReactor> self_;  // until OnDone
+
+  Mutex write_mutex_;
+  EventQueue events_ GUARDED_BY(write_mutex_);
+  grpc::ByteBuffer writing_ GUARDED_BY(write_mutex_);  // constant while a write is under way
+  bool write_under_way_ GUARDED_BY(write_mutex_) = false;
+  bool broken_ GUARDED_BY(write_mutex_) = false;  // a write failed: nobody reads any more
+  bool finished_ GUARDED_BY(write_mutex_) = false;
+  std::optional<grpc::Status> final_status_ GUARDED_BY(write_mutex_);
+};
+
+}  // namespace kandinsky

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+namespace kandinsky {
+
+// Why `text` cannot be a prompt: longer than `max_bytes`, not UTF-8 (overlong forms and surrogates included),
+// or a control character (U+0000-001F, U+007F-009F) other than tab and newline. Nothing when it can.
+std::optional<std::string> PromptTextViolation(const std::string& text, size_t max_bytes);
+
+// Whether `text` has no character but ASCII white space.
+bool IsBlank(const std::string& text);
+
+}  // namespace kandinsky

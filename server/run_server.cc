@@ -1,0 +1,132 @@
+#include "server/run_server.h"
+
+#include <google/protobuf/stubs/logging.h>
+#include <grpc/support/log.h>
+#include <sys/resource.h>
+
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "base/logging.h"
+#include "base/mutex.h"
+#include "server/command_line.h"
+#include "server/shutdown_signals.h"
+
+namespace kandinsky {
+namespace {
+
+LogLevel ToNative(v1::LogLevel level) {
+  switch (level) {
+    case v1::LOG_LEVEL_DEBUG:
+      return LogLevel::kDebug;
+    case v1::LOG_LEVEL_WARNING:
+      return LogLevel::kWarning;
+    case v1::LOG_LEVEL_ERROR:
+      return LogLevel::kError;
+    default:
+      return LogLevel::kInfo;
+  }
+}
+
+// Both libraries write to standard error on their own, also on behalf of hostile clients. What matters of it
+// is said by the server itself; the rest is for debugging.
+void RouteLibraryLogs() {
+  gpr_set_log_function([](gpr_log_func_args* line) {
+    Log(LogLevel::kDebug, "grpc", {{"detail", line->message}});
+  });
+  google::protobuf::SetLogHandler(
+      [](google::protobuf::LogLevel, const char*, int, const std::string& message) {
+        Log(LogLevel::kDebug, "protobuf", {{"detail", message}});
+      });
+}
+
+// A listener that once ran out of descriptors never accepts again, so take all that are allowed.
+void RaiseFileLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Why the server should stop; the first reason wins.
+class StopReason {
+ public:
+  // `load_error` is OK for a signal.
+  void Set(const absl::Status& load_error) EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    if (!reason_.has_value()) reason_ = load_error;
+    changed_.NotifyAll();
+  }
+  absl::Status Wait() EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    while (!reason_.has_value()) changed_.Wait(mutex_);
+    return *reason_;
+  }
+
+ private:
+  Mutex mutex_;
+  ConditionVariable changed_;
+  std::optional<absl::Status> reason_ GUARDED_BY(mutex_);
+};
+
+void OnSignal(int count, StopReason& stop) {
+  if (count == 1) {
+    stop.Set(absl::OkStatus());
+    return;
+  }
+  Log(LogLevel::kWarning, "second signal, ending at once");
+  std::_Exit(kExitFailure);
+}
+
+void AnnounceReady(Server& server, StopReason& stop) {
+  const absl::Status status = server.WaitUntilReady();
+  if (status.ok()) {
+    Log(LogLevel::kInfo, "ready", {{"port", int64_t{server.port()}}});
+  } else {
+    stop.Set(status);
+  }
+}
+
+int DrainAndLog(Server& server) {
+  const int cancelled = server.Drain();
+  Log(LogLevel::kInfo, "stopped", {{"cancelled", int64_t{cancelled}}});
+  // The loader cannot be interrupted, and nothing depends on its end.
+  if (server.loading()) std::_Exit(kExitOk);
+  return kExitOk;
+}
+
+}  // namespace
+
+int RunServer(const v1::ServerConfig& config, Server::PipelineLoader load) {
+  const bool text = config.log().format() == v1::LOG_FORMAT_TEXT;
+  ConfigureLogging(text ? LogFormat::kText : LogFormat::kJson, ToNative(config.log().level()));
+  RouteLibraryLogs();
+  RaiseFileLimit();
+  StopReason stop;
+  ShutdownSignals signals([&stop](int count) { OnSignal(count, stop); });
+
+  auto server = Server::Start(config, std::move(load));
+  if (!server.ok()) {
+    Log(LogLevel::kError, "start failed", {{"error", std::string(server.status().message())}});
+    return kExitListen;
+  }
+  Log(LogLevel::kInfo, "listening",
+      {{"port", int64_t{(*server)->port()}},
+       {"metrics_port", int64_t{(*server)->metrics_port()}},
+       {"version", KANDINSKY_VERSION}});
+  std::thread announcer([&] { AnnounceReady(**server, stop); });
+  const absl::Status load_error = stop.Wait();
+  int exit_code = kExitModelLoad;
+  if (load_error.ok()) {
+    exit_code = DrainAndLog(**server);
+  } else {
+    Log(LogLevel::kError, "model could not be loaded", {{"error", load_error.ToString()}});
+  }
+  announcer.join();
+  return exit_code;
+}
+
+}  // namespace kandinsky

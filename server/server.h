@@ -1,0 +1,96 @@
+#pragma once
+
+#include <grpcpp/server.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/executor.h"
+#include "base/mutex.h"
+#include "kandinsky/v1/server_config.pb.h"
+#include "scheduler/engine.h"
+#include "server/image_generation_service.h"
+#include "server/metrics.h"
+#include "server/metrics_endpoint.h"
+#include "server/serving_state.h"
+
+namespace kandinsky {
+
+// The whole server: gRPC services, health, reflection, metrics endpoint and, once the model is loaded, the
+// engine. Health names: "" and the service's name are ready or not, "liveness" is SERVING from start to
+// shutdown. Thread-safe.
+class Server {
+ public:
+  // Loads the model (seconds to minutes) and returns one factory per worker. Runs on a thread of the server.
+  using PipelineLoader = std::function<absl::StatusOr<std::vector<PipelineFactory>>()>;
+
+  // Listens at once and loads meanwhile; calls are UNAVAILABLE until the model is ready. `config` is complete
+  // and valid (see config.h), `clock` outlives the server. UNAVAILABLE, naming the address, when one of the
+  // two addresses cannot be listened on.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const v1::ServerConfig& config, PipelineLoader load,
+                                                       Clock& clock = Clock::Real());
+
+  // Ends everything at once: running work is cancelled. Waits for the loader, if it still runs.
+  ~Server();
+
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // The ports that are really listened on; metrics_port is 0 when metrics are off.
+  int port() const { return port_; }
+  int metrics_port() const { return metrics_endpoint_ == nullptr ? 0 : metrics_endpoint_->port(); }
+
+  // What /metrics answers, also when its address is empty.
+  std::string MetricsText() const { return metrics_.Text(); }
+
+  // Blocks until loading ended; its error, if any.
+  absl::Status WaitUntilReady() EXCLUDES(load_mutex_);
+
+  // Whether the loader still runs.
+  bool loading() const EXCLUDES(load_mutex_);
+
+  // Stops in order: not ready; lame duck; refuse new calls; wait for the accepted ones; cancel the rest.
+  // Returns how many had to be cancelled. Blocks; once.
+  int Drain() EXCLUDES(health_mutex_);
+
+ private:
+  Server(const v1::ServerConfig& config, Clock& clock);
+
+  absl::Status Listen();
+  void Load(const PipelineLoader& load) EXCLUDES(load_mutex_);
+  absl::Status StartEngine(const PipelineLoader& load);
+  // Refuses new work, ends the accepted one by `deadline`, closes the port.
+  int FinishWork(absl::Time deadline);
+  void SetReadiness(bool ready) EXCLUDES(health_mutex_);
+  ServingSnapshot Snapshot() const;
+
+  const v1::ServerConfig config_;
+  Clock& clock_;
+  ServingState serving_;
+  Metrics metrics_;
+  Executor codec_;
+  ImageGenerationService service_;
+  std::unique_ptr<Engine> engine_;  // set by the load thread; others use serving_.engine()
+  std::unique_ptr<grpc::Server> grpc_server_;
+  std::unique_ptr<MetricsEndpoint> metrics_endpoint_;
+  int port_ = 0;
+  bool closed_ = false;  // FinishWork has run
+
+  mutable Mutex health_mutex_;
+  ConditionVariable lame_duck_;
+  bool draining_ GUARDED_BY(health_mutex_) = false;
+
+  mutable Mutex load_mutex_;
+  ConditionVariable loaded_;
+  std::optional<absl::Status> load_status_ GUARDED_BY(load_mutex_);
+  std::thread load_thread_;
+};
+
+}  // namespace kandinsky

@@ -1,0 +1,96 @@
+#include "base/mapped_file.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace kandinsky {
+namespace {
+
+namespace fs = std::filesystem;
+
+class MappedFileTest : public testing::Test {
+ protected:
+  MappedFileTest() {
+    std::string pattern = (fs::path(testing::TempDir()) / "mapped_file_XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+  }
+  ~MappedFileTest() override { fs::remove_all(folder_); }
+
+  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
+
+  std::string Write(const std::string& name, const std::string& content) const {
+    std::ofstream(Path(name), std::ios::binary) << content;
+    return Path(name);
+  }
+
+  static std::string Text(const MappedFile& file) {
+    return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(MappedFileTest, ShowsTheBytesOfTheFile) {
+  const std::string content("a\0b\xff", 4);
+  const auto file = MappedFile::Open(Write("f", content));
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(Text(**file), content);
+  EXPECT_EQ((*file)->path(), Path("f"));
+}
+
+TEST_F(MappedFileTest, AnEmptyFileHasNoBytes) {
+  const auto file = MappedFile::Open(Write("empty", ""));
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_TRUE((*file)->bytes().empty());
+}
+
+TEST_F(MappedFileTest, AMissingFileIsNotFoundAndNamed) {
+  const absl::Status status = MappedFile::Open(Path("missing")).status();
+  EXPECT_TRUE(absl::IsNotFound(status)) << status;
+  EXPECT_NE(status.message().find(Path("missing")), absl::string_view::npos);
+}
+
+TEST_F(MappedFileTest, AFolderIsNotAFile) {
+  EXPECT_TRUE(absl::IsInvalidArgument(MappedFile::Open(folder_.string()).status()));
+}
+
+TEST_F(MappedFileTest, KeepsTheOldContentWhenTheFileIsReplaced) {
+  const auto file = MappedFile::Open(Write("f", "old"));
+  ASSERT_TRUE(file.ok());
+  const std::string fresh = "new";
+  ASSERT_TRUE(WriteFileAtomically(Path("f"), fresh).ok());
+  EXPECT_EQ(Text(**file), "old");
+  EXPECT_EQ(*ReadFile(Path("f"), 10), "new");
+}
+
+TEST_F(MappedFileTest, ReadFileRefusesMoreThanItsLimit) {
+  Write("f", "12345");
+  EXPECT_EQ(*ReadFile(Path("f"), 5), "12345");
+  EXPECT_TRUE(absl::IsInvalidArgument(ReadFile(Path("f"), 4).status()));
+}
+
+TEST_F(MappedFileTest, WriteLeavesNothingElseInTheFolder) {
+  const std::string content(100000, 'x');
+  ASSERT_TRUE(WriteFileAtomically(Path("f"), content).ok());
+  EXPECT_EQ(*ReadFile(Path("f"), content.size()), content);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+}
+
+TEST_F(MappedFileTest, WriteToAMissingFolderFailsAndNamesIt) {
+  const std::string content = "x";
+  const absl::Status status = WriteFileAtomically(Path("no/f"), content);
+  EXPECT_TRUE(absl::IsNotFound(status)) << status;
+  EXPECT_NE(status.message().find("no/f"), absl::string_view::npos);
+}
+
+TEST_F(MappedFileTest, WriteOverAFolderFailsAndCleansUp) {
+  fs::create_directory(Path("d"));
+  const std::string content = "x";
+  EXPECT_FALSE(WriteFileAtomically(Path("d"), content).ok());
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+}
+
+}  // namespace
+}  // namespace kandinsky

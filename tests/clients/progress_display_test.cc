@@ -1,0 +1,80 @@
+#include "clients/cpp/progress_display.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <sstream>
+
+namespace kandinsky {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+v1::ProgressEvent Progress(v1::Stage stage, int step, int total_steps, int image = 0) {
+  v1::ProgressEvent event;
+  event.set_stage(stage);
+  event.set_step(step);
+  event.set_total_steps(total_steps);
+  event.set_image_index(image);
+  return event;
+}
+
+TEST(ProgressDisplayTest, WritesPlainLinesWithoutATerminal) {
+  std::ostringstream out;
+  ProgressDisplay display(out, /*terminal=*/false, 1);
+  v1::QueuedEvent queued;
+  queued.set_position(3);
+  queued.mutable_estimated_wait()->set_seconds(12);
+  display.OnQueued(queued);
+  v1::StartedEvent started;
+  started.set_worker("worker-0");
+  started.set_device("cpu");
+  display.OnStarted(started);
+  display.OnProgress(Progress(v1::STAGE_DENOISE, 25, 50));
+  display.Clear();
+  EXPECT_EQ(out.str(), "queued, 3 ahead, about 12.0 s\nstarted by worker-0 on cpu\n 55 %  denoise 25/50\n");
+}
+
+TEST(ProgressDisplayTest, WritesNotEveryStepAsALine) {
+  std::ostringstream out;
+  ProgressDisplay display(out, /*terminal=*/false, 1);
+  for (int step = 1; step <= 1000; ++step) display.OnProgress(Progress(v1::STAGE_DENOISE, step, 1000));
+  const std::string text = out.str();
+  const auto lines = std::count(text.begin(), text.end(), '\n');
+  EXPECT_GE(lines, 8);
+  EXPECT_LE(lines, 11);
+}
+
+TEST(ProgressDisplayTest, RedrawsOneLineOnATerminal) {
+  std::ostringstream out;
+  ProgressDisplay display(out, /*terminal=*/true, 1);
+  display.OnProgress(Progress(v1::STAGE_PRIOR, 1, 25));
+  display.OnProgress(Progress(v1::STAGE_DENOISE, 50, 50));
+  EXPECT_THAT(out.str(), Not(HasSubstr("\n")));
+  EXPECT_THAT(out.str(), HasSubstr("\r\x1b[K[............................"));
+  EXPECT_THAT(out.str(), HasSubstr("\r\x1b[K[############################..]  95 %  denoise 50/50"));
+  display.Clear();
+  EXPECT_THAT(out.str(), testing::EndsWith("\r\x1b[K"));
+}
+
+TEST(ProgressDisplayTest, SeveralImagesMakeOneWhole) {
+  std::ostringstream out;
+  ProgressDisplay display(out, /*terminal=*/false, 2);
+  display.OnProgress(Progress(v1::STAGE_DECODE, 1, 1, /*image=*/0));
+  EXPECT_THAT(out.str(), HasSubstr(" 50 %  decode 1/1 of image 0"));
+  display.OnProgress(Progress(v1::STAGE_DECODE, 1, 1, /*image=*/1));
+  EXPECT_THAT(out.str(), HasSubstr("100 %  decode 1/1 of image 1"));
+}
+
+TEST(ProgressDisplayTest, IgnoresAnImageOrStageThatItDoesNotKnow) {
+  std::ostringstream out;
+  ProgressDisplay display(out, /*terminal=*/true, 1);
+  display.OnProgress(Progress(v1::STAGE_DENOISE, 1, 0, /*image=*/7));
+  display.OnProgress(Progress(static_cast<v1::Stage>(99), 1, 2));
+  EXPECT_THAT(out.str(), HasSubstr("  0 %"));
+}
+
+}  // namespace
+}  // namespace kandinsky

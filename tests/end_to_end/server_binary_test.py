@@ -1,0 +1,209 @@
+"""Runs the real server and client programs against the embedded model, as an operator and a user would.
+
+Standard library only. Usage: server_binary_test.py --server PATH --client PATH --make-tiny-model PATH
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+import urllib.request
+
+PROGRAMS = argparse.Namespace()
+
+
+class Server:
+    """A running server on free ports; its log is collected line by line."""
+
+    def __init__(self, model, *overrides):
+        command = [PROGRAMS.server, "--set", "model.name=tiny", "--set", f"model.path={model}",
+                   "--set", "listen_address=127.0.0.1:0", "--set", "metrics_address=127.0.0.1:0",
+                   "--set", "model.threads=1", "--set", "drain.lame_duck_seconds=0"]
+        for override in overrides:
+            command += ["--set", override]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.lines = []
+        self.changed = threading.Condition()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stderr:
+            with self.changed:
+                self.lines.append(json.loads(line))
+                self.changed.notify_all()
+        with self.changed:
+            self.lines.append({"msg": "end of log"})
+            self.changed.notify_all()
+
+    def wait_for(self, message, timeout=60):
+        """The first log line with this message; fails when the log ends or the time is up."""
+        def find():
+            return next((line for line in self.lines if line["msg"] in (message, "end of log")), None)
+        with self.changed:
+            if not self.changed.wait_for(find, timeout):
+                raise AssertionError(f"no log line {message!r}: {self.lines}")
+            line = find()
+        if line["msg"] != message:
+            raise AssertionError(f"the log ended without {message!r}: {self.lines}")
+        return line
+
+    def ready(self):
+        self.port = self.wait_for("ready")["port"]
+        self.metrics_port = self.wait_for("listening")["metrics_port"]
+        return self
+
+    def metrics(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as reply:
+            return reply.read().decode()
+
+    def metric(self, name):
+        """The sum of all series of one metric."""
+        values = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", self.metrics(), re.MULTILINE)
+        return sum(float(value) for value in values)
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.process.wait(timeout=60)
+
+    def __enter__(self):
+        return self.ready()
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.reader.join()
+        self.process.stderr.close()
+
+
+def generate_command(server, output, **flags):
+    """A command line that makes a small picture; `flags` replace its defaults."""
+    flags = {"width": 64, "height": 64, "steps": 4, "prior_steps": 2, "seed": 7} | flags
+    command = [PROGRAMS.client, "generate", "red cat, 4k photo", "--server", f"127.0.0.1:{server.port}",
+               "--output", str(output)]
+    for name, value in flags.items():
+        command += ["--" + name.replace("_", "-"), str(value)]
+    return command
+
+
+def run(command):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+
+
+class ServerBinaryTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.model = pathlib.Path(cls.folder.name) / "model"
+        subprocess.run([PROGRAMS.make_tiny_model, str(cls.model)], check=True, stdout=subprocess.DEVNULL)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def path(self, name):
+        return pathlib.Path(self.folder.name) / name
+
+    def test_client_writes_the_same_png_for_the_same_seed(self):
+        with Server(self.model) as server:
+            for name in ("a.png", "b.png"):
+                result = run(generate_command(server, self.path(name)))
+                self.assertEqual(result.returncode, 0, result.stderr)
+            first = self.path("a.png").read_bytes()
+            self.assertTrue(first.startswith(b"\x89PNG\r\n\x1a\n"))
+            self.assertEqual(first, self.path("b.png").read_bytes())
+
+    def test_client_names_field_and_rule_of_a_bad_request(self):
+        with Server(self.model) as server:
+            result = run(generate_command(server, self.path("bad.png"), width=65))
+            self.assertNotEqual(result.returncode, 0)
+            self.assertIn("width", result.stderr)
+            self.assertIn("multiple", result.stderr)
+            self.assertFalse(self.path("bad.png").exists())
+
+    def test_sigterm_finishes_accepted_work_and_exits_with_0(self):
+        with Server(self.model) as server:
+            command = generate_command(server, self.path("last.png"), steps=60)
+            client = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while server.metric("kandinsky_inflight_generations") == 0:
+                self.assertIsNone(client.poll(), "the client ended before the server was stopped")
+                time.sleep(0.005)  # polls another process; nothing is timed
+            self.assertEqual(server.stop(), 0)
+            self.assertEqual(client.wait(timeout=60), 0)
+            self.assertTrue(self.path("last.png").exists())
+
+    def test_interrupted_client_stops_the_work_within_one_step(self):
+        with Server(self.model) as server:
+            command = generate_command(server, self.path("never.png"), steps=900)
+            client = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while server.metric("kandinsky_step_duration_seconds_count") < 5:
+                self.assertIsNone(client.poll())
+                time.sleep(0.005)  # polls another process; nothing is timed
+            client.send_signal(signal.SIGINT)
+            self.assertNotEqual(client.wait(timeout=60), 0)
+            line = server.wait_for("request")
+            self.assertEqual(line["code"], "CANCELLED")
+            steps = server.metric("kandinsky_step_duration_seconds_count")
+            self.assertLess(steps, 900)
+            # The request has ended; the step that may still have been running is the last one.
+            result = run(generate_command(server, self.path("next.png")))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            own_steps = 1 + 2 + 4 + 1
+            self.assertLessEqual(server.metric("kandinsky_step_duration_seconds_count"), steps + 1 + own_steps)
+
+    def test_resident_memory_stays_flat_over_200_requests(self):
+        with Server(self.model) as server:
+            sizes = []
+            for _ in range(5):
+                for _ in range(40):
+                    result = run(generate_command(server, self.path("many.png")))
+                    self.assertEqual(result.returncode, 0, result.stderr)
+                sizes.append(server.metric("process_resident_memory_bytes"))
+            # The first 40 requests warm caches and allocator up.
+            self.assertLess(sizes[-1] - sizes[0], 8 << 20, sizes)
+
+    def test_port_in_use_is_one_line_and_a_code_of_its_own(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            result = run([PROGRAMS.server, "--set", f"model.path={self.model}", "--set", f"listen_address={address}",
+                          "--set", "metrics_address="])
+        self.assertEqual(result.returncode, 3)
+        self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+        self.assertIn(address, result.stderr)
+
+    def test_broken_model_is_a_code_of_its_own_and_names_the_path(self):
+        result = run([PROGRAMS.server, "--set", f"model.path={self.path('nowhere')}",
+                      "--set", "listen_address=127.0.0.1:0", "--set", "metrics_address="])
+        self.assertEqual(result.returncode, 4)
+        self.assertIn("nowhere", result.stderr)
+
+    def test_unknown_configuration_key_is_refused_before_anything_starts(self):
+        config = self.path("config.json")
+        config.write_text('{"modle": {"name": "x"}}')
+        result = run([PROGRAMS.server, "--config", str(config)])
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("modle", result.stderr)
+
+    def test_version_and_check_config(self):
+        self.assertRegex(run([PROGRAMS.server, "--version"]).stdout, r"\d+\.\d+\.\d+")
+        result = run([PROGRAMS.server, "--check_config", "--set", f"model.path={self.model}"])
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--server", required=True)
+    parser.add_argument("--client", required=True)
+    parser.add_argument("--make-tiny-model", required=True)
+    parser.parse_known_args(namespace=PROGRAMS)
+    unittest.main(argv=["server_binary_test"], verbosity=2)

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "base/mutex.h"
+#include "pipeline/pipeline.h"
+
+namespace kandinsky {
+
+// One generation in a step of a FakePipeline.
+struct FakeStepMember {
+  std::string prompt;
+  uint64_t seed = 0;
+  int step = 0;  // steps of the stage that it had finished before
+};
+
+// One call of FakePipeline::Step, also a failing one.
+struct FakeStep {
+  BatchKey key;
+  std::vector<FakeStepMember> members;
+  bool failed = false;
+};
+
+// What FakePipelines did; outlives them. Thread-safe.
+class FakePipelineLog {
+ public:
+  std::vector<FakeStep> steps() const EXCLUDES(mutex_);
+  // Steps of one prompt's generations.
+  int StepsOf(const std::string& prompt) const EXCLUDES(mutex_);
+  int admitted() const EXCLUDES(mutex_);
+  // Generations that were admitted and not destroyed.
+  int live_generations() const EXCLUDES(mutex_);
+
+  // For FakePipeline.
+  void AddStep(FakeStep step) EXCLUDES(mutex_);
+  void AddGeneration() EXCLUDES(mutex_);
+  void RemoveGeneration() EXCLUDES(mutex_);
+
+ private:
+  mutable Mutex mutex_;
+  std::vector<FakeStep> steps_ GUARDED_BY(mutex_);
+  int admitted_ GUARDED_BY(mutex_) = 0;
+  int live_generations_ GUARDED_BY(mutex_) = 0;
+};
+
+// A failure of the step in which a generation of `prompt` does its step number `step` (from 0) of `stage`.
+struct ScriptedFailure {
+  // kUnavailable is a code that no step may return.
+  enum class Kind { kInternal, kOutOfMemory, kThrow, kUnavailable };
+
+  std::string prompt;
+  Stage stage = Stage::kDenoise;
+  int step = 0;
+  Kind kind = Kind::kInternal;
+};
+
+// How a FakePipeline behaves.
+struct FakePipelineOptions {
+  Capabilities capabilities = {.model_name = "fake",
+                               .family = "2.2",
+                               .network = "decoder",
+                               .device = "cpu",
+                               .dtype = "float32",
+                               .samplers = {SamplerKind::kDdpm, SamplerKind::kDdim}};
+  // Edge of the square RGB results in pixels; 0 makes them as large as requested.
+  int image_edge = 8;
+  // Steps with more generations than this run out of memory.
+  std::optional<int> out_of_memory_above_rows;
+  std::vector<ScriptedFailure> failures;
+  // Prompts that Admit refuses with INVALID_ARGUMENT, and with an exception.
+  std::vector<std::string> refused_prompts;
+  std::vector<std::string> throwing_prompts;
+  // Prompts whose TakeResult fails with INTERNAL.
+  std::vector<std::string> prompts_without_result;
+  // Called in each Step before anything else, on the caller's thread. May block.
+  std::function<void(const FakeStep&)> on_step;
+};
+
+// A Pipeline without networks: goes through the stages of a text-to-image request and makes small pictures
+// whose pixels follow from the seed alone. Steps cost nothing but what `on_step` does. No capability is
+// checked.
+class FakePipeline : public Pipeline {
+ public:
+  // `log` may be null: then nothing is recorded, which long benchmarks want.
+  explicit FakePipeline(FakePipelineOptions options = {}, std::shared_ptr<FakePipelineLog> log = nullptr);
+
+  const Capabilities& capabilities() const override { return options_.capabilities; }
+  absl::StatusOr<std::unique_ptr<Generation>> Admit(const GenerationRequest& request) override;
+  absl::Status Step(absl::Span<Generation* const> batch) override;
+
+  // The picture of `seed`.
+  static Image ExpectedImage(uint64_t seed, int width, int height);
+
+ private:
+  absl::Status InjectedFailure(const FakeStep& step) const;
+
+  const FakePipelineOptions options_;
+  const std::shared_ptr<FakePipelineLog> log_;
+};
+
+}  // namespace kandinsky

@@ -1,0 +1,280 @@
+#include "imaging/png.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <random>
+#include <tuple>
+
+namespace kandinsky {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr std::string_view kSignature("\x89PNG\r\n\x1a\n", 8);
+
+std::string Uint32(uint32_t value) {
+  std::string bytes;
+  for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(value >> shift));
+  return bytes;
+}
+
+std::string Chunk(const std::string& type, const std::string& data) {
+  const std::string body = type + data;
+  const uLong crc = crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size()));
+  return Uint32(static_cast<uint32_t>(data.size())) + body + Uint32(static_cast<uint32_t>(crc));
+}
+
+std::string Header(uint32_t width, uint32_t height, int depth, int color_type, int interlace = 0) {
+  return Chunk("IHDR", Uint32(width) + Uint32(height) + static_cast<char>(depth) +
+                           static_cast<char>(color_type) + std::string(2, '\0') +
+                           static_cast<char>(interlace));
+}
+
+std::string Deflate(const std::string& data) {
+  uLongf size = compressBound(data.size());
+  std::string out(size, '\0');
+  EXPECT_EQ(compress(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<const Bytef*>(data.data()),
+                     data.size()),
+            Z_OK);
+  out.resize(size);
+  return out;
+}
+
+// A PNG made by hand: `rows` are the filtered scan lines, `before_pixels` further chunks.
+std::string Png(const std::string& header, const std::string& rows, const std::string& before_pixels = "") {
+  return std::string(kSignature) + header + before_pixels + Chunk("IDAT", Deflate(rows)) + Chunk("IEND", "");
+}
+
+Image RandomImage(int width, int height, int channels) {
+  std::mt19937 random(static_cast<unsigned>(width * 1000 + height * 10 + channels));
+  Image image{width, height, channels, {}};
+  image.pixels.resize(image.row_bytes() * static_cast<size_t>(height));
+  for (uint8_t& value : image.pixels) value = static_cast<uint8_t>(random());
+  return image;
+}
+
+std::vector<uint8_t> ToRgb(const Image& image) {
+  std::vector<uint8_t> rgb;
+  for (size_t i = 0; i < image.pixels.size(); i += static_cast<size_t>(image.channels)) {
+    for (size_t c = 0; c < 3; ++c) rgb.push_back(image.pixels[i + (image.channels == 1 ? 0 : c)]);
+  }
+  return rgb;
+}
+
+std::string ErrorOf(const std::string& png, const DecodeLimits& limits = {}) {
+  const absl::StatusOr<Image> image = DecodePng(png, limits);
+  EXPECT_EQ(image.status().code(), absl::StatusCode::kInvalidArgument);
+  return std::string(image.status().message());
+}
+
+class PngRoundTrip : public ::testing::TestWithParam<std::tuple<int, std::pair<int, int>>> {};
+
+TEST_P(PngRoundTrip, KeepsEveryPixel) {
+  const auto [channels, size] = GetParam();
+  const Image image = RandomImage(size.first, size.second, channels);
+  for (const int level : {1, 6, 12}) {
+    const absl::StatusOr<std::string> png = EncodePng(image, {.compression_level = level, .text = {}});
+    ASSERT_TRUE(png.ok()) << png.status();
+    const absl::StatusOr<Image> decoded = DecodePng(*png);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(decoded->width, image.width);
+    EXPECT_EQ(decoded->height, image.height);
+    EXPECT_EQ(decoded->channels, 3);
+    EXPECT_EQ(decoded->pixels, ToRgb(image));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(ChannelsAndSizes, PngRoundTrip,
+                         ::testing::Combine(::testing::Values(1, 3, 4),
+                                            ::testing::Values(std::pair{1, 1}, std::pair{1, 17},
+                                                              std::pair{17, 1}, std::pair{31, 33},
+                                                              std::pair{64, 64}, std::pair{255, 3})));
+
+TEST(EncodePngTest, WritesTextAsUtf8ChunksBeforeThePixels) {
+  const Image image = RandomImage(2, 2, 3);
+  const std::string png =
+      *EncodePng(image, {.compression_level = 1, .text = {{"prompt", "кот"}, {"seed", "42"}}});
+  const std::string expected = Chunk("iTXt", std::string("prompt\0\0\0\0\0", 11) + "кот") +
+                               Chunk("iTXt", std::string("seed\0\0\0\0\0", 9) + "42");
+  const size_t at = png.find(expected);
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_LT(at, png.find("IDAT"));
+  EXPECT_EQ(DecodePng(png)->pixels, image.pixels);
+}
+
+TEST(EncodePngTest, WritesTheSameBytesEveryTime) {
+  EXPECT_EQ(*EncodePng(RandomImage(40, 40, 3)), *EncodePng(RandomImage(40, 40, 3)));
+}
+
+TEST(EncodePngTest, CompressesASmoothPicture) {
+  Image image{256, 256, 3, {}};
+  for (int y = 0; y < 256; ++y) {
+    for (int x = 0; x < 256; ++x) {
+      for (const int value : {x, y, (x + y) / 2}) image.pixels.push_back(static_cast<uint8_t>(value));
+    }
+  }
+  EXPECT_LT(EncodePng(image)->size(), image.pixels.size() / 10);
+}
+
+TEST(EncodePngTest, RefusesImagesThatContradictThemselves) {
+  const auto refused = [](const Image& image) {
+    return EncodePng(image).status().code() == absl::StatusCode::kInvalidArgument;
+  };
+  EXPECT_TRUE(refused(Image{0, 4, 3, {}}));
+  EXPECT_TRUE(refused(Image{4, -1, 3, {}}));
+  EXPECT_TRUE(refused(Image{2, 2, 2, std::vector<uint8_t>(8)}));
+  EXPECT_TRUE(refused(Image{2, 2, 3, std::vector<uint8_t>(11)}));
+  EXPECT_TRUE(refused(Image{2, 2, 3, std::vector<uint8_t>(13)}));
+  EXPECT_TRUE(refused(Image{1 << 30, 1 << 30, 4, {}}));
+}
+
+TEST(EncodePngTest, RefusesOptionsOutOfRange) {
+  const Image image = RandomImage(2, 2, 3);
+  const auto refused = [&](const PngOptions& options) {
+    return EncodePng(image, options).status().code() == absl::StatusCode::kInvalidArgument;
+  };
+  EXPECT_TRUE(refused({.compression_level = 0, .text = {}}));
+  EXPECT_TRUE(refused({.compression_level = 13, .text = {}}));
+  for (const std::string& key : {std::string(), std::string(80, 'k'), std::string("a\nb"), std::string(" a"),
+                                 std::string("a "), std::string("a  b"), std::string("a\0b", 3)}) {
+    EXPECT_TRUE(refused({.compression_level = 1, .text = {{key, "value"}}})) << key;
+  }
+  EXPECT_TRUE(refused({.compression_level = 1, .text = {{"key", std::string("a\0b", 3)}}}));
+  EXPECT_FALSE(refused({.compression_level = 1, .text = {{std::string(79, 'k'), ""}}}));
+}
+
+TEST(DecodePngTest, ExpandsGreyOfEveryDepth) {
+  EXPECT_EQ(DecodePng(Png(Header(4, 1, 1, 0), std::string("\0\xA0", 2)))->pixels,
+            (std::vector<uint8_t>{255, 255, 255, 0, 0, 0, 255, 255, 255, 0, 0, 0}));
+  EXPECT_EQ(DecodePng(Png(Header(2, 1, 2, 0), std::string("\0\x60", 2)))->pixels,
+            (std::vector<uint8_t>{85, 85, 85, 170, 170, 170}));
+  EXPECT_EQ(DecodePng(Png(Header(2, 1, 4, 0), std::string("\0\x3F", 2)))->pixels,
+            (std::vector<uint8_t>{51, 51, 51, 255, 255, 255}));
+  EXPECT_EQ(DecodePng(Png(Header(1, 1, 16, 0), std::string("\0\x12\xFF", 3)))->pixels,
+            (std::vector<uint8_t>{0x12, 0x12, 0x12}));
+}
+
+TEST(DecodePngTest, KeepsTheHighByteOf16BitSamplesAndDropsAlpha) {
+  EXPECT_EQ(DecodePng(Png(Header(1, 1, 16, 2), std::string("\0\x12\xFF\x34\x80\x56\x01", 7)))->pixels,
+            (std::vector<uint8_t>{0x12, 0x34, 0x56}));
+  EXPECT_EQ(DecodePng(Png(Header(1, 1, 16, 6), std::string("\0\x12\xFF\x34\x80\x56\x01\x00\x00", 9)))->pixels,
+            (std::vector<uint8_t>{0x12, 0x34, 0x56}));
+  EXPECT_EQ(DecodePng(Png(Header(1, 1, 8, 6), std::string("\0\x12\x34\x56\x00", 5)))->pixels,
+            (std::vector<uint8_t>{0x12, 0x34, 0x56}));
+  EXPECT_EQ(DecodePng(Png(Header(1, 1, 8, 4), std::string("\0\x12\x40", 3)))->pixels,
+            (std::vector<uint8_t>{0x12, 0x12, 0x12}));
+}
+
+TEST(DecodePngTest, ExpandsPalettesWithAndWithoutTransparency) {
+  const std::string palette = Chunk("PLTE", "\x01\x02\x03\x04\x05\x06");
+  const std::vector<uint8_t> expected = {4, 5, 6, 1, 2, 3};
+  EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 3), std::string("\0\x01\x00", 3), palette))->pixels, expected);
+  EXPECT_EQ(DecodePng(Png(Header(2, 1, 1, 3), std::string("\0\x80", 2), palette))->pixels, expected);
+  const std::string transparent = palette + Chunk("tRNS", std::string("\x80\x00", 2));
+  EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 3), std::string("\0\x01\x00", 3), transparent))->pixels, expected);
+  const std::string grey_key = Chunk("tRNS", std::string("\x00\x12", 2));
+  EXPECT_EQ(DecodePng(Png(Header(1, 1, 8, 0), std::string("\0\x12", 2), grey_key))->pixels,
+            (std::vector<uint8_t>{0x12, 0x12, 0x12}));
+}
+
+TEST(DecodePngTest, ShowsColoursBeyondThePaletteAsBlack) {
+  const std::string palette = Chunk("PLTE", std::string("\x01\x02\x03", 3));
+  EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 3), std::string("\0\x05\x00", 3), palette))->pixels,
+            (std::vector<uint8_t>{0, 0, 0, 1, 2, 3}));
+}
+
+TEST(DecodePngTest, ReadsInterlacedPictures) {
+  // Adam7 passes of a 2x2 picture: (0,0); (1,0); row 1.
+  const std::string rows("\0\x01\x01\x01\0\x02\x02\x02\0\x03\x03\x03\x04\x04\x04", 15);
+  EXPECT_EQ(DecodePng(Png(Header(2, 2, 8, 2, 1), rows))->pixels,
+            (std::vector<uint8_t>{1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4}));
+}
+
+TEST(DecodePngTest, SkipsAncillaryChunksUnread) {
+  const std::string bomb = Deflate(std::string(50 << 20, 'a'));
+  const std::string chunks = Chunk("iCCP", std::string("p\0\0", 3) + bomb) +
+                             Chunk("zTXt", std::string("k\0\0", 3) + bomb) + Chunk("eXIf", "broken") +
+                             Chunk("gAMA", Uint32(0)) + Chunk("acTL", "broken") + Chunk("abCd", "unknown");
+  EXPECT_EQ(DecodePng(Png(Header(1, 1, 8, 2), std::string("\0\x01\x02\x03", 4), chunks))->pixels,
+            (std::vector<uint8_t>{1, 2, 3}));
+}
+
+TEST(DecodePngTest, SurvivesAHundredThousandChunks) {
+  std::string chunks;
+  for (int i = 0; i < 100'000; ++i) chunks += Chunk("tEXt", std::string("k\0v", 3));
+  EXPECT_TRUE(DecodePng(Png(Header(1, 1, 8, 2), std::string("\0\x01\x02\x03", 4), chunks)).ok());
+}
+
+TEST(DecodePngTest, RefusesTooManyPixelsFromTheHeaderAlone) {
+  // Nothing follows the header, so a message about the size shows that nothing else was read.
+  EXPECT_THAT(ErrorOf(std::string(kSignature) + Header(30000, 30000, 8, 2)),
+              HasSubstr("too many pixels: 30000x30000"));
+  EXPECT_THAT(ErrorOf(std::string(kSignature) + Header(0x7fffffff, 0x7fffffff, 16, 6)),
+              HasSubstr("too many pixels"));
+  const std::string four = Png(Header(2, 2, 8, 0), std::string(6, '\0'));
+  EXPECT_THAT(ErrorOf(four, {.max_pixels = 3}), HasSubstr("too many pixels"));
+  EXPECT_TRUE(DecodePng(four, {.max_pixels = 4}).ok());
+}
+
+TEST(DecodePngTest, RefusesMoreBytesThanAllowed) {
+  const std::string png = *EncodePng(RandomImage(8, 8, 3));
+  EXPECT_TRUE(DecodePng(png, {.max_encoded_bytes = png.size()}).ok());
+  EXPECT_THAT(ErrorOf(png, {.max_encoded_bytes = png.size() - 1}), HasSubstr("larger than"));
+}
+
+TEST(DecodePngTest, RefusesImpossibleSizes) {
+  for (const auto& [width, height] : {std::pair{0u, 1u}, std::pair{1u, 0u}, std::pair{0x80000000u, 1u}}) {
+    EXPECT_THAT(ErrorOf(Png(Header(width, height, 8, 2), std::string(4, '\0'))),
+                HasSubstr("impossible size"));
+  }
+}
+
+TEST(DecodePngTest, RefusesWhatIsNotAPng) {
+  EXPECT_THAT(ErrorOf(""), HasSubstr("not a PNG"));
+  EXPECT_THAT(ErrorOf("RIFF....WEBPVP8 "), HasSubstr("not a PNG"));
+  EXPECT_THAT(ErrorOf(std::string(kSignature)), HasSubstr("no header"));
+  EXPECT_THAT(ErrorOf(std::string(kSignature) + Chunk("IDAT", std::string(13, 'x'))), HasSubstr("no header"));
+}
+
+TEST(DecodePngTest, RefusesEveryTruncation) {
+  const std::string png = *EncodePng(RandomImage(50, 50, 3));
+  for (size_t sixteenth = 0; sixteenth < 16; ++sixteenth) {
+    EXPECT_FALSE(DecodePng(png.substr(0, png.size() * sixteenth / 16)).ok()) << sixteenth;
+  }
+  for (size_t missing = 1; missing <= 24; ++missing) {
+    EXPECT_FALSE(DecodePng(png.substr(0, png.size() - missing)).ok()) << missing;
+  }
+}
+
+TEST(DecodePngTest, RefusesEveryFlippedByte) {
+  const std::string png =
+      *EncodePng(RandomImage(5, 5, 3), {.compression_level = 1, .text = {{"key", "value"}}});
+  for (size_t i = 0; i < png.size(); ++i) {
+    std::string damaged = png;
+    damaged[i] = static_cast<char>(damaged[i] ^ 0x10);
+    EXPECT_FALSE(DecodePng(damaged).ok()) << "byte " << i;
+  }
+}
+
+TEST(DecodePngTest, RefusesMoreOrFewerPixelsThanTheHeaderSays) {
+  EXPECT_FALSE(DecodePng(Png(Header(2, 2, 8, 0), std::string(600, '\0'))).ok());
+  EXPECT_FALSE(DecodePng(Png(Header(2, 2, 8, 0), std::string(5, '\0'))).ok());
+}
+
+TEST(DecodePngTest, RefusesIllegalFormats) {
+  EXPECT_FALSE(DecodePng(Png(Header(1, 1, 3, 0), std::string(2, '\0'))).ok());        // depth 3
+  EXPECT_FALSE(DecodePng(Png(Header(1, 1, 8, 5), std::string(2, '\0'))).ok());        // colour type 5
+  EXPECT_FALSE(DecodePng(Png(Header(1, 1, 8, 3), std::string(2, '\0'))).ok());        // no palette
+  EXPECT_FALSE(DecodePng(Png(Header(1, 1, 8, 0), std::string("\x07\x00", 2))).ok());  // filter 7
+  EXPECT_FALSE(DecodePng(Png(Header(1, 1, 8, 0), std::string(2, '\0'), Chunk("ABCD", "critical"))).ok());
+}
+
+TEST(DecodePngTest, RefusesBytesAfterTheEnd) {
+  const std::string png = *EncodePng(RandomImage(5, 5, 3));
+  EXPECT_THAT(ErrorOf(png + "PK\x03\x04"), HasSubstr("after the end"));
+}
+
+}  // namespace
+}  // namespace kandinsky

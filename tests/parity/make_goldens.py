@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+"""Writes what diffusers and transformers compute with the tiny models of make_models.py, for the C++ tests.
+
+Usage: make_goldens.py OUTPUT_DIR [--seed N] [--only-pipelines]
+
+Repeatable: the same seed and machine give the same files. The files are described in README.md.
+"""
+
+import argparse
+import json
+import pathlib
+
+import torch
+from diffusers import (DDIMScheduler, DDPMScheduler, PriorTransformer, UNet2DConditionModel, UnCLIPScheduler, VQModel)
+from diffusers.schedulers import scheduling_ddim, scheduling_ddpm, scheduling_unclip
+from safetensors.torch import save
+from transformers import (CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer, CLIPVisionConfig,
+                          CLIPVisionModelWithProjection)
+
+import make_models
+import published_configs
+import reference
+from texts import TEXTS
+
+
+def write_json(path: pathlib.Path, value: object) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
+def write_tensors(path: pathlib.Path, tensors: dict[str, torch.Tensor]) -> None:
+    path.write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
+
+
+# ---- single components -----------------------------------------------------------------------------------------------
+
+
+def component_tensors(model: reference.Model, seed: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator)
+
+    tensors = {}
+    prior, decoder = model.prior, model.decoder
+    inputs = prior.tokenizer(["red cat, 4k photo", "", "кот", "cat " * 90], padding="max_length", max_length=77,
+                             truncation=True, return_tensors="pt")
+    text = prior.text_encoder(inputs.input_ids)
+    tensors["clip_text.input_ids"] = inputs.input_ids
+    tensors["clip_text.last_hidden_state"] = text.last_hidden_state
+    tensors["clip_text.text_embeds"] = text.text_embeds
+
+    size = prior.image_encoder.config.image_size
+    pixels = torch.cat([torch.zeros(1, 3, size, size), draw(2, 3, size, size)])
+    tensors["clip_vision.pixel_values"] = pixels
+    tensors["clip_vision.image_embeds"] = prior.image_encoder(pixels).image_embeds
+
+    width = prior.prior.config.embedding_dim
+    noisy, timestep = draw(4, width), torch.tensor([999, 500, 42, 0])
+    mask = inputs.attention_mask.bool()
+    predicted = prior.prior(noisy, timestep, proj_embedding=text.text_embeds,
+                            encoder_hidden_states=text.last_hidden_state, attention_mask=mask).predicted_image_embedding
+    tensors["prior.hidden_states"] = noisy
+    tensors["prior.timestep"] = timestep
+    tensors["prior.proj_embedding"] = text.text_embeds.clone()
+    tensors["prior.encoder_hidden_states"] = text.last_hidden_state.clone()
+    tensors["prior.attention_mask"] = mask.to(torch.uint8)
+    tensors["prior.predicted_image_embedding"] = predicted
+    tensors["prior.post_process_in"] = noisy.clone()
+    tensors["prior.post_process_out"] = prior.prior.post_process_latents(noisy)
+
+    unet = decoder.unet
+    sample, timestep, embeds = draw(3, unet.config.in_channels, 16, 8), torch.tensor([981, 501, 1]), draw(3, width)
+    tensors["unet.sample"] = sample
+    tensors["unet.timestep"] = timestep
+    tensors["unet.image_embeds"] = embeds
+    conditions = {"image_embeds": embeds}
+    tensors["unet.out"] = unet(sample, timestep, encoder_hidden_states=None, added_cond_kwargs=conditions).sample
+
+    pixels, latents = draw(2, 3, 64, 32).clamp(-1, 1), draw(2, 4, 4, 8)
+    tensors["movq.pixels"] = pixels
+    tensors["movq.latents"] = decoder.movq.encode(pixels).latents
+    tensors["movq.decode_in"] = latents
+    tensors["movq.decoded"] = decoder.movq.decode(latents, force_not_quantize=True).sample
+    return tensors
+
+
+# ---- samplers --------------------------------------------------------------------------------------------------------
+
+
+def sampler_cases() -> list[dict]:
+    clipping = published_configs.DECODER_SCHEDULER
+    current = DDPMScheduler(beta_start=0.00085, beta_end=0.012, steps_offset=1, clip_sample=False)
+    cases = [{"name": f"unclip_{steps}", "kind": "unclip", "config": published_configs.PRIOR_SCHEDULER, "steps": steps}
+             for steps in (25, 5, 2)]
+    for name, config in (("ddpm_clip", clipping), ("ddpm", published_configs.INPAINT_SCHEDULER)):
+        cases += [{"name": f"{name}_{steps}", "kind": "ddpm", "config": config, "steps": steps} for steps in (10, 50)]
+    for name, config in (("ddim_clip", clipping), ("ddim", published_configs.INPAINT_SCHEDULER),
+                         ("ddim_alpha_one", json.loads(current.to_json_string()))):
+        cases += [{"name": f"{name}_{suffix}", "kind": "ddim", "config": config, "steps": 10, "eta": eta}
+                  for suffix, eta in (("eta00", 0.0), ("eta07", 0.7))]
+    return [dict({"eta": 0.0}, **case) for case in cases]
+
+
+def make_scheduler(case: dict):
+    if case["kind"] == "unclip":
+        return UnCLIPScheduler.from_config(case["config"])
+    ddpm = DDPMScheduler.from_config(case["config"])
+    return ddpm if case["kind"] == "ddpm" else DDIMScheduler.from_config(ddpm.config)
+
+
+def sampler_tensors(case: dict, seed: int) -> dict[str, torch.Tensor]:
+    """Runs one scheduler on given network outputs and noises."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (2, 32) if case["kind"] == "unclip" else (1, 4, 6, 4)
+    scheduler = make_scheduler(case)
+    scheduler.set_timesteps(case["steps"])
+    start = torch.randn(shape, generator=generator) * scheduler.init_noise_sigma
+    noise = torch.randn((case["steps"], *shape), generator=generator)
+    sample, outputs, trajectory = start, [], []
+    module = {"unclip": scheduling_unclip, "ddpm": scheduling_ddpm, "ddim": scheduling_ddim}[case["kind"]]
+    original = module.randn_tensor
+    try:
+        for i, timestep in enumerate(scheduler.timesteps):
+            module.randn_tensor = lambda *args, step=i, **kwargs: noise[step]
+            # Half of the output follows the sample, as a network's would; the rest is arbitrary.
+            output = 0.5 * sample + 0.7 * torch.randn(shape, generator=generator)
+            options = {"eta": case["eta"]} if case["kind"] == "ddim" else {}
+            if case["kind"] == "unclip" and i + 1 < case["steps"]:
+                # As the prior pipelines call it; left out, the scheduler would assume neighbouring time-steps.
+                options["prev_timestep"] = scheduler.timesteps[i + 1]
+            sample = scheduler.step(output, timestep, sample, **options).prev_sample
+            outputs.append(output)
+            trajectory.append(sample)
+    finally:
+        module.randn_tensor = original
+    return {"timesteps": scheduler.timesteps.to(torch.int64), "start": start, "noise": noise,
+            "model_output": torch.stack(outputs), "trajectory": torch.stack(trajectory)}
+
+
+def write_samplers(output: pathlib.Path, seed: int) -> None:
+    cases = sampler_cases()
+    tensors = {}
+    for i, case in enumerate(cases):
+        for key, tensor in sampler_tensors(case, seed + i).items():
+            tensors[f"{case['name']}.{key}"] = tensor
+    write_json(output / "samplers.json", {"cases": cases})
+    write_tensors(output / "samplers.safetensors", tensors)
+
+
+# ---- tokenizer -------------------------------------------------------------------------------------------------------
+
+
+def write_tokenizer(output: pathlib.Path, models: dict[str, reference.Model]) -> None:
+    """The ids of both tokenizer folders, which must agree."""
+    def ids(tokenizer: CLIPTokenizer) -> list[list[int]]:
+        return tokenizer(TEXTS, padding="max_length", max_length=77, truncation=True).input_ids
+
+    published = ids(models["a"].prior.tokenizer)
+    if published != ids(models["b"].prior.tokenizer):
+        raise SystemExit("the two forms of the tokenizer disagree")
+    cases = [{"text": text, "ids": row} for text, row in zip(TEXTS, published)]
+    assert len(cases) >= 200 and all(len(case["ids"]) == 77 for case in cases)
+    write_json(output / "tokenizer.json", {"max_length": 77, "cases": cases})
+
+
+# ---- full-size parameter lists ---------------------------------------------------------------------------------------
+
+
+def full_size_module(component: str) -> torch.nn.Module:
+    config = published_configs.FULL_SIZE[component]
+    with torch.device("meta"):
+        if component == "text_encoder":
+            return CLIPTextModelWithProjection(CLIPTextConfig(**config))
+        if component == "image_encoder":
+            return CLIPVisionModelWithProjection(CLIPVisionConfig(**config))
+        classes = {"movq": VQModel, "prior": PriorTransformer}
+        return classes.get(component, UNet2DConditionModel).from_config(config)
+
+
+def write_full_size(output: pathlib.Path) -> None:
+    folder = output / "full_size_configs"
+    folder.mkdir(exist_ok=True)
+    shapes = {}
+    for component, config in published_configs.FULL_SIZE.items():
+        (folder / f"{component}.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+        tensors = full_size_module(component).state_dict()
+        shapes[component] = {name: list(tensor.shape) for name, tensor in tensors.items()}
+    write_json(output / "parameters.json", shapes)
+
+
+# ---- whole pipelines -------------------------------------------------------------------------------------------------
+
+
+def pipeline_case(name: str, model: str, prompt: str, **changes: object) -> dict:
+    size = {"width": 64, "height": 64}
+    request = {"prompt": prompt, "negative_prompt": None, **size, "steps": 6, "guidance_scale": 4.0, "prior_steps": 5,
+               "prior_guidance_scale": 4.0, "sampler": "default", "seeds": [0]}
+    assert changes.keys() <= request.keys()
+    return {"name": name, "model": model, "request": request | changes}
+
+
+def pipeline_cases() -> list[dict]:
+    return [
+        pipeline_case("plain", "a", "red cat, 4k photo"),
+        pipeline_case("empty_negative", "a", "кот в космосе, цифровое искусство", negative_prompt="", seeds=[1]),
+        pipeline_case("negative_wide", "a", "a small house in the forest", negative_prompt="low quality, bad quality",
+                      width=128, seeds=[2], guidance_scale=7.5),
+        pipeline_case("tall_two_prior_steps", "a", "赤い猫、高画質の写真", height=128, steps=12, prior_steps=2, seeds=[3]),
+        pipeline_case("no_guidance", "a", "ёжик в тумане", guidance_scale=1.0, seeds=[4]),
+        pipeline_case("no_prior_guidance", "a", "un chat rouge sur le toit", prior_guidance_scale=1.0, seeds=[5]),
+        pipeline_case("no_guidance_at_all_negative", "a", "portrait of a young woman", negative_prompt="blurry",
+                      guidance_scale=1.0, prior_guidance_scale=1.0, seeds=[6]),
+        pipeline_case("no_guidance_three_images", "a", "oil painting of the sea", guidance_scale=0.0,
+                      prior_guidance_scale=0.5, steps=4, seeds=[30, 31, 32]),
+        pipeline_case("three_images", "a", "宇航员骑马", negative_prompt="模糊", steps=5, seeds=[40, 41, 42]),
+        pipeline_case("ddim", "a", "قطة حمراء", sampler="ddim", steps=8, seeds=[7]),
+        pipeline_case("ddim_negative_tall", "a", "bird, 4k photo", sampler="ddim", negative_prompt="", height=128,
+                      steps=7, guidance_scale=2.5, seeds=[8]),
+        pipeline_case("seed_above_32_bits", "a", "red cat, 4k photo", seeds=[2**32 + 9]),
+        pipeline_case("largest_seed", "a", "!", seeds=[2**64 - 1]),
+        pipeline_case("overlong_prompt", "a", "cat, " * 60, negative_prompt="dog and " * 60, seeds=[9]),
+        pipeline_case("many_steps", "a", "A fantasy landscape, Cinematic lighting", steps=25, prior_steps=25,
+                      seeds=[10]),
+        pipeline_case("current_form", "b", "red cat, 4k photo", width=96, seeds=[50]),
+        pipeline_case("current_form_negative", "b", "eine rote Katze", negative_prompt="schlecht", width=80, height=112,
+                      prior_guidance_scale=2.5, seeds=[51]),
+        pipeline_case("current_form_ddim", "b", "👩‍🚀 in space", sampler="ddim", steps=10, prior_steps=3,
+                      seeds=[52, 53]),
+        pipeline_case("current_form_no_guidance", "b", "a cup of coffee", guidance_scale=1.0, steps=20, seeds=[54]),
+    ]
+
+
+def write_pipelines(output: pathlib.Path, models: dict[str, reference.Model]) -> None:
+    cases = pipeline_cases()
+    tensors = {}
+    for case in cases:
+        for key, tensor in models[case["model"]].generate(case["request"]).items():
+            tensors[f"{case['name']}.{key}"] = tensor
+    write_json(output / "pipelines.json", {"models": make_models.MODELS, "cases": cases})
+    write_tensors(output / "pipelines.safetensors", tensors)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=pathlib.Path)
+    parser.add_argument("--seed", type=int, default=2022, help="of weights and inputs; the requests stay the same")
+    parser.add_argument("--only-pipelines", action="store_true", help="models and pipelines.* only")
+    arguments = parser.parse_args()
+    reference.prepare_torch()
+    output = arguments.output
+    output.mkdir(parents=True, exist_ok=True)
+    models = make_models.make_models(output, arguments.seed)
+    make_models.check_models(models)
+    write_pipelines(output, models)
+    if arguments.only_pipelines:
+        return
+    write_tensors(output / "components.safetensors", component_tensors(models["a"], arguments.seed))
+    write_samplers(output, arguments.seed)
+    write_tokenizer(output, models)
+    write_full_size(output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Compares the built programs with diffusers, on models made now with other weights than the recorded ones.
+#
+# Usage: tests/parity/run.sh [BUILD_DIR]    (default build/release)
+# KANDINSKY_PARITY_SEED chooses the weights (default 31337).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+build=${1:-build/release}
+cache=${KANDINSKY_CACHE:-$HOME/.cache/kandinsky-server}
+python=$cache/parity-venv/bin/python
+export PYTHONDONTWRITEBYTECODE=1
+
+scripts/install_parity_environment.sh
+
+goldens=$(mktemp -d)
+trap 'rm -rf "$goldens"' EXIT
+echo "making reference results"
+if ! "$python" tests/parity/make_goldens.py "$goldens" --seed "${KANDINSKY_PARITY_SEED:-31337}" 2>"$goldens/log"; then
+  cat "$goldens/log" >&2
+  exit 1
+fi
+
+echo "components, samplers, tokenizer and pipeline"
+listed=$(ctest --test-dir "$build" -N -R Golden)
+for suite in ClipTokenizerGoldenTest GoldenComponentsTest GoldenSamplersTest GoldenPipelineTest; do
+  if ! grep -q "$suite" <<<"$listed"; then
+    echo "$build has no $suite; build it completely first" >&2
+    exit 1
+  fi
+done
+KANDINSKY_GOLDEN_DIR=$goldens ctest --test-dir "$build" -R Golden --no-tests=error --output-on-failure
+
+echo "live server"
+"$python" tests/parity/live_parity.py --server "$build/server/kandinsky-server" --golden-dir "$goldens"

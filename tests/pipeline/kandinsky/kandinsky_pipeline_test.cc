@@ -1,0 +1,148 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/pipeline/kandinsky/pipeline_test_support.h"
+
+namespace kandinsky {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class KandinskyPipelineTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { pipeline_ = LoadGoldenPipeline().release(); }
+  static void TearDownTestSuite() {
+    delete pipeline_;
+    pipeline_ = nullptr;
+  }
+
+  absl::Status AdmitStatus(const GenerationRequest& request) { return pipeline_->Admit(request).status(); }
+
+  static Pipeline* pipeline_;
+};
+
+Pipeline* KandinskyPipelineTest::pipeline_ = nullptr;
+
+TEST_F(KandinskyPipelineTest, DetectsFamilyNetworkAndSamplersFromTheFiles) {
+  const Capabilities& capabilities = pipeline_->capabilities();
+  EXPECT_EQ(capabilities.model_name, "golden");
+  EXPECT_EQ(capabilities.family, "2.2");
+  EXPECT_EQ(capabilities.network, "decoder");
+  EXPECT_EQ(capabilities.device, "cpu");
+  EXPECT_EQ(capabilities.dtype, "float32");
+  EXPECT_THAT(capabilities.samplers, ElementsAre(SamplerKind::kDdpm, SamplerKind::kDdim));
+  EXPECT_GT(capabilities.weight_bytes, 0);
+}
+
+TEST_F(KandinskyPipelineTest, VisitsTheStagesInOrder) {
+  GenerationRequest request = TinyRequest(1);
+  request.prior_steps = 2;
+  request.steps = 3;
+  auto admitted = pipeline_->Admit(request);
+  ASSERT_TRUE(admitted.ok()) << admitted.status();
+  Generation* generation = admitted->get();
+  std::vector<std::string> visited;
+  int remaining = generation->remaining_steps();
+  EXPECT_EQ(remaining, 1 + 2 + 3 + 1);
+  while (generation->stage() != Stage::kDone) {
+    const StageProgress progress = generation->progress();
+    visited.push_back(std::string(StageName(progress.stage)) + " " + std::to_string(progress.step) + "/" +
+                      std::to_string(progress.total_steps));
+    ASSERT_TRUE(pipeline_->Step({&generation, 1}).ok());
+    EXPECT_EQ(generation->remaining_steps(), --remaining);
+  }
+  EXPECT_THAT(visited, ElementsAre("encode 0/1", "prior 0/2", "prior 1/2", "denoise 0/3", "denoise 1/3",
+                                   "denoise 2/3", "decode 0/1"));
+}
+
+TEST_F(KandinskyPipelineTest, ImageHasTheRequestedSize) {
+  GenerationRequest request = TinyRequest(1);
+  request.width = 96;
+  const GenerationResult result = RunAlone(*pipeline_, request);
+  ASSERT_TRUE(result.image.has_value());
+  EXPECT_EQ(result.image->width, 96);
+  EXPECT_EQ(result.image->height, 64);
+  EXPECT_EQ(result.image->pixels.size(), 96u * 64u * 3u);
+  EXPECT_THAT(result.latents->shape, ElementsAre(4, 16, 24));
+}
+
+TEST_F(KandinskyPipelineTest, SkipsTheDecodeStageWhenNoImageIsWanted) {
+  GenerationRequest request = TinyRequest(1);
+  request.output = {.image = false, .latents = true};
+  const GenerationResult result = RunAlone(*pipeline_, request);
+  EXPECT_FALSE(result.image.has_value());
+  EXPECT_TRUE(result.latents.has_value());
+}
+
+TEST_F(KandinskyPipelineTest, GuidanceSplitsTheDenoiseKeyButNotThePriorKey) {
+  GenerationRequest guided = TinyRequest(1);
+  GenerationRequest unguided = TinyRequest(1);
+  unguided.guidance_scale = 1.0f;
+  auto a = pipeline_->Admit(guided);
+  auto b = pipeline_->Admit(unguided);
+  ASSERT_TRUE(a.ok() && b.ok());
+  const auto step_both_to = [&](Stage stage) {
+    for (Generation* generation : {a->get(), b->get()}) {
+      while (generation->stage() != stage) ASSERT_TRUE(pipeline_->Step({&generation, 1}).ok());
+    }
+  };
+  step_both_to(Stage::kPrior);
+  EXPECT_EQ((*a)->batch_key(), (*b)->batch_key());
+  step_both_to(Stage::kDenoise);
+  EXPECT_NE((*a)->batch_key(), (*b)->batch_key());
+  EXPECT_EQ((*a)->step_cost().network_rows, 2);
+  EXPECT_EQ((*b)->step_cost().network_rows, 1);
+}
+
+TEST_F(KandinskyPipelineTest, ReportsHowAnOverlongPromptWasCut) {
+  GenerationRequest request = TinyRequest(1);
+  for (int i = 0; i < 200; ++i) request.prompt += " word";
+  const auto admitted = pipeline_->Admit(request);
+  ASSERT_TRUE(admitted.ok());
+  ASSERT_EQ((*admitted)->prompt_tokens().size(), 1u);
+  EXPECT_EQ((*admitted)->prompt_tokens()[0].field, "prompt");
+  EXPECT_EQ((*admitted)->prompt_tokens()[0].kept_tokens, 77);
+  EXPECT_GT((*admitted)->prompt_tokens()[0].tokens, 77);
+}
+
+TEST_F(KandinskyPipelineTest, RefusesWhatTheModelCannotServe) {
+  GenerationRequest request = TinyRequest(1);
+  request.width = 63;
+  EXPECT_THAT(std::string(AdmitStatus(request).message()), HasSubstr("multiples of"));
+  request = TinyRequest(1);
+  request.steps = 1000;
+  EXPECT_THAT(std::string(AdmitStatus(request).message()), HasSubstr("steps 1000"));
+  request = TinyRequest(1);
+  request.prior_steps = 1;
+  EXPECT_THAT(std::string(AdmitStatus(request).message()), HasSubstr("prior_steps"));
+  request = TinyRequest(1);
+  request.sampler = SamplerKind::kDdim;
+  request.eta = 2.0f;
+  EXPECT_THAT(std::string(AdmitStatus(request).message()), HasSubstr("eta"));
+}
+
+TEST_F(KandinskyPipelineTest, NonFiniteLatentsFailOnlyTheirOwnGeneration) {
+  GenerationRequest bad = TinyRequest(2);
+  bad.guidance_scale = 1e38f;  // overflows to infinity within a few steps
+  bad.sampler = SamplerKind::kDdim;
+  const GenerationRequest good = TinyRequest(2);
+  auto a = pipeline_->Admit(bad);
+  auto b = pipeline_->Admit(good);
+  ASSERT_TRUE(a.ok() && b.ok());
+  while ((*b)->stage() != Stage::kDone) {
+    std::vector<Generation*> batch = {b->get()};
+    if ((*a)->stage() != Stage::kDone && (*a)->batch_key() == (*b)->batch_key()) batch.push_back(a->get());
+    ASSERT_TRUE(pipeline_->Step(batch).ok());
+  }
+  EXPECT_EQ((*a)->stage(), Stage::kDone);
+  EXPECT_EQ((*a)->TakeResult().status().code(), absl::StatusCode::kInternal);
+  const auto result = (*b)->TakeResult();
+  ASSERT_TRUE(result.ok());
+  EXPECT_LE(RelativeDifference(*result, RunAlone(*pipeline_, good)), 1e-5);
+}
+
+}  // namespace
+}  // namespace kandinsky

@@ -1,0 +1,134 @@
+// A broken model directory is refused with one clear error that names the file, and the tensor or key.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/types.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/weights/safetensors.h"
+#include "tests/pipeline/kandinsky/pipeline_test_support.h"
+
+namespace kandinsky {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class ModelLoadingTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(::testing::TempDir()) /
+              ("model_loading_" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    fs::copy(GoldenDirectory() + "/models/b", folder_, fs::copy_options::recursive);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  absl::Status LoadStatus() const {
+    return LoadKandinsky({.model_name = "broken", .model_path = folder_.string(), .threads = 1}, 1).status();
+  }
+
+  std::string LoadMessage() const {
+    const absl::Status status = LoadStatus();
+    EXPECT_FALSE(status.ok());
+    return std::string(status.message());
+  }
+
+  void Write(const std::string& file, const std::string& content) const {
+    std::ofstream(folder_ / file, std::ios::binary) << content;
+  }
+
+  // Rewrites a weights file without `dropped`, with `reshaped` flattened.
+  void RewriteWeights(const std::string& file, const std::string& dropped, const std::string& reshaped) const {
+    const std::string path = (folder_ / file).string();
+    std::vector<std::pair<std::string, torch::Tensor>> tensors;
+    {
+      const auto checkpoint = OpenCheckpoint(path);
+      ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+      for (const std::string& name : (*checkpoint)->names()) {
+        if (name == dropped) continue;
+        torch::Tensor tensor = (*checkpoint)->Get(name)->clone();
+        tensors.emplace_back(name, name == reshaped ? tensor.flatten() : tensor);
+      }
+    }
+    ASSERT_TRUE(WriteSafetensors(path, tensors).ok());
+  }
+
+  fs::path folder_;
+};
+
+constexpr char kUNetWeights[] = "decoder/unet/diffusion_pytorch_model.safetensors";
+
+TEST_F(ModelLoadingTest, AWholeDirectoryLoads) { EXPECT_TRUE(LoadStatus().ok()) << LoadStatus(); }
+
+TEST_F(ModelLoadingTest, ReplicasShareOneModel) {
+  const auto factories = LoadKandinsky({.model_name = "m", .model_path = folder_.string(), .threads = 1}, 2);
+  ASSERT_TRUE(factories.ok());
+  ASSERT_EQ(factories->size(), 2u);
+  // Deleting the files proves that the second replica reads nothing.
+  fs::remove_all(folder_);
+  const auto first = (*factories)[0]();
+  const auto second = (*factories)[1]();
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_EQ(RelativeDifference(RunAlone(**first, TinyRequest(5)), RunAlone(**second, TinyRequest(5))), 0.0);
+}
+
+TEST_F(ModelLoadingTest, NamesAMissingFile) {
+  fs::remove(folder_ / kUNetWeights);
+  EXPECT_THAT(LoadMessage(), HasSubstr("unet"));
+  EXPECT_EQ(LoadStatus().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(ModelLoadingTest, NamesAMissingFolder) {
+  fs::remove_all(folder_ / "prior/text_encoder");
+  EXPECT_THAT(LoadMessage(), HasSubstr("text_encoder"));
+}
+
+TEST_F(ModelLoadingTest, NamesAMissingTensor) {
+  RewriteWeights(kUNetWeights, "conv_in.weight", "");
+  EXPECT_THAT(LoadMessage(), AllOf(HasSubstr("conv_in.weight"), HasSubstr("diffusion_pytorch_model.safetensors")));
+}
+
+TEST_F(ModelLoadingTest, NamesAMisshapenTensorWithBothShapes) {
+  RewriteWeights(kUNetWeights, "", "time_embedding.linear_1.weight");
+  EXPECT_THAT(LoadMessage(), HasSubstr("time_embedding.linear_1.weight"));
+}
+
+TEST_F(ModelLoadingTest, RefusesAHeaderLongerThanTheFile) {
+  Write(kUNetWeights, std::string("\xff\xff\xff\x00\x00\x00\x00\x00{}", 10));
+  EXPECT_THAT(LoadMessage(), HasSubstr("diffusion_pytorch_model.safetensors"));
+}
+
+TEST_F(ModelLoadingTest, RefusesATruncatedWeightsFile) {
+  const fs::path file = folder_ / kUNetWeights;
+  fs::resize_file(file, fs::file_size(file) - 16);
+  EXPECT_THAT(LoadMessage(), HasSubstr("diffusion_pytorch_model.safetensors"));
+}
+
+TEST_F(ModelLoadingTest, RefusesAConfigThatIsNotJson) {
+  Write("decoder/movq/config.json", "{not json");
+  EXPECT_THAT(LoadMessage(), HasSubstr("movq/config.json"));
+}
+
+TEST_F(ModelLoadingTest, NamesAnUnsupportedSchedulerKey) {
+  Write("decoder/scheduler/scheduler_config.json",
+        R"({"num_train_timesteps": 1000, "beta_schedule": "sigmoid", "prediction_type": "epsilon"})");
+  EXPECT_THAT(LoadMessage(), HasSubstr("sigmoid"));
+}
+
+TEST_F(ModelLoadingTest, RefusesAnEmptyFolderAndAMissingOne) {
+  fs::remove_all(folder_);
+  EXPECT_FALSE(LoadStatus().ok());
+  fs::create_directories(folder_);
+  EXPECT_FALSE(LoadStatus().ok());
+}
+
+}  // namespace
+}  // namespace kandinsky

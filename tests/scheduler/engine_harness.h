@@ -1,0 +1,94 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "scheduler/engine.h"
+#include "tests/fakes/fake_pipeline.h"
+#include "tests/fakes/recording_observer.h"
+#include "tests/fakes/step_gate.h"
+
+namespace kandinsky {
+
+// An engine over FakePipelines and a FakeClock. At its end every observer must have been told exactly one
+// end, and no generation may be left.
+class EngineTest : public testing::Test {
+ protected:
+  // Starts the engine with `options_` and `pipeline_options_`, and waits until it is ready.
+  void Start(int workers = 1) {
+    std::vector<PipelineFactory> factories;
+    for (int i = 0; i < workers; ++i) {
+      factories.push_back([this]() -> absl::StatusOr<std::unique_ptr<Pipeline>> {
+        return std::make_unique<FakePipeline>(pipeline_options_, log_);
+      });
+    }
+    engine_ = std::make_unique<Engine>(options_, std::move(factories), clock_);
+    ASSERT_TRUE(engine_->WaitUntilReady().ok());
+  }
+
+  // As Start, with a worker that stops in each step until `gate_` lets it through.
+  void StartGated() {
+    pipeline_options_.on_step = [this](const FakeStep&) { gate_.Pass(); };
+    Start();
+  }
+
+  // A small request of one image: encode, 2 prior steps, 3 denoise steps, decode; 7 steps in all.
+  static GenerationRequest Small(const std::string& prompt) {
+    GenerationRequest request;
+    request.prompt = prompt;
+    request.prior_steps = 2;
+    request.steps = 3;
+    request.seed = std::hash<std::string>()(prompt);
+    return request;
+  }
+  static constexpr int kSmallSteps = 7;
+
+  // Submits one request whose id and prompt are `name`; it must be accepted.
+  std::shared_ptr<RecordingObserver> Submit(const std::string& name, int images = 1,
+                                            absl::Time deadline = absl::InfiniteFuture()) {
+    EngineRequest request = {.id = name, .images = {}, .deadline = deadline};
+    for (int i = 0; i < images; ++i) {
+      request.images.push_back(Small(name));
+      request.images.back().seed += static_cast<uint64_t>(i);
+    }
+    return SubmitRequest(std::move(request));
+  }
+
+  std::shared_ptr<RecordingObserver> SubmitRequest(EngineRequest request) {
+    auto observer = std::make_shared<RecordingObserver>();
+    const absl::Status status = engine_->Submit(std::move(request), observer);
+    EXPECT_TRUE(status.ok()) << status;
+    if (status.ok()) observers_.push_back(observer);
+    return observer;
+  }
+
+  void TearDown() override {
+    gate_.Open();
+    engine_.reset();
+    for (const std::shared_ptr<RecordingObserver>& observer : observers_) {
+      EXPECT_TRUE(observer->finished());
+      EXPECT_EQ(observer->breaches(), std::vector<std::string>());
+    }
+    EXPECT_EQ(log_->live_generations(), 0);
+  }
+
+  // Rows of the steps that were made, failed ones included, in order.
+  std::vector<size_t> Rows() const {
+    std::vector<size_t> rows;
+    for (const FakeStep& step : log_->steps()) rows.push_back(step.members.size());
+    return rows;
+  }
+
+  FakeClock clock_;
+  StepGate gate_;
+  EngineOptions options_;
+  FakePipelineOptions pipeline_options_;
+  std::shared_ptr<FakePipelineLog> log_ = std::make_shared<FakePipelineLog>();
+  std::unique_ptr<Engine> engine_;
+  std::vector<std::shared_ptr<RecordingObserver>> observers_;
+};
+
+}  // namespace kandinsky

@@ -1,0 +1,95 @@
+#include "scheduler/step_time_model.h"
+
+#include <gtest/gtest.h>
+
+namespace kandinsky {
+namespace {
+
+BatchKey Key(Stage stage, int height = 0, int width = 0) {
+  BatchKey key;
+  key.stage = stage;
+  key.latent_height = height;
+  key.latent_width = width;
+  return key;
+}
+
+// `steps` denoise steps at a latent size.
+RemainingWork Denoise(int steps, int height, int width) {
+  return {.steps = {0, 0, steps, 0}, .latent_height = height, .latent_width = width};
+}
+
+TEST(StepTimeModelTest, IsZeroBeforeAnyMeasurement) {
+  const StepTimeModel model;
+  EXPECT_EQ(model.ElapsedTime(WorkOf(GenerationRequest())), absl::ZeroDuration());
+  EXPECT_EQ(model.DeviceTime(WorkOf(GenerationRequest())), absl::ZeroDuration());
+}
+
+TEST(StepTimeModelTest, ElapsedTimeCountsWholeStepsAndDeviceTimeTheShareOfARow) {
+  StepTimeModel model;
+  model.Record(Key(Stage::kDenoise, 64, 64), 4, absl::Seconds(2));
+  EXPECT_EQ(model.ElapsedTime(Denoise(10, 64, 64)), absl::Seconds(20));
+  EXPECT_EQ(model.DeviceTime(Denoise(10, 64, 64)), absl::Seconds(5));
+}
+
+TEST(StepTimeModelTest, AveragesExponentially) {
+  StepTimeModel model(0.25);
+  model.Record(Key(Stage::kDenoise, 64, 64), 1, absl::Seconds(4));
+  model.Record(Key(Stage::kDenoise, 64, 64), 1, absl::Seconds(8));
+  EXPECT_EQ(model.ElapsedTime(Denoise(1, 64, 64)), absl::Seconds(5));
+}
+
+TEST(StepTimeModelTest, KeepsSizesApart) {
+  StepTimeModel model;
+  model.Record(Key(Stage::kDenoise, 64, 64), 1, absl::Seconds(1));
+  model.Record(Key(Stage::kDenoise, 96, 96), 1, absl::Seconds(9));
+  EXPECT_EQ(model.ElapsedTime(Denoise(1, 64, 64)), absl::Seconds(1));
+  EXPECT_EQ(model.ElapsedTime(Denoise(1, 96, 96)), absl::Seconds(9));
+}
+
+TEST(StepTimeModelTest, ScalesAnUnmeasuredSizeByArea) {
+  StepTimeModel model;
+  model.Record(Key(Stage::kDenoise, 64, 64), 1, absl::Seconds(1));
+  EXPECT_EQ(model.ElapsedTime(Denoise(1, 64, 128)), absl::Seconds(2));
+}
+
+TEST(StepTimeModelTest, EncodeAndPriorDoNotDependOnTheSize) {
+  StepTimeModel model;
+  model.Record(Key(Stage::kEncode), 1, absl::Seconds(3));
+  model.Record(Key(Stage::kPrior), 2, absl::Seconds(4));
+  const RemainingWork work = {.steps = {1, 5, 0, 0}, .latent_height = 96, .latent_width = 64};
+  EXPECT_EQ(model.ElapsedTime(work), absl::Seconds(3 + 5 * 4));
+  EXPECT_EQ(model.DeviceTime(work), absl::Seconds(3 + 5 * 2));
+}
+
+TEST(RemainingWorkTest, OfAWholeRequestCountsEveryStage) {
+  GenerationRequest request;
+  request.width = 768;
+  request.height = 512;
+  request.prior_steps = 5;
+  request.steps = 30;
+  const RemainingWork work = WorkOf(request);
+  EXPECT_EQ(work.steps, (std::array<int, 4>{1, 5, 30, 1}));
+  EXPECT_EQ(work.latent_width, 96);
+  EXPECT_EQ(work.latent_height, 64);
+}
+
+TEST(RemainingWorkTest, HasNoDecodeStepWithoutAnImage) {
+  GenerationRequest request;
+  request.output.image = false;
+  EXPECT_EQ(WorkOf(request).steps[3], 0);
+}
+
+TEST(RemainingWorkTest, ShrinksWithProgress) {
+  GenerationRequest request;
+  request.prior_steps = 5;
+  request.steps = 30;
+  const auto left = [&](Stage stage, int step, int total) {
+    return WorkAfter(request, {.stage = stage, .step = step, .total_steps = total}).steps;
+  };
+  EXPECT_EQ(left(Stage::kPrior, 2, 5), (std::array<int, 4>{0, 3, 30, 1}));
+  EXPECT_EQ(left(Stage::kDenoise, 29, 30), (std::array<int, 4>{0, 0, 1, 1}));
+  EXPECT_EQ(left(Stage::kDone, 0, 0), (std::array<int, 4>{0, 0, 0, 0}));
+}
+
+}  // namespace
+}  // namespace kandinsky

@@ -1,0 +1,270 @@
+#include "server/config.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/util/message_differencer.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "server/command_line.h"
+
+namespace kandinsky {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr char kModel[] = R"(model { path: "m" } )";
+
+v1::ServerConfig Valid() { return WithDefaults(*ParseConfig(kModel, ConfigFormat::kTextProto)); }
+
+std::string ValidationError(const std::string& override_text) {
+  v1::ServerConfig config = Valid();
+  EXPECT_TRUE(ApplyOverride(override_text, config).ok()) << override_text;
+  return std::string(ValidateConfig(config).message());
+}
+
+TEST(Config, ReadsTextAndJsonAlike) {
+  const auto text =
+      ParseConfig("engine { max_batch_rows: 4 } log { level: LOG_LEVEL_DEBUG }", ConfigFormat::kTextProto);
+  const auto json = ParseConfig(R"({"engine": {"maxBatchRows": 4}, "log": {"level": "LOG_LEVEL_DEBUG"}})",
+                                ConfigFormat::kJson);
+  ASSERT_TRUE(text.ok() && json.ok()) << text.status() << json.status();
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(*text, *json));
+}
+
+TEST(Config, RefusesUnknownFields) {
+  EXPECT_THAT(
+      ParseConfig("\n  no_such_field: 1", ConfigFormat::kTextProto).status().message(),
+      HasSubstr("2:16: Message type \"kandinsky.v1.ServerConfig\" has no field named \"no_such_field\""));
+  EXPECT_THAT(ParseConfig(R"({"noSuchField": 1})", ConfigFormat::kJson).status().message(),
+              HasSubstr("noSuchField"));
+}
+
+TEST(Config, RefusesMalformedText) {
+  EXPECT_FALSE(ParseConfig("engine {", ConfigFormat::kTextProto).ok());
+  EXPECT_FALSE(ParseConfig("{", ConfigFormat::kJson).ok());
+  EXPECT_FALSE(ParseConfig("workers: \"two\"", ConfigFormat::kTextProto).ok());
+}
+
+TEST(Config, RoundTripsThroughItsPrintedForm) {
+  const v1::ServerConfig config = Valid();
+  const auto parsed = ParseConfig(PrintConfig(config), ConfigFormat::kTextProto);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(config, *parsed));
+}
+
+TEST(Config, KeepsWhatIsSetAndFillsInTheRest) {
+  const auto config = WithDefaults(*ParseConfig(
+      "limits { max_images: 3 max_deadline_seconds: 600 } workers: 2", ConfigFormat::kTextProto));
+  EXPECT_EQ(config.limits().max_images(), 3);
+  EXPECT_EQ(config.limits().max_prompt_bytes(), 4096);
+  EXPECT_EQ(config.workers(), 2);
+  EXPECT_EQ(config.listen_address(), "0.0.0.0:50051");
+  EXPECT_EQ(config.log().format(), v1::LOG_FORMAT_JSON);
+  EXPECT_TRUE(config.reflection());
+  EXPECT_EQ(config.limits().max_connection_age_grace_seconds(), 630);
+  EXPECT_EQ(config.drain().finish_seconds(), 600);
+}
+
+TEST(Config, IsValidWithDefaultsAndAModel) { EXPECT_EQ(ValidateConfig(Valid()), absl::OkStatus()); }
+
+TEST(Config, AppliesOverridesOfEveryScalarType) {
+  v1::ServerConfig config;
+  for (const char* text : {"workers=3", "limits.max_deadline_seconds=1.5", "reflection=false",
+                           "model.path=a=b", "log.level=LOG_LEVEL_ERROR", "metrics_address="}) {
+    EXPECT_EQ(ApplyOverride(text, config), absl::OkStatus()) << text;
+  }
+  EXPECT_EQ(config.workers(), 3);
+  EXPECT_EQ(config.limits().max_deadline_seconds(), 1.5);
+  EXPECT_TRUE(config.has_reflection());
+  EXPECT_FALSE(config.reflection());
+  EXPECT_EQ(config.model().path(), "a=b");
+  EXPECT_EQ(config.log().level(), v1::LOG_LEVEL_ERROR);
+  EXPECT_TRUE(config.has_metrics_address());
+}
+
+TEST(Config, KeepsAnAddressThatWasSetToNothing) {
+  v1::ServerConfig config;
+  ASSERT_TRUE(ApplyOverride("metrics_address=", config).ok());
+  EXPECT_EQ(WithDefaults(config).metrics_address(), "");
+}
+
+struct BadOverride {
+  const char* text;
+  const char* complaint;
+};
+
+class Override : public testing::TestWithParam<BadOverride> {};
+
+TEST_P(Override, IsRefusedAndChangesNothing) {
+  v1::ServerConfig config;
+  const absl::Status status = ApplyOverride(GetParam().text, config);
+  EXPECT_FALSE(status.ok());
+  EXPECT_THAT(status.message(), HasSubstr(GetParam().complaint));
+  EXPECT_THAT(status.message(), HasSubstr(GetParam().text));
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(config, v1::ServerConfig()));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Bad, Override,
+    testing::Values(BadOverride{"workers", "path=value"}, BadOverride{"=3", "path=value"},
+                    BadOverride{"no_such=3", "no field \"no_such\" in ServerConfig"},
+                    BadOverride{"limits.nothing=3", "no field \"nothing\" in LimitsConfig"},
+                    BadOverride{"workers.x=3", "workers has no fields"},
+                    BadOverride{"limits=3", "group of fields"}, BadOverride{"workers=two", "32-bit"},
+                    BadOverride{"workers=3000000000", "32-bit"}, BadOverride{"workers=1.5", "32-bit"},
+                    BadOverride{"limits.max_deadline_seconds=x", "number"},
+                    BadOverride{"reflection=yes", "true or false"},
+                    BadOverride{"log.level=LOUD", "not a value of LogLevel"}));
+
+struct Bound {
+  const char* field;
+  const char* inside;
+  const char* outside;
+};
+
+class ConfigBound : public testing::TestWithParam<Bound> {};
+
+TEST_P(ConfigBound, IsEnforcedExactlyAndNamed) {
+  const std::string field = GetParam().field;
+  EXPECT_EQ(ValidationError(field + "=" + GetParam().inside), "");
+  const std::string error = ValidationError(field + "=" + GetParam().outside);
+  EXPECT_THAT(error, HasSubstr(field));
+  EXPECT_EQ(error.find('\n'), std::string::npos);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Fields, ConfigBound,
+    testing::Values(
+        Bound{"workers", "1", "0"}, Bound{"workers", "64", "65"}, Bound{"codec_threads", "1", "0"},
+        Bound{"codec_threads", "64", "65"}, Bound{"engine.max_queued_requests", "1", "0"},
+        Bound{"engine.max_batch_rows", "256", "257"}, Bound{"engine.max_batch_latent_pixels", "1", "0"},
+        Bound{"engine.max_active_generations", "1", "0"}, Bound{"limits.max_images", "64", "65"},
+        Bound{"limits.max_images", "1", "0"}, Bound{"limits.max_size", "64", "63"},
+        Bound{"limits.max_steps", "1000", "1001"}, Bound{"limits.max_prior_steps", "2", "1"},
+        Bound{"limits.max_prompt_bytes", "1", "0"}, Bound{"limits.max_prompt_bytes", "31744", "31745"},
+        Bound{"limits.max_receive_message_bytes", "10240", "10239"},
+        Bound{"limits.max_receive_message_bytes", "67108864", "67108865"},
+        Bound{"limits.max_metadata_bytes", "1024", "1023"}, Bound{"limits.max_megapixel_steps", "0.001", "0"},
+        Bound{"limits.max_megapixel_steps", "1", "nan"},
+        Bound{"limits.max_unary_reply_bytes", "1024", "1023"},
+        Bound{"limits.image_chunk_bytes", "2097152", "2097153"},
+        Bound{"limits.default_deadline_seconds", "300", "300.5"},
+        Bound{"limits.default_deadline_seconds", "1", "-1"},
+        Bound{"limits.max_deadline_seconds", "330", "331"},
+        Bound{"limits.keepalive_min_interval_seconds", "1", "0.5"},
+        Bound{"limits.max_connection_age_seconds", "1", "0.5"},
+        Bound{"limits.max_connection_age_grace_seconds", "300", "299"},
+        Bound{"limits.max_concurrent_streams", "1", "0"}, Bound{"drain.lame_duck_seconds", "0", "-1"},
+        Bound{"drain.finish_seconds", "0", "inf"}, Bound{"model.threads", "0", "-1"},
+        Bound{"model.name", "a-b.c_1", "a b"}, Bound{"model.path", "x", ""},
+        Bound{"listen_address", "[::]:1", "::1"}, Bound{"listen_address", "h:65535", "h:65536"},
+        Bound{"listen_address", ":0", "h"}, Bound{"metrics_address", "", "h:x"}));
+
+TEST(Config, CoversEveryNumericFieldWithARange) {
+  // A number that no rule bounds would accept the smallest int.
+  const v1::ServerConfig defaults = Valid();
+  const auto* root = v1::ServerConfig::descriptor();
+  const auto check = [](const google::protobuf::FieldDescriptor* field, const std::string& prefix) {
+    if (field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_INT32 &&
+        field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_DOUBLE) {
+      return;
+    }
+    EXPECT_NE(ValidationError(prefix + field->name() + "=-2147483648"), "") << prefix << field->name();
+  };
+  for (int i = 0; i < root->field_count(); ++i) {
+    const auto* field = root->field(i);
+    check(field, "");
+    if (field->message_type() == nullptr) continue;
+    for (int j = 0; j < field->message_type()->field_count(); ++j) {
+      check(field->message_type()->field(j), field->name() + ".");
+    }
+  }
+}
+
+class ConfigFile : public testing::Test {
+ protected:
+  ConfigFile() {
+    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = std::filesystem::temp_directory_path() /
+              (std::string("kandinsky_") + info->name() + "_" + std::to_string(getpid()));
+    std::filesystem::create_directories(folder_);
+  }
+  ~ConfigFile() override { std::filesystem::remove_all(folder_); }
+
+  std::string Write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ / name) << text;
+    return folder_ / name;
+  }
+
+  CommandLine Parse(std::vector<const char*> arguments) {
+    arguments.insert(arguments.begin(), "kandinsky-server");
+    return ParseCommandLine(static_cast<int>(arguments.size()), arguments.data());
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(ConfigFile, IsReadByItsExtension) {
+  EXPECT_EQ(ReadConfigFile(Write("a.textproto", "workers: 2"))->workers(), 2);
+  EXPECT_EQ(ReadConfigFile(Write("a.pbtxt", "workers: 3"))->workers(), 3);
+  EXPECT_EQ(ReadConfigFile(Write("a.json", R"({"workers": 4})"))->workers(), 4);
+  EXPECT_FALSE(ReadConfigFile(Write("a.yaml", "workers: 5")).ok());
+  EXPECT_THAT(ReadConfigFile(Write("b.textproto", "\nx: 5")).status().message(), HasSubstr("b.textproto:2:"));
+}
+
+TEST_F(ConfigFile, ThatIsMissingIsNamed) {
+  EXPECT_THAT(ReadConfigFile(folder_ / "none.json").status().message(), HasSubstr("none.json"));
+}
+
+TEST_F(ConfigFile, IsOverriddenByTheCommandLineInOrder) {
+  const std::string file = Write("a.textproto", std::string(kModel) + "workers: 2 codec_threads: 3");
+  const CommandLine line = Parse(
+      {"--config", file.c_str(), "--set", "workers=5", "--set", "workers=6", "--set", "limits.max_images=2"});
+  ASSERT_TRUE(line.config.has_value());
+  EXPECT_EQ(line.config->workers(), 6);
+  EXPECT_EQ(line.config->codec_threads(), 3);
+  EXPECT_EQ(line.config->limits().max_images(), 2);
+}
+
+TEST_F(ConfigFile, IsPrintedWithAllDefaults) {
+  testing::internal::CaptureStdout();
+  const CommandLine line = Parse({"--print_config", "--set", "workers=5"});
+  const auto printed = ParseConfig(testing::internal::GetCapturedStdout(), ConfigFormat::kTextProto);
+  EXPECT_FALSE(line.config.has_value());
+  EXPECT_EQ(line.exit_code, kExitOk);
+  ASSERT_TRUE(printed.ok()) << printed.status();
+  EXPECT_EQ(printed->workers(), 5);
+  EXPECT_EQ(printed->limits().max_size(), 2048);
+}
+
+TEST_F(ConfigFile, ChecksAndEndsWithTheResult) {
+  const CommandLine good = Parse({"--check_config", "--set", "model.path=x"});
+  EXPECT_FALSE(good.config.has_value());
+  EXPECT_EQ(good.exit_code, kExitOk);
+  testing::internal::CaptureStderr();
+  const CommandLine bad = Parse({"--check_config", "--set", "workers=0"});
+  EXPECT_EQ(bad.exit_code, kExitUsage);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "kandinsky-server: workers is 0, must be 1 to 64\n");
+}
+
+TEST_F(ConfigFile, IsNotNeededForHelpAndVersion) {
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(Parse({"--help"}).exit_code, kExitOk);
+  EXPECT_EQ(Parse({"--version"}).exit_code, kExitOk);
+  const std::string output = testing::internal::GetCapturedStdout();
+  for (const char* flag : {"--config", "--set", "--check_config", "--print_config", "--version", "--help"}) {
+    EXPECT_THAT(output, HasSubstr(flag));
+  }
+  EXPECT_THAT(output, HasSubstr("kandinsky-server 0."));
+}
+
+TEST_F(ConfigFile, CannotBeReplacedByAnUnknownFlag) {
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(Parse({"--no_such_flag"}).exit_code, kExitUsage);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("no_such_flag"));
+}
+
+}  // namespace
+}  // namespace kandinsky

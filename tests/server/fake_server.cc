@@ -1,0 +1,29 @@
+#include "server/command_line.h"
+#include "server/run_server.h"
+#include "tests/fakes/fake_pipeline.h"
+#include "tests/fakes/step_gate.h"
+
+namespace kandinsky {
+namespace {
+
+// model.path "missing" fails to load, "endless" never ends loading.
+absl::StatusOr<std::vector<PipelineFactory>> LoadFake(const std::string& path) {
+  if (path == "missing") return absl::NotFoundError("missing: no model_index.json");
+  if (path == "endless") {
+    StepGate gate;
+    gate.Pass();
+  }
+  return std::vector<PipelineFactory>{
+      []() -> absl::StatusOr<std::unique_ptr<Pipeline>> { return std::make_unique<FakePipeline>(); }};
+}
+
+}  // namespace
+}  // namespace kandinsky
+
+// The server's process around a FakePipeline.
+int main(int argc, char** argv) {
+  const kandinsky::CommandLine command_line = kandinsky::ParseCommandLine(argc, argv);
+  if (!command_line.config.has_value()) return command_line.exit_code;
+  return kandinsky::RunServer(*command_line.config,
+                              [&] { return kandinsky::LoadFake(command_line.config->model().path()); });
+}

@@ -1,0 +1,201 @@
+#include <gmock/gmock.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "kandinsky/v1/image_generation.grpc.pb.h"
+
+extern char** environ;
+
+namespace kandinsky {
+namespace {
+
+using testing::HasSubstr;
+
+// A running fake_server, whose standard error is read line by line.
+class ServerProcess {
+ public:
+  explicit ServerProcess(const std::vector<std::string>& overrides) {
+    std::vector<std::string> words = {FAKE_SERVER};
+    for (const char* text : {"listen_address=127.0.0.1:0", "metrics_address=127.0.0.1:0", "model.path=x",
+                             "drain.lame_duck_seconds=0"}) {
+      words.insert(words.end(), {"--set", text});
+    }
+    for (const std::string& text : overrides) words.insert(words.end(), {"--set", text});
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    int ends[2];
+    EXPECT_EQ(pipe(ends), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
+    posix_spawn_file_actions_addclose(&actions, ends[0]);
+    posix_spawn_file_actions_addclose(&actions, ends[1]);
+    EXPECT_EQ(posix_spawn(&pid_, FAKE_SERVER, &actions, nullptr, arguments.data(), environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+    errors_ = fdopen(ends[0], "r");
+  }
+
+  ~ServerProcess() {
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      waitpid(pid_, nullptr, 0);
+    }
+    fclose(errors_);
+  }
+
+  void Signal(int number) const { kill(pid_, number); }
+
+  // Blocks until a line with `text` comes; that line, or "" at the end of the output.
+  std::string WaitForLine(const std::string& text) {
+    char* line = nullptr;
+    size_t capacity = 0;
+    std::string found;
+    while (found.empty() && getline(&line, &capacity, errors_) > 0) {
+      output_ += line;
+      if (std::string(line).find(text) != std::string::npos) found = line;
+    }
+    std::free(line);
+    return found;
+  }
+
+  // Blocks until the process has ended; its exit code, or -1 when a signal ended it.
+  int WaitForExit() {
+    WaitForLine("\a");  // never logged: reads to the end
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  const std::string& output() const { return output_; }
+
+ private:
+  pid_t pid_ = 0;
+  FILE* errors_ = nullptr;
+  std::string output_;
+};
+
+// The number after `"key":` in a JSON log line.
+int NumberIn(const std::string& line, const std::string& key) {
+  const size_t place = line.find("\"" + key + "\":");
+  return place == std::string::npos ? -1 : std::atoi(line.c_str() + place + key.size() + 3);
+}
+
+class StopSignal : public testing::TestWithParam<int> {};
+
+TEST_P(StopSignal, DrainsAndExitsWithZero) {
+  ServerProcess server({});
+  ASSERT_NE(server.WaitForLine("\"msg\":\"ready\""), "");
+  server.Signal(GetParam());
+  EXPECT_EQ(server.WaitForExit(), 0);
+  EXPECT_THAT(server.output(), HasSubstr("\"msg\":\"stopped\",\"cancelled\":0"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, StopSignal, testing::Values(SIGTERM, SIGINT));
+
+TEST(Process, LogsItsRealPorts) {
+  ServerProcess server({});
+  const std::string line = server.WaitForLine("\"msg\":\"listening\"");
+  EXPECT_GT(NumberIn(line, "port"), 0);
+  EXPECT_GT(NumberIn(line, "metrics_port"), 0);
+}
+
+TEST(Process, LogsOneJsonLinePerRequestWithoutThePrompt) {
+  ServerProcess server({});
+  const int port = NumberIn(server.WaitForLine("\"msg\":\"ready\""), "port");
+  const auto stub = v1::ImageGenerationService::NewStub(
+      grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+  v1::GenerateRequest request;
+  request.set_prompt("SECRET_PROMPT");
+  request.set_negative_prompt("SECRET_PROMPT");
+  request.set_request_id("id-1");
+  grpc::ClientContext context;
+  v1::GenerateImagesResponse response;
+  ASSERT_TRUE(stub->GenerateImages(&context, request, &response).ok());
+  request.set_width(1);
+  grpc::ClientContext bad_context;
+  ASSERT_FALSE(stub->GenerateImages(&bad_context, request, &response).ok());
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+  std::vector<nlohmann::json> requests;
+  std::istringstream lines(server.output());
+  for (std::string text; std::getline(lines, text);) {
+    const auto line = nlohmann::json::parse(text);
+    if (line["msg"] == "request") requests.push_back(line);
+  }
+  ASSERT_EQ(requests.size(), 2u);
+  EXPECT_EQ(requests[0]["method"], "GenerateImages");
+  EXPECT_EQ(requests[0]["code"], "OK");
+  EXPECT_EQ(requests[0]["request_id"], "id-1");
+  EXPECT_EQ(requests[0]["size"], "512x512");
+  EXPECT_EQ(requests[0]["steps"], 50);
+  EXPECT_EQ(requests[0]["images"], 1);
+  EXPECT_GT(requests[0]["duration_ms"], 0.0);
+  EXPECT_GE(requests[0]["queue_ms"], 0.0);
+  EXPECT_EQ(requests[1]["code"], "INVALID_ARGUMENT");
+  EXPECT_EQ(requests[1]["reason"], "INVALID_REQUEST");
+  EXPECT_EQ(server.output().find("SECRET"), std::string::npos);
+}
+
+TEST(Process, ExitsWithZeroWhenStoppedWhileLoading) {
+  ServerProcess server({"model.path=endless"});
+  ASSERT_NE(server.WaitForLine("\"msg\":\"listening\""), "");
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+TEST(Process, EndsAtOnceAtTheSecondSignal) {
+  ServerProcess server({"drain.lame_duck_seconds=3600"});
+  ASSERT_NE(server.WaitForLine("\"msg\":\"ready\""), "");
+  server.Signal(SIGTERM);
+  ASSERT_NE(server.WaitForLine("\"msg\":\"draining\""), "");
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 1);
+}
+
+TEST(Process, SurvivesABrokenPipeSignal) {
+  ServerProcess server({});
+  ASSERT_NE(server.WaitForLine("\"msg\":\"ready\""), "");
+  server.Signal(SIGPIPE);
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+TEST(Process, SaysInOneLineThatItsPortIsInUse) {
+  ServerProcess first({});
+  const int port = NumberIn(first.WaitForLine("\"msg\":\"listening\""), "port");
+  ServerProcess second({"listen_address=127.0.0.1:" + std::to_string(port)});
+  EXPECT_EQ(second.WaitForExit(), 3);
+  EXPECT_EQ(second.output().find('\n'), second.output().size() - 1) << second.output();
+  EXPECT_THAT(second.output(),
+              HasSubstr("cannot listen on listen_address 127.0.0.1:" + std::to_string(port)));
+}
+
+TEST(Process, SaysWhyTheModelCannotBeLoaded) {
+  ServerProcess server({"model.path=missing"});
+  EXPECT_EQ(server.WaitForExit(), 4);
+  EXPECT_THAT(server.output(), HasSubstr("missing: no model_index.json"));
+}
+
+TEST(Process, SaysInOneLineWhatIsWrongWithItsConfiguration) {
+  ServerProcess server({"workers=0"});
+  EXPECT_EQ(server.WaitForExit(), 2);
+  EXPECT_EQ(server.output(), "kandinsky-server: workers is 0, must be 1 to 64\n");
+}
+
+}  // namespace
+}  // namespace kandinsky

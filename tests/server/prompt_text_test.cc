@@ -1,0 +1,54 @@
+#include "server/prompt_text.h"
+
+#include <gtest/gtest.h>
+
+namespace kandinsky {
+namespace {
+
+struct TextCase {
+  const char* name;
+  std::string text;
+  bool allowed;
+};
+
+class PromptText : public testing::TestWithParam<TextCase> {};
+
+TEST_P(PromptText, IsJudgedByItsCharacters) {
+  const auto violation = PromptTextViolation(GetParam().text, 64);
+  EXPECT_EQ(!violation.has_value(), GetParam().allowed) << violation.value_or("");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, PromptText,
+    testing::Values(
+        TextCase{"Empty", "", true}, TextCase{"Ascii", "a red cat", true},
+        TextCase{"TabAndNewline", "a\tb\nc", true}, TextCase{"Cyrillic", "красный кот", true},
+        TextCase{"RightToLeft", "قط أحمر", true},
+        TextCase{"EmojiWithJoiners", "\U0001F468\u200D\U0001F469\u200D\U0001F467", true},
+        TextCase{"CombiningMarks", "e\u0301\u0302\u0303", true},
+        TextCase{"LastCharacter", "\xF4\x8F\xBF\xBF", true}, TextCase{"Nul", std::string("a\0b", 3), false},
+        TextCase{"CarriageReturn", "a\rb", false}, TextCase{"Escape", "a\x1B[31m", false},
+        TextCase{"Delete", "a\x7F", false}, TextCase{"C1Control", "\xC2\x85", false},
+        TextCase{"AfterC1", "\xC2\xA0", true}, TextCase{"LoneContinuation", "\x80", false},
+        TextCase{"OverlongSlash", "\xC0\xAF", false}, TextCase{"OverlongThreeBytes", "\xE0\x80\xAF", false},
+        TextCase{"OverlongFourBytes", "\xF0\x80\x80\xAF", false},
+        TextCase{"Surrogate", "\xED\xA0\x80", false}, TextCase{"BeyondUnicode", "\xF4\x90\x80\x80", false},
+        TextCase{"FiveBytes", "\xF8\x88\x80\x80\x80", false}, TextCase{"Truncated", "a\xE2\x82", false},
+        TextCase{"MissingContinuation", "\xE2\x82z", false}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(PromptText, MayBeExactlyAsLongAsTheLimit) {
+  EXPECT_EQ(PromptTextViolation(std::string(63, 'a'), 64), std::nullopt);
+  EXPECT_EQ(PromptTextViolation(std::string(64, 'a'), 64), std::nullopt);
+  EXPECT_EQ(PromptTextViolation(std::string(65, 'a'), 64), "must be at most 64 bytes");
+}
+
+TEST(PromptText, IsBlankWithoutAVisibleCharacter) {
+  EXPECT_TRUE(IsBlank(""));
+  EXPECT_TRUE(IsBlank(" \t\n"));
+  EXPECT_FALSE(IsBlank(" a "));
+  EXPECT_FALSE(IsBlank("\xC2\xA0"));
+}
+
+}  // namespace
+}  // namespace kandinsky

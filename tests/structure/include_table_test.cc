@@ -1,0 +1,166 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_join.h"
+#include "tests/structure/source_tree_rules.h"
+
+namespace kandinsky {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+const SourceTree& ProjectTree() {
+  static const SourceTree* const tree = new SourceTree(ReadSourceTree(KANDINSKY_SOURCE_DIR));
+  return *tree;
+}
+
+std::string Joined(const std::vector<std::string>& violations) { return absl::StrJoin(violations, "\n"); }
+
+TEST(ProjectStructureTest, TheTreeWasRead) {
+  EXPECT_TRUE(ProjectTree().contains("base/clock.h"));
+  EXPECT_TRUE(ProjectTree().contains("scheduler/engine.cc"));
+  EXPECT_TRUE(ProjectTree().contains("tests/structure/include_table_test.cc"));
+}
+
+TEST(ProjectStructureTest, EveryIncludeAgreesWithTheLayers) {
+  EXPECT_EQ(Joined(CheckLayers(ProjectTree())), "");
+}
+
+TEST(ProjectStructureTest, TorchNeverMeetsProtoOrLogging) {
+  EXPECT_EQ(Joined(CheckTorchApart(ProjectTree())), "");
+}
+
+TEST(ProjectStructureTest, EveryFileKeepsItsSizeBudget) { EXPECT_EQ(Joined(CheckSizes(ProjectTree())), ""); }
+
+TEST(ProjectStructureTest, NoNameIsACatchAll) { EXPECT_EQ(Joined(CheckNames(ProjectTree())), ""); }
+
+// The checker itself, on made-up trees.
+
+// Headers to point at, one for each layer.
+SourceTree Tree(const std::string& path, const std::string& text) {
+  SourceTree tree;
+  for (const char* header :
+       {"base/b.h", "imaging/i.h", "pipeline/pipeline.h", "pipeline/tokenizers/t.h", "pipeline/models/m.h",
+        "pipeline/samplers/s.h", "pipeline/weights/w.h", "pipeline/kandinsky/k.h", "scheduler/s.h",
+        "server/s.h", "tools/t.h", "clients/cpp/c.h"}) {
+    tree[header] = "";
+  }
+  tree[path] = text;
+  return tree;
+}
+
+// Whether a file at `path` may include `included`.
+bool Allowed(const std::string& path, const std::string& included) {
+  return CheckLayers(Tree(path, "#include \"" + included + "\"\n")).empty();
+}
+
+TEST(CheckLayersTest, NamesFileLineAndBothLayers) {
+  const std::vector<std::string> violations =
+      CheckLayers(Tree("base/x.cc", "#include <vector>\n\n  #  include \"scheduler/s.h\"\n"));
+  EXPECT_THAT(violations, ElementsAre("base/x.cc:3: base may not include scheduler: scheduler/s.h"));
+}
+
+TEST(CheckLayersTest, IncludesPointDownOnly) {
+  const std::vector<std::pair<std::string, std::string>> chain = {{"base/x.cc", "base/b.h"},
+                                                                  {"imaging/x.cc", "imaging/i.h"},
+                                                                  {"pipeline/x.cc", "pipeline/pipeline.h"},
+                                                                  {"scheduler/x.cc", "scheduler/s.h"},
+                                                                  {"server/x.cc", "server/s.h"}};
+  for (size_t from = 0; from < chain.size(); ++from) {
+    for (size_t to = 0; to < chain.size(); ++to) {
+      EXPECT_EQ(Allowed(chain[from].first, chain[to].second), to <= from)
+          << chain[from].first << " includes " << chain[to].second;
+    }
+  }
+}
+
+TEST(CheckLayersTest, TheSchedulerSeesTheSeamButNotTheModels) {
+  EXPECT_TRUE(Allowed("scheduler/x.cc", "pipeline/pipeline.h"));
+  EXPECT_FALSE(Allowed("scheduler/x.cc", "pipeline/kandinsky/k.h"));
+  EXPECT_FALSE(Allowed("scheduler/x.cc", "pipeline/models/m.h"));
+  EXPECT_FALSE(Allowed("server/x.cc", "pipeline/kandinsky/k.h"));
+  EXPECT_TRUE(Allowed("server/main.cc", "pipeline/kandinsky/k.h"));
+}
+
+TEST(CheckLayersTest, PartsOfThePipelineDoNotSeeEachOther) {
+  EXPECT_FALSE(Allowed("pipeline/weights/x.cc", "pipeline/models/m.h"));
+  EXPECT_FALSE(Allowed("pipeline/models/x.cc", "pipeline/weights/w.h"));
+  EXPECT_FALSE(Allowed("pipeline/tokenizers/x.cc", "pipeline/pipeline.h"));
+  EXPECT_FALSE(Allowed("pipeline/x.h", "pipeline/models/m.h"));
+  EXPECT_TRUE(Allowed("pipeline/kandinsky/x.cc", "pipeline/models/m.h"));
+}
+
+TEST(CheckLayersTest, ClientsSeeTheProtoAlone) {
+  EXPECT_TRUE(Allowed("clients/cpp/x.cc", "clients/cpp/c.h"));
+  EXPECT_TRUE(Allowed("clients/cpp/x.cc", "kandinsky/v1/image_generation.pb.h"));
+  EXPECT_FALSE(Allowed("clients/cpp/x.cc", "base/b.h"));
+}
+
+TEST(CheckLayersTest, TestsSeeEverything) {
+  EXPECT_TRUE(Allowed("tests/server/x.cc", "server/s.h"));
+  EXPECT_TRUE(Allowed("tests/pipeline/x.cc", "pipeline/models/m.h"));
+}
+
+TEST(CheckLayersTest, GuardedLibrariesStayInTheirFolders) {
+  EXPECT_FALSE(Allowed("scheduler/x.cc", "torch/torch.h"));
+  EXPECT_FALSE(Allowed("pipeline/x.h", "ATen/ATen.h"));
+  EXPECT_FALSE(Allowed("pipeline/tokenizers/x.cc", "c10/util/Half.h"));
+  EXPECT_TRUE(Allowed("pipeline/models/x.cc", "torch/torch.h"));
+  EXPECT_FALSE(Allowed("pipeline/models/x.cc", "spdlog/spdlog.h"));
+  EXPECT_FALSE(Allowed("server/x.cc", "spdlog/spdlog.h"));
+  EXPECT_TRUE(Allowed("base/x.cc", "spdlog/spdlog.h"));
+  EXPECT_FALSE(Allowed("scheduler/x.cc", "grpcpp/grpcpp.h"));
+  EXPECT_FALSE(Allowed("scheduler/x.cc", "kandinsky/v1/image_generation.pb.h"));
+  EXPECT_TRUE(Allowed("server/x.cc", "google/protobuf/message.h"));
+  EXPECT_FALSE(Allowed("server/main.cc", "torch/torch.h"));
+}
+
+TEST(CheckLayersTest, CommentsAreNoIncludes) {
+  EXPECT_THAT(CheckLayers(Tree("base/x.cc", "// #include \"scheduler/s.h\"\n")), IsEmpty());
+}
+
+TEST(CheckTorchApartTest, FindsAMeetingInOneFile) {
+  EXPECT_THAT(CheckTorchApart({{"tests/x.cc", "#include <torch/torch.h>\n#include <grpcpp/grpcpp.h>\n"}}),
+              ElementsAre("tests/x.cc:2: torch meets proto, gRPC, spdlog or fmt: grpcpp/grpcpp.h"));
+  EXPECT_THAT(CheckTorchApart({{"tests/x.cc", "#include <fmt/core.h>\n#include <ATen/ATen.h>\n"}}),
+              ElementsAre(StartsWith("tests/x.cc:2: ")));
+}
+
+TEST(CheckTorchApartTest, FindsAMeetingThroughHeaders) {
+  const SourceTree tree = {
+      {"pipeline/models/m.h", "#include <torch/torch.h>\n"},
+      {"tools/through.h", "#include \"pipeline/models/m.h\"\n"},
+      {"tests/x.cc", "#include \"tools/through.h\"\n\n#include \"kandinsky/v1/a.pb.h\"\n"}};
+  EXPECT_THAT(CheckTorchApart(tree), ElementsAre(StartsWith("tests/x.cc:3: ")));
+}
+
+TEST(CheckTorchApartTest, AllowsEachAlone) {
+  EXPECT_THAT(CheckTorchApart({{"tests/x.cc", "#include <torch/torch.h>\n"},
+                               {"tests/y.cc", "#include <grpcpp/grpcpp.h>\n#include <spdlog/spdlog.h>\n"}}),
+              IsEmpty());
+}
+
+TEST(CheckSizesTest, HasALimitForEachKindOfFile) {
+  const auto lines = [](int count) { return std::string(static_cast<size_t>(count), '\n'); };
+  EXPECT_THAT(CheckSizes({{"base/x.cc", lines(400)}, {"base/x.h", lines(150)}, {"tests/x.cc", lines(800)}}),
+              IsEmpty());
+  EXPECT_THAT(CheckSizes({{"base/x.cc", lines(401)}}),
+              ElementsAre("base/x.cc:401: 401 lines, more than 400"));
+  EXPECT_THAT(CheckSizes({{"base/x.h", lines(151)}}), ElementsAre(StartsWith("base/x.h:151: ")));
+  EXPECT_THAT(CheckSizes({{"tests/x.cc", lines(801)}}), ElementsAre(StartsWith("tests/x.cc:801: ")));
+  EXPECT_THAT(CheckSizes({{"base/x.h", lines(150) + "last line without an end"}}),
+              ElementsAre(HasSubstr("151 lines")));
+}
+
+TEST(CheckNamesTest, RefusesCatchAllNames) {
+  EXPECT_THAT(CheckNames({{"base/utils.h", ""}}), ElementsAre(StartsWith("base/utils.h:1: ")));
+  EXPECT_THAT(CheckNames({{"common/clock.h", ""}}), ElementsAre(HasSubstr("'common'")));
+  EXPECT_THAT(CheckNames({{"base/string_util.cc", ""}}), ElementsAre(HasSubstr("'string_util'")));
+  EXPECT_THAT(CheckNames({{"base/utility_meter.h", ""}, {"base/uncommon.h", ""}}), IsEmpty());
+}
+
+}  // namespace
+}  // namespace kandinsky
