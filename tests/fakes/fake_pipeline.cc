@@ -189,6 +189,8 @@ absl::Status FakePipeline::InjectedFailure(const FakeStep& step) const {
     if (!hit) continue;
     if (failure.kind == ScriptedFailure::Kind::kThrow)
       throw std::runtime_error("secret text of the exception");
+    if (failure.kind == ScriptedFailure::Kind::kUnavailable)
+      return absl::UnavailableError("the device is lost");
     if (failure.kind == ScriptedFailure::Kind::kInternal)
       return absl::InternalError("the latents are not finite");
     return absl::ResourceExhaustedError("the device ran out of memory");

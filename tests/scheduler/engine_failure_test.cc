@@ -34,6 +34,10 @@ struct Fault {
   ScriptedFailure::Kind kind;
 };
 
+void PrintTo(const Fault& fault, std::ostream* out) {
+  *out << StageName(fault.stage) << ", kind " << static_cast<int>(fault.kind);
+}
+
 class StageFaultTest : public EngineTest, public testing::WithParamInterface<Fault> {};
 
 TEST_P(StageFaultTest, EndsTheRequestWithoutInnerTextAndServesTheNext) {
