@@ -7,6 +7,23 @@
 #include "server/wire.h"
 
 namespace kandinsky {
+namespace {
+
+// Serialises the next event into `message`. False when there is none, or when it failed: then `status` says so.
+bool TakeMessage(EventQueue& events, grpc::ByteBuffer& message, grpc::Status& status) {
+  bool taken = false;
+  GuardExceptions(
+      [&] {
+        const std::optional<v1::GenerateEvent> event = events.Pop();
+        if (!event.has_value()) return;
+        taken = SerializeMessage(*event, message);
+        if (!taken) status = InternalError("an event could not be serialised");
+      },
+      [&](const std::string& cause) { status = InternalError(cause); });
+  return taken;
+}
+
+}  // namespace
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerateReactor::Run(const CallContext& context,
                                                                  const grpc::CallbackServerContext& rpc,
@@ -48,14 +65,9 @@ void GenerateReactor::Advance() {
 }
 
 bool GenerateReactor::StartNextWrite() {
-  GuardExceptions(
-      [&] {
-        const std::optional<v1::GenerateEvent> event = events_.Pop();
-        if (!event.has_value()) return;
-        write_under_way_ = SerializeMessage(*event, writing_);
-        if (!write_under_way_) final_status_ = InternalError("an event could not be serialised");
-      },
-      [&](const std::string& cause) { final_status_ = InternalError(cause); });
+  grpc::Status status;
+  write_under_way_ = TakeMessage(events_, writing_, status);
+  if (!status.ok()) final_status_ = status;
   if (write_under_way_) StartWrite(&writing_);
   return write_under_way_;
 }
