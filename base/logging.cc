@@ -17,7 +17,8 @@ LogFormat g_format = LogFormat::kText;
 
 spdlog::logger& Logger() {
   static const std::shared_ptr<spdlog::logger> logger = [] {
-    auto made = std::make_shared<spdlog::logger>("kandinsky", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    auto made =
+        std::make_shared<spdlog::logger>("kandinsky", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     made->set_pattern("%v");
     made->flush_on(spdlog::level::debug);
     return made;
@@ -76,11 +77,12 @@ void ConfigureLogging(LogFormat format, LogLevel lowest) {
   Logger().set_level(ToSpdlog(lowest));
 }
 
-std::string FormatLogLine(LogFormat format, std::string_view timestamp, LogLevel level, std::string_view message,
-                          std::initializer_list<LogField> fields) {
+std::string FormatLogLine(LogFormat format, std::string_view timestamp, LogLevel level,
+                          std::string_view message, std::initializer_list<LogField> fields) {
   if (format == LogFormat::kJson) {
-    nlohmann::ordered_json line = {
-        {"ts", std::string(timestamp)}, {"level", std::string(LevelName(level))}, {"msg", std::string(message)}};
+    nlohmann::ordered_json line = {{"ts", std::string(timestamp)},
+                                   {"level", std::string(LevelName(level))},
+                                   {"msg", std::string(message)}};
     for (const LogField& field : fields) line[std::string(field.key)] = ToJson(field);
     return Dump(line);
   }
@@ -101,8 +103,7 @@ std::string FormatLogLine(LogFormat format, std::string_view timestamp, LogLevel
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
   const spdlog::level::level_enum spdlog_level = ToSpdlog(level);
   if (!Logger().should_log(spdlog_level)) return;
-  const std::string timestamp =
-      absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::Now(), absl::UTCTimeZone());
+  const std::string timestamp = absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::Now(), absl::UTCTimeZone());
   Logger().log(spdlog_level, "{}", FormatLogLine(g_format, timestamp, level, message, fields));
 }
 

@@ -28,7 +28,7 @@ void ConfigureLogging(LogFormat format, LogLevel lowest);
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
 
 // The line that Log would write in `format`, without the newline. For tests.
-std::string FormatLogLine(LogFormat format, std::string_view timestamp, LogLevel level, std::string_view message,
-                          std::initializer_list<LogField> fields);
+std::string FormatLogLine(LogFormat format, std::string_view timestamp, LogLevel level,
+                          std::string_view message, std::initializer_list<LogField> fields);
 
 }  // namespace kandinsky

@@ -1,6 +1,6 @@
-// Requests per second and latency of the whole front end (validation, engine, worker, reply) with a pipeline that
-// computes nothing, against a bare gRPC callback handler of the same method in the same process. The two are
-// measured in turns. Prints one JSON object.
+// Requests per second and latency of the whole front end (validation, engine, worker, reply) with a pipeline
+// that computes nothing, against a bare gRPC callback handler of the same method in the same process. The two
+// are measured in turns. Prints one JSON object.
 //
 // Usage: front_end --calls 20000 --outstanding 8 --rounds 3
 #include <grpcpp/grpcpp.h>
@@ -183,7 +183,8 @@ int main(int argc, char** argv) {
   kandinsky::LoadOptions options;
   app.add_option("--calls", options.calls, "Calls of one measurement")->check(CLI::Range(100, 10000000));
   app.add_option("--outstanding", options.outstanding, "Calls in flight")->check(CLI::Range(1, 1000));
-  app.add_option("--rounds", options.rounds, "Measurements of each; the best counts")->check(CLI::Range(1, 100));
+  app.add_option("--rounds", options.rounds, "Measurements of each; the best counts")
+      ->check(CLI::Range(1, 100));
   CLI11_PARSE(app, argc, argv);
   kandinsky::ConfigureLogging(kandinsky::LogFormat::kJson, kandinsky::LogLevel::kError);
   return kandinsky::Run(options);

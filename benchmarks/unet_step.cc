@@ -1,5 +1,6 @@
-// Seconds of one guided step (two rows) of the full published 2.2 decoder U-Net with random weights, as the denoise
-// stage runs it: context and time conditioning computed before, channels_last. Prints one JSON object.
+// Seconds of one guided step (two rows) of the full published 2.2 decoder U-Net with random weights, as the
+// denoise stage runs it: context and time conditioning computed before, channels_last. Prints one JSON
+// object.
 //
 // Usage: unet_step --latent 32 --threads 2 --repeats 5
 #include <ATen/Parallel.h>
@@ -17,7 +18,8 @@
 namespace kandinsky {
 namespace {
 
-// Small uniform weights: speed does not depend on the values as long as nothing overflows or becomes denormal.
+// Small uniform weights: speed does not depend on the values as long as nothing overflows or becomes
+// denormal.
 void FillWeights(torch::nn::Module& module) {
   const torch::NoGradGuard no_grad;
   for (torch::Tensor& parameter : module.parameters()) parameter.uniform_(-0.02, 0.02);
@@ -66,7 +68,8 @@ int main(int argc, char** argv) {
   int latent = 32;
   int threads = 2;
   int repeats = 5;
-  app.add_option("--latent", latent, "Latent height and width (32 is a picture of 256x256)")->check(CLI::Range(8, 256));
+  app.add_option("--latent", latent, "Latent height and width (32 is a picture of 256x256)")
+      ->check(CLI::Range(8, 256));
   app.add_option("--threads", threads, "Compute threads")->check(CLI::Range(1, 256));
   app.add_option("--repeats", repeats, "Timed steps")->check(CLI::Range(1, 1000));
   CLI11_PARSE(app, argc, argv);

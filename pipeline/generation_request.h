@@ -33,19 +33,20 @@ struct GenerationRequest {
   // embedding is the negative one; without, the embedding of the zero image is.
   std::optional<std::string> negative_prompt;
   Task task = TextToImage{};
-  int width = 512;   // pixels, a multiple of Capabilities::size_multiple
-  int height = 512;  // pixels, a multiple of Capabilities::size_multiple
-  int steps = 50;    // denoise steps, >= 1
-  float guidance_scale = 4.0f;  // <= 1 switches the unconditional pass off
-  int prior_steps = 25;         // >= 2
+  int width = 512;                    // pixels, a multiple of Capabilities::size_multiple
+  int height = 512;                   // pixels, a multiple of Capabilities::size_multiple
+  int steps = 50;                     // denoise steps, >= 1
+  float guidance_scale = 4.0f;        // <= 1 switches the unconditional pass off
+  int prior_steps = 25;               // >= 2
   float prior_guidance_scale = 4.0f;  // <= 1 switches the unconditional pass off
   SamplerKind sampler = SamplerKind::kModelDefault;
   float eta = 0.0f;  // DDIM only: 0 deterministic, 1 as much noise as DDPM
-  // Seeds this image's own CPU generator; the noise of prior and decoder is drawn from it in diffusers' order.
+  // Seeds this image's own CPU generator; the noise of prior and decoder is drawn from it in diffusers'
+  // order.
   uint64_t seed = 0;
   OutputRequest output;
-  // Whether a text longer than the tokenizer's window ends the request (INVALID_ARGUMENT, by the engine) instead of
-  // being cut.
+  // Whether a text longer than the tokenizer's window ends the request (INVALID_ARGUMENT, by the engine)
+  // instead of being cut.
   bool strict_prompt = false;
 };
 

@@ -38,7 +38,8 @@ struct BatchKey {
 
   template <typename H>
   friend H AbslHashValue(H state, const BatchKey& key) {
-    return H::combine(std::move(state), key.stage, key.network, key.latent_height, key.latent_width, key.guided);
+    return H::combine(std::move(state), key.stage, key.network, key.latent_height, key.latent_width,
+                      key.guided);
   }
 };
 
@@ -71,7 +72,8 @@ struct FloatTensor {
 // What a finished generation yields, by OutputRequest.
 struct GenerationResult {
   std::optional<Image> image;
-  // Before the image decoder: [4, latent height, latent width]; with published models an eighth of the pixels.
+  // Before the image decoder: [4, latent height, latent width]; with published models an eighth of the
+  // pixels.
   std::optional<FloatTensor> latents;
 };
 
@@ -102,9 +104,10 @@ struct Capabilities {
   std::string device;      // "cpu", "cuda:0"
   std::string dtype;       // "float32", "bfloat16", "float16"
   std::vector<SamplerKind> samplers;
-  int size_multiple = 64;  // width and height must be multiples of it (pixels)
-  int max_train_steps = 1000;
-  int max_batch_rows = 0;  // 0: no limit known to the pipeline
+  int size_multiple = 64;      // width and height must be multiples of it (pixels)
+  int max_steps = 1000;        // denoise steps that the scheduler file allows
+  int max_prior_steps = 1000;  // prior steps that the scheduler file allows
+  int max_batch_rows = 0;      // 0: no limit known to the pipeline
   int64_t weight_bytes = 0;
 };
 

@@ -9,10 +9,11 @@ mkdir -p "$out"
 log=$out/server.log
 
 rm -rf "$out/model" "$out/image.png"
+: >"$log"  # before the server starts: a line of an earlier run must not be taken for its own
 "$build/tools/kandinsky-make-tiny-model" "$out/model" --seed 7 >/dev/null
 "$build/server/kandinsky-server" --set model.name=tiny --set "model.path=$out/model" \
   --set listen_address=127.0.0.1:0 --set metrics_address=127.0.0.1:0 --set log.format=LOG_FORMAT_JSON \
-  --set drain.lame_duck_seconds=0 2>"$log" &
+  --set drain.lame_duck_seconds=0 2>>"$log" &
 server=$!
 trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true' EXIT
 

@@ -21,7 +21,6 @@
 namespace kandinsky {
 namespace {
 
-using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
@@ -219,7 +218,7 @@ absl::Status CheckModel(const v1::ModelConfig& model) {
 
 absl::Status CheckAddress(const char* field, const std::string& address) {
   const absl::Status status = ParseHostPort(address).status();
-  if (status.ok()) return status;
+  if (status.ok()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(field, " is \"", address, "\": ", status.message()));
 }
 

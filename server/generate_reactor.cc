@@ -9,7 +9,8 @@
 namespace kandinsky {
 namespace {
 
-// Serialises the next event into `message`. False when there is none, or when it failed: then `status` says so.
+// Serialises the next event into `message`. False when there is none, or when it failed: then `status` says
+// so.
 bool TakeMessage(EventQueue& events, grpc::ByteBuffer& message, grpc::Status& status) {
   bool taken = false;
   GuardExceptions(

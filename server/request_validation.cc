@@ -15,7 +15,7 @@ namespace {
 constexpr int kSmallestSize = 64;
 constexpr int kSmallestPriorSteps = 2;
 constexpr float kLargestGuidance = 100;
-constexpr int kLatentScale = 8;  // pixels per latent pixel, in both directions
+constexpr int64_t kLatentScale = 8;  // pixels per latent pixel, in both directions
 constexpr int kLatentChannels = 4;
 
 // Checks field after field, collecting what is wrong; values that are wrong are replaced by harmless ones so
@@ -80,14 +80,15 @@ class Validator {
   }
 
   void CheckNumbers() {
-    const int most_steps = std::min(limits_.max_steps(), capabilities_.max_train_steps);
+    const int most_steps = std::min(limits_.max_steps(), capabilities_.max_steps);
     if (request_.has_steps()) image_.steps = CheckInt("steps", request_.steps(), 1, most_steps);
     if (request_.has_guidance_scale()) {
       image_.guidance_scale = CheckFloat("guidance_scale", request_.guidance_scale(), kLargestGuidance);
     }
     if (request_.has_prior_steps()) {
+      const int most_prior_steps = std::min(limits_.max_prior_steps(), capabilities_.max_prior_steps);
       image_.prior_steps =
-          CheckInt("prior_steps", request_.prior_steps(), kSmallestPriorSteps, limits_.max_prior_steps());
+          CheckInt("prior_steps", request_.prior_steps(), kSmallestPriorSteps, most_prior_steps);
     }
     if (request_.has_prior_guidance_scale()) {
       image_.prior_guidance_scale =
@@ -153,6 +154,7 @@ class Validator {
     if (given > 0) return {request_.seeds().begin(), request_.seeds().end()};
     const uint64_t first = request_.has_seed() ? request_.seed() : draw_seed();
     std::vector<uint64_t> seeds;
+    seeds.reserve(static_cast<size_t>(count));
     for (int i = 0; i < count; ++i) seeds.push_back(first + static_cast<uint64_t>(i));
     return seeds;
   }

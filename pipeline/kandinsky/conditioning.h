@@ -8,14 +8,15 @@
 
 namespace kandinsky {
 
-// Everything about one generation that the decoder U-Net sees besides the noisy latents, and everything in which
-// tasks differ: the denoise loop itself is the same for all of them.
+// Everything about one generation that the decoder U-Net sees besides the noisy latents, and everything in
+// which tasks differ: the denoise loop itself is the same for all of them.
 class Conditioning {
  public:
-  // `image_embeddings` [rows, embedding_dim]: the conditional row, preceded by the unconditional one when guidance
-  // is on. `timesteps`: all time-steps of the sampler, in order. Computes what stays constant over the steps (the
-  // context keys and values) at once.
-  Conditioning(const UNet2DConditionModel& unet, torch::Tensor image_embeddings, std::vector<float> timesteps);
+  // `image_embeddings` [rows, embedding_dim]: the conditional row, preceded by the unconditional one when
+  // guidance is on. `timesteps`: all time-steps of the sampler, in order. Computes what stays constant over
+  // the steps (the context keys and values) at once.
+  Conditioning(const UNet2DConditionModel& unet, torch::Tensor image_embeddings,
+               std::vector<float> timesteps);
 
   int rows() const { return static_cast<int>(image_embeddings_.size(0)); }
 
@@ -27,8 +28,8 @@ class Conditioning {
 
   const UNetContext& context() const { return context_; }
 
-  // The time conditioning of `step` and its index within the returned chunk. Computed for a chunk of steps at a
-  // time: one matrix product per layer instead of one per layer and step.
+  // The time conditioning of `step` and its index within the returned chunk. Computed for a chunk of steps at
+  // a time: one matrix product per layer instead of one per layer and step.
   struct TimeSlice {
     const UNetTime* time;
     int index;

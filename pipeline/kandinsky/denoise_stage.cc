@@ -1,3 +1,4 @@
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -33,18 +34,49 @@ torch::Tensor GuidedNoise(const KandinskyGeneration& generation, const torch::Te
   return (unconditional + generation.request.guidance_scale * (conditional - unconditional)).contiguous();
 }
 
-void FinishDenoise(KandinskyGeneration& generation) {
+// What one step changes about a generation.
+struct DenoiseUpdate {
+  torch::Tensor latents;
+  // After the last step only.
+  absl::Status failure;
+  std::optional<FloatTensor> result;
+};
+
+bool IsLastStep(const KandinskyGeneration& generation) {
+  return generation.step() + 1 == generation.sampler->step_count();
+}
+
+FloatTensor ToFloatTensor(const torch::Tensor& latents) {
+  const torch::Tensor flat = latents.contiguous();
+  const float* values = flat.data_ptr<float>();
+  return {{flat.size(1), flat.size(2), flat.size(3)}, {values, values + flat.numel()}};
+}
+
+DenoiseUpdate ComputeUpdate(KandinskyGeneration& generation, const torch::Tensor& rows) {
+  DenoiseUpdate update;
+  const auto draw = [&] { return generation.DrawNoise(generation.latents.sizes()); };
+  update.latents =
+      generation.sampler->Step(generation.step(), GuidedNoise(generation, rows), generation.latents, draw);
+  if (!IsLastStep(generation)) return update;
+  if (!torch::isfinite(update.latents).all().item<bool>()) {
+    update.failure = absl::InternalError("the latents are not finite");
+  } else if (generation.request.output.latents) {
+    update.result = ToFloatTensor(update.latents);
+  }
+  return update;
+}
+
+void Commit(DenoiseUpdate update, KandinskyGeneration& generation) {
+  const bool last = IsLastStep(generation);
+  generation.latents = std::move(update.latents);
+  generation.FinishStep();
+  if (!last) return;
   generation.conditioning.reset();
-  if (!torch::isfinite(generation.latents).all().item<bool>()) {
-    generation.Fail(absl::InternalError("the latents are not finite"));
+  if (!update.failure.ok()) {
+    generation.Fail(std::move(update.failure));
     return;
   }
-  if (generation.request.output.latents) {
-    const torch::Tensor flat = generation.latents.contiguous();
-    const float* values = flat.data_ptr<float>();
-    generation.result.latents =
-        FloatTensor{{flat.size(1), flat.size(2), flat.size(3)}, {values, values + flat.numel()}};
-  }
+  generation.result.latents = std::move(update.result);
   if (generation.request.output.image) {
     generation.EnterStage(Stage::kDecode, "movq");
   } else {
@@ -56,17 +88,17 @@ void FinishDenoise(KandinskyGeneration& generation) {
 
 void RunDenoiseStage(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch) {
   const torch::Tensor rows = PredictNoise(model, batch);
+  DrawsToKeep draws(batch);
+  std::vector<DenoiseUpdate> updates;
   int64_t offset = 0;
   for (KandinskyGeneration* generation : batch) {
     const int64_t count = generation->conditioning->rows();
-    const torch::Tensor noise = GuidedNoise(*generation, rows.narrow(0, offset, count));
+    updates.push_back(ComputeUpdate(*generation, rows.narrow(0, offset, count)));
     offset += count;
-    generation->latents = generation->sampler->Step(generation->step(), noise, generation->latents, [&] {
-      return generation->DrawNoise(generation->latents.sizes());
-    });
-    generation->FinishStep();
-    if (generation->step() == generation->sampler->step_count()) FinishDenoise(*generation);
   }
+
+  draws.Keep();
+  for (size_t i = 0; i < batch.size(); ++i) Commit(std::move(updates[i]), *batch[i]);
 }
 
 }  // namespace kandinsky

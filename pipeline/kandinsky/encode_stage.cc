@@ -54,8 +54,9 @@ std::vector<std::shared_ptr<const EncodedText>> EncodeTexts(
   return encoded;
 }
 
-// The rows of the prior's batched pass, see PriorRow. With guidance the unconditional row comes first. A negative
-// prompt's own row needs no guidance: its unconditional text is itself, so the two predictions are equal.
+// The rows of the prior's batched pass, see PriorRow. With guidance the unconditional row comes first. A
+// negative prompt's own row needs no guidance: its unconditional text is itself, so the two predictions are
+// equal.
 std::vector<PriorRow> PlanPriorRows(const KandinskyGeneration& generation) {
   std::vector<PriorRow> rows;
   if (generation.prior_guided()) rows.push_back({0, &*generation.negative});
@@ -88,15 +89,23 @@ void RunEncodeStage(const KandinskyModel& model, TextEncodingCache& cache,
     }
   }
 
+  // Setting these again in a retry gives the same.
   for (auto& [key, users] : texts) {
     for (RequestText* text : users) text->encoded = encoded[key];
   }
+  DrawsToKeep draws(batch);
   const int64_t embedding_dim = model.zero_image_embedding.size(1);
+  std::vector<torch::Tensor> prior_latents;
   for (KandinskyGeneration* generation : batch) {
     generation->prior_rows = PlanPriorRows(*generation);
     const int64_t latent_rows = generation->request.negative_prompt ? 2 : 1;
-    generation->prior_latents = generation->DrawNoise({latent_rows, embedding_dim});
-    generation->EnterStage(Stage::kPrior, "prior");
+    prior_latents.push_back(generation->DrawNoise({latent_rows, embedding_dim}));
+  }
+
+  draws.Keep();
+  for (size_t i = 0; i < batch.size(); ++i) {
+    batch[i]->prior_latents = std::move(prior_latents[i]);
+    batch[i]->EnterStage(Stage::kPrior, "prior");
   }
 }
 

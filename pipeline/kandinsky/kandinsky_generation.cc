@@ -84,4 +84,14 @@ void KandinskyGeneration::Fail(absl::Status status) {
   EnterStage(Stage::kDone, "");
 }
 
+DrawsToKeep::DrawsToKeep(absl::Span<KandinskyGeneration* const> batch) : batch_(batch) {
+  before_.reserve(batch.size());
+  for (const KandinskyGeneration* generation : batch) before_.push_back(generation->generator_.clone());
+}
+
+DrawsToKeep::~DrawsToKeep() {
+  if (kept_) return;
+  for (size_t i = 0; i < batch_.size(); ++i) batch_[i]->generator_ = std::move(before_[i]);
+}
+
 }  // namespace kandinsky

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "pipeline/kandinsky/conditioning.h"
 #include "pipeline/kandinsky/text_encoding_cache.h"
 #include "pipeline/pipeline.h"
@@ -28,9 +29,9 @@ struct PriorRow {
   const RequestText* text = nullptr;
 };
 
-// The state of one image in the making. The stages (the functions in stages.h) read and move it on; everything
-// random comes from `generator`, in the order in which diffusers draws:
-// prior latents, prior steps but the last, initial latents, denoise steps.
+// The state of one image in the making. The stages (the functions in stages.h) read and move it on;
+// everything random comes from its own generator, in the order in which diffusers draws: prior latents, prior
+// steps but the last, initial latents, denoise steps.
 class KandinskyGeneration final : public Generation {
  public:
   KandinskyGeneration(GenerationRequest request, BatchKey first_key);
@@ -46,7 +47,7 @@ class KandinskyGeneration final : public Generation {
   bool guided() const { return request.guidance_scale > 1.0f; }
   bool prior_guided() const { return request.prior_guidance_scale > 1.0f; }
 
-  // Standard normal float32 numbers from this image's generator.
+  // Standard normal float32 numbers from this image's generator. Only under a DrawsToKeep.
   torch::Tensor DrawNoise(at::IntArrayRef shape);
 
   // Enters `stage`; the step counter starts again.
@@ -67,24 +68,43 @@ class KandinskyGeneration final : public Generation {
 
   // Prior stage.
   std::unique_ptr<Sampler> prior_sampler;
-  // One row, or two when a negative prompt is given: its image embedding is sampled beside the prompt's, in one
-  // draw of [2, embedding_dim], as diffusers does.
+  // One row, or two when a negative prompt is given: its image embedding is sampled beside the prompt's, in
+  // one draw of [2, embedding_dim], as diffusers does.
   torch::Tensor prior_latents;
   std::vector<PriorRow> prior_rows;
 
   // Denoise stage.
   std::unique_ptr<Sampler> sampler;
-  std::optional<Conditioning> conditioning;
+  std::unique_ptr<Conditioning> conditioning;
   torch::Tensor latents;  // [1, 4, latent_height, latent_width] float32
 
   std::vector<PromptTokens> token_report;
   GenerationResult result;
 
  private:
+  friend class DrawsToKeep;
+
   BatchKey key_;
   int step_ = 0;
   at::Generator generator_;
   absl::Status failure_;
+};
+
+// Takes back the random numbers that a batch has drawn, unless Keep() is called: a step that fails must leave
+// its generations as they were, so that a retry draws the same numbers again.
+class DrawsToKeep {
+ public:
+  explicit DrawsToKeep(absl::Span<KandinskyGeneration* const> batch);
+  ~DrawsToKeep();
+  DrawsToKeep(const DrawsToKeep&) = delete;
+  DrawsToKeep& operator=(const DrawsToKeep&) = delete;
+
+  void Keep() { kept_ = true; }
+
+ private:
+  const absl::Span<KandinskyGeneration* const> batch_;
+  std::vector<at::Generator> before_;
+  bool kept_ = false;
 };
 
 }  // namespace kandinsky

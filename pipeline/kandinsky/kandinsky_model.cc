@@ -1,7 +1,6 @@
 #include "pipeline/kandinsky/kandinsky_model.h"
 
 #include <c10/core/InferenceMode.h>
-#include <c10/util/Exception.h>
 
 #include <utility>
 
@@ -9,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
+#include "pipeline/kandinsky/exception_translation.h"
 #include "pipeline/kandinsky/model_configs.h"
 #include "pipeline/models/clip_vision_model.h"
 #include "pipeline/samplers/sampler.h"
@@ -37,41 +37,52 @@ absl::StatusOr<ModelDirectory> OpenFiles(const PipelineOptions& options) {
   return OpenModelDirectory(options.prior_path, options.model_path);
 }
 
-// CLIP vision embedding of an all-zero tensor, which is not a black picture (zeros are CLIP's mean colour). The
-// tower is needed for nothing else in text-to-image and is dropped again.
+// CLIP vision embedding of an all-zero tensor, which is not a black picture (zeros are CLIP's mean colour).
+// The tower is needed for nothing else in text-to-image and is dropped again.
 absl::StatusOr<torch::Tensor> EmbedZeroImage(const NetworkFiles& files) {
-  ASSIGN_OR_RETURN(const ClipVisionConfig config, ParseClipVisionConfig(files.config.path, files.config.json));
+  ASSIGN_OR_RETURN(const ClipVisionConfig config,
+                   ParseClipVisionConfig(files.config.path, files.config.json));
   ASSIGN_OR_RETURN(const auto tower, LoadModule<ClipVisionModelWithProjection>(config, files));
   const c10::InferenceMode inference_mode;
   return tower->forward(torch::zeros({1, config.num_channels, config.image_size, config.image_size}));
 }
 
-absl::Status CheckFit(const KandinskyModel& model, const ClipTextConfig& text, const PriorTransformerConfig& prior,
-                      const UNet2DConditionConfig& unet, const VQModelConfig& movq) {
+absl::Status CheckFit(const KandinskyModel& model, const ClipTextConfig& text,
+                      const PriorTransformerConfig& prior, const UNet2DConditionConfig& unet,
+                      const VQModelConfig& movq) {
   const auto mismatch = [](const char* what, int64_t a, int64_t b) {
-    return absl::InvalidArgumentError(absl::StrCat("the parts of the model do not fit: ", what, ", ", a, " and ", b));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the parts of the model do not fit: ", what, ", ", a, " and ", b));
   };
   if (model.tokenizer->vocabulary_size() > text.vocab_size) {
     return mismatch("vocabulary of tokenizer and text encoder", model.tokenizer->vocabulary_size(),
                     text.vocab_size);
   }
   if (model.tokenizer->max_length() != prior.num_embeddings) {
-    return mismatch("text tokens of tokenizer and prior", model.tokenizer->max_length(), prior.num_embeddings);
+    return mismatch("text tokens of tokenizer and prior", model.tokenizer->max_length(),
+                    prior.num_embeddings);
   }
   if (model.tokenizer->max_length() > text.max_position_embeddings) {
     return mismatch("text tokens of tokenizer and text encoder", model.tokenizer->max_length(),
                     text.max_position_embeddings);
   }
+  // 2 stands for "the largest id of the row", which the end token is in every published vocabulary.
+  if (text.eos_token_id != 2 && text.eos_token_id != model.tokenizer->end_id()) {
+    return mismatch("end tokens of tokenizer and text encoder", model.tokenizer->end_id(), text.eos_token_id);
+  }
   if (text.hidden_size != prior.embedding_dim || text.projection_dim != prior.embedding_dim) {
     return mismatch("widths of text encoder and prior", text.hidden_size, prior.embedding_dim);
   }
   if (model.zero_image_embedding.size(1) != prior.embedding_dim) {
-    return mismatch("widths of image encoder and prior", model.zero_image_embedding.size(1), prior.embedding_dim);
+    return mismatch("widths of image encoder and prior", model.zero_image_embedding.size(1),
+                    prior.embedding_dim);
   }
   if (unet.encoder_hid_dim != prior.embedding_dim) {
     return mismatch("widths of prior and U-Net", prior.embedding_dim, unet.encoder_hid_dim);
   }
-  if (unet.in_channels != 4 || movq.latent_channels != 4 || movq.out_channels != 3) {
+  const bool movq_fits = movq.latent_channels == 4 && movq.out_channels == 3 &&
+                         (movq.vq_embed_dim == 0 || movq.vq_embed_dim == 4);
+  if (unet.in_channels != 4 || unet.out_channels < 4 || !movq_fits) {
     return absl::InvalidArgumentError("the U-Net and MOVQ must have 4 latent channels, MOVQ 3 colours");
   }
   return absl::OkStatus();
@@ -95,11 +106,12 @@ absl::Status LoadDecoderParts(const DecoderFiles& files, const UNet2DConditionCo
   ASSIGN_OR_RETURN(model.unet, LoadModule<UNet2DConditionModel>(unet_config, files.unet));
   ASSIGN_OR_RETURN(model.movq, LoadModule<VQModel>(movq_config, files.movq));
   ASSIGN_OR_RETURN(model.decoder_sampler, ParseSamplerConfig(files.scheduler.path, files.scheduler.json, {}));
+  ASSIGN_OR_RETURN(model.default_sampler, ParseSamplerKind(files.scheduler.path, files.scheduler.json));
   return MakeDdpmSampler(model.decoder_sampler, 1).status();
 }
 
-Capabilities Describe(const PipelineOptions& options, const ModelDirectory& files, const KandinskyModel& model,
-                      const UNet2DConditionConfig& unet) {
+Capabilities Describe(const PipelineOptions& options, const ModelDirectory& files,
+                      const KandinskyModel& model, const UNet2DConditionConfig& unet) {
   Capabilities capabilities;
   capabilities.model_name = options.model_name;
   capabilities.family = files.family;
@@ -108,7 +120,8 @@ Capabilities Describe(const PipelineOptions& options, const ModelDirectory& file
   capabilities.dtype = "float32";
   capabilities.samplers = {SamplerKind::kDdpm, SamplerKind::kDdim};
   capabilities.size_multiple = static_cast<int>(unet.SizeMultiple()) * model.latent_scale;
-  capabilities.max_train_steps = model.decoder_sampler.num_train_timesteps;
+  capabilities.max_steps = LargestStepCount(model.decoder_sampler);
+  capabilities.max_prior_steps = model.prior_sampler.num_train_timesteps;
   for (const NetworkFiles* network :
        {&files.prior.prior, &files.prior.text_encoder, &files.decoder.unet, &files.decoder.movq}) {
     capabilities.weight_bytes += network->weights->total_bytes();
@@ -142,13 +155,7 @@ absl::StatusOr<std::shared_ptr<const KandinskyModel>> LoadOrThrow(const Pipeline
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const KandinskyModel>> LoadKandinskyModel(const PipelineOptions& options) {
-  try {
-    return LoadOrThrow(options);
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError(absl::StrCat("out of memory while loading ", options.model_path));
-  } catch (const std::exception& error) {
-    return absl::InternalError(absl::StrCat("loading ", options.model_path, " failed: ", error.what()));
-  }
+  return TranslateExceptions("loading of the model", [&] { return LoadOrThrow(options); });
 }
 
 }  // namespace kandinsky

@@ -16,8 +16,8 @@
 
 namespace kandinsky {
 
-// The loaded weights and constants of one Kandinsky 2.2 model on one device. Immutable after loading and shared by
-// the pipelines of the device: forward passes may run concurrently.
+// The loaded weights and constants of one Kandinsky 2.2 model on one device. Immutable after loading and
+// shared by the pipelines of the device: forward passes may run concurrently.
 struct KandinskyModel {
   Capabilities capabilities;
   std::shared_ptr<const ClipTokenizer> tokenizer;
@@ -25,10 +25,11 @@ struct KandinskyModel {
   std::shared_ptr<const PriorTransformer> prior;
   std::shared_ptr<const UNet2DConditionModel> unet;
   std::shared_ptr<const VQModel> movq;
-  SamplerConfig prior_sampler;    // of the prior's scheduler file
-  SamplerConfig decoder_sampler;  // of the decoder's scheduler file
-  // CLIP embedding of an all-zero pixel tensor, [1, embedding_dim]: the negative image embedding when no negative
-  // prompt is given. diffusers recomputes this constant at every call (get_zero_embed).
+  SamplerConfig prior_sampler;                       // of the prior's scheduler file
+  SamplerConfig decoder_sampler;                     // of the decoder's scheduler file
+  SamplerKind default_sampler = SamplerKind::kDdpm;  // the class that the decoder's scheduler file names
+  // CLIP embedding of an all-zero pixel tensor, [1, embedding_dim]: the negative image embedding when no
+  // negative prompt is given. diffusers recomputes this constant at every call (get_zero_embed).
   torch::Tensor zero_image_embedding;
   int latent_scale = 8;  // pixels per latent cell and side
 };

@@ -1,12 +1,15 @@
 #include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
 
+#include <ATen/Parallel.h>
 #include <sched.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <memory>
 #include <string>
 
+#include "absl/strings/numbers.h"
 #include "base/status_macros.h"
 #include "pipeline/kandinsky/kandinsky_model.h"
 #include "pipeline/kandinsky/kandinsky_pipeline.h"
@@ -14,13 +17,34 @@
 namespace kandinsky {
 namespace {
 
-// CPUs that the cgroup (version 2) of this process may use, rounded up; 0 when there is no limit.
-int CgroupCpuLimit() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  std::string quota;
+// CPUs that cpu.max in one cgroup folder allows, rounded up; 0 when there is no limit or no file.
+int CpuLimitOf(const std::string& folder) {
+  std::ifstream file(folder + "/cpu.max");
+  std::string quota_text;
+  std::string period_text;
+  double quota = 0;
   double period = 0;
-  if (!(file >> quota >> period) || quota == "max" || period <= 0) return 0;
-  return static_cast<int>((std::stod(quota) + period - 1) / period);
+  if (!(file >> quota_text >> period_text) || !absl::SimpleAtod(quota_text, &quota) ||
+      !absl::SimpleAtod(period_text, &period) || quota <= 0 || period <= 0) {
+    return 0;
+  }
+  return static_cast<int>(std::ceil(quota / period));
+}
+
+// The smallest limit of the process's cgroup (version 2) and its parents; 0 when there is none.
+int CgroupCpuLimit() {
+  std::ifstream file("/proc/self/cgroup");
+  std::string path;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("0::")) path = line.substr(3);
+  }
+  int smallest = 0;
+  while (true) {
+    const int limit = CpuLimitOf("/sys/fs/cgroup" + path);
+    if (limit > 0) smallest = smallest == 0 ? limit : std::min(smallest, limit);
+    if (path.empty()) return smallest;
+    path.resize(path.find_last_of('/') == std::string::npos ? 0 : path.find_last_of('/'));
+  }
 }
 
 }  // namespace
@@ -35,8 +59,10 @@ int AvailableCpus() {
 }
 
 absl::StatusOr<std::vector<PipelineFactory>> LoadKandinsky(const PipelineOptions& options, int replicas) {
+  const int threads =
+      options.threads > 0 ? options.threads : std::max(1, AvailableCpus() / std::max(1, replicas));
+  at::set_num_threads(threads);  // loading converts and runs networks too
   ASSIGN_OR_RETURN(const std::shared_ptr<const KandinskyModel> model, LoadKandinskyModel(options));
-  const int threads = options.threads > 0 ? options.threads : AvailableCpus();
   std::vector<PipelineFactory> factories;
   for (int i = 0; i < replicas; ++i) {
     factories.push_back([model, threads]() -> absl::StatusOr<std::unique_ptr<Pipeline>> {

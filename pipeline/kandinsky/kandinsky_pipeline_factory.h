@@ -8,19 +8,19 @@
 
 namespace kandinsky {
 
-// Where a Kandinsky 2.2 model lies and how to run it. This header is free of torch, so that main.cc can wire the
-// implementation into the server.
+// Where a Kandinsky 2.2 model lies and how to run it. This header is free of torch, so that main.cc can wire
+// the implementation into the server.
 struct PipelineOptions {
   std::string model_name = {};  // as clients address it
   // Published layout: the decoder directory (unet/, movq/, scheduler/), or a folder that holds prior/ and
   // decoder/; in the latter case prior_path is empty.
   std::string model_path = {};
   std::string prior_path = {};
-  int threads = 0;  // compute threads of each replica; 0: the CPU quota of the process
+  int threads = 0;  // compute threads of each replica; 0: an equal share of the process's CPU quota
 };
 
-// Loads the weights once and returns one factory per replica; the replicas share the weights. Takes seconds for a
-// full-size model. NOT_FOUND or INVALID_ARGUMENT, naming file and tensor, for a broken model directory.
+// Loads the weights once and returns one factory per replica; the replicas share the weights. Takes seconds
+// for a full-size model. NOT_FOUND or INVALID_ARGUMENT, naming file and tensor, for a broken model directory.
 absl::StatusOr<std::vector<PipelineFactory>> LoadKandinsky(const PipelineOptions& options, int replicas);
 
 // The process's CPU quota: cgroup limit or affinity mask, whichever is smaller; at least 1.

@@ -28,7 +28,8 @@ class ConfigReader {
     const auto found = object_.find(key);
     if (found == object_.end() || found->is_null()) return *this;
     if (!Assign(*found, field)) {
-      status_ = absl::InvalidArgumentError(absl::StrCat(file_, ": ", key, " has the wrong type or is out of range"));
+      status_ = absl::InvalidArgumentError(
+          absl::StrCat(file_, ": ", key, " has the wrong type or is out of range"));
     }
     return *this;
   }
@@ -58,7 +59,8 @@ class ConfigReader {
   }
   static bool Assign(const json& value, int& field) {
     int64_t wide = 0;
-    if (!Assign(value, wide) || wide < std::numeric_limits<int>::min() || wide > std::numeric_limits<int>::max()) {
+    if (!Assign(value, wide) || wide < std::numeric_limits<int>::min() ||
+        wide > std::numeric_limits<int>::max()) {
       return false;
     }
     field = static_cast<int>(wide);
@@ -214,7 +216,24 @@ absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const 
       .Read("set_alpha_to_one", config.set_alpha_to_one)
       .Read("thresholding", config.thresholding);
   if (!reader.status().ok()) return reader.status();
+  for (const char* key : {"trained_betas", "rescale_betas_zero_snr"}) {
+    const auto found = object.find(key);
+    if (found != object.end() && !found->is_null() && *found != json(false)) {
+      return absl::InvalidArgumentError(absl::StrCat(file, ": ", key, " is not supported"));
+    }
+  }
   return config;
+}
+
+absl::StatusOr<SamplerKind> ParseSamplerKind(const std::string& file, const json& object) {
+  std::string name = "DDPMScheduler";
+  ConfigReader reader(file, object);
+  reader.Read("_class_name", name);
+  if (!reader.status().ok()) return reader.status();
+  if (name == "DDPMScheduler") return SamplerKind::kDdpm;
+  if (name == "DDIMScheduler") return SamplerKind::kDdim;
+  return absl::InvalidArgumentError(
+      absl::StrCat(file, ": _class_name \"", name, "\" is not DDPMScheduler or DDIMScheduler"));
 }
 
 SamplerConfig UnclipDefaults() {

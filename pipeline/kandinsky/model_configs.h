@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "pipeline/generation_request.h"
 #include "pipeline/models/clip_text_model.h"
 #include "pipeline/models/clip_vision_model.h"
 #include "pipeline/models/prior_transformer.h"
@@ -13,9 +14,10 @@
 
 namespace kandinsky {
 
-// Published JSON (config.json, scheduler_config.json) to the structs of models and samplers. Missing and null keys
-// keep their defaults, keys that no struct has are ignored (published files carry many that have no effect), a
-// key of the wrong type is INVALID_ARGUMENT naming `file` and key, and so is what Validate() refuses.
+// Published JSON (config.json, scheduler_config.json) to the structs of models and samplers. Missing and null
+// keys keep their defaults, keys that no struct has are ignored (published files carry many that have no
+// effect), a key of the wrong type is INVALID_ARGUMENT naming `file` and key, and so is what Validate()
+// refuses.
 absl::StatusOr<ClipTextConfig> ParseClipTextConfig(const std::string& file, const nlohmann::json& json);
 absl::StatusOr<ClipVisionConfig> ParseClipVisionConfig(const std::string& file, const nlohmann::json& json);
 absl::StatusOr<PriorTransformerConfig> ParsePriorConfig(const std::string& file, const nlohmann::json& json);
@@ -25,6 +27,10 @@ absl::StatusOr<VQModelConfig> ParseVQModelConfig(const std::string& file, const 
 // `config` brings the defaults of the scheduler class that reads the file.
 absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const nlohmann::json& json,
                                                  SamplerConfig config);
+
+// The sampler that a decoder's scheduler file names in _class_name: DDPM (also when there is no name) or
+// DDIM. INVALID_ARGUMENT for any other class.
+absl::StatusOr<SamplerKind> ParseSamplerKind(const std::string& file, const nlohmann::json& json);
 
 // diffusers' defaults of the UnCLIPScheduler class.
 SamplerConfig UnclipDefaults();

@@ -1,3 +1,4 @@
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -18,7 +19,8 @@ torch::Tensor PredictRows(const KandinskyModel& model, absl::Span<KandinskyGener
       prefixes.push_back(&row.text->encoded->prefix);
     }
   }
-  return model.prior->forward_suffix(torch::stack(noisy), torch::tensor(timesteps), ConcatenatePrefixes(prefixes));
+  return model.prior->forward_suffix(torch::stack(noisy), torch::tensor(timesteps),
+                                     ConcatenatePrefixes(prefixes));
 }
 
 // The guided prediction for every latent row of `generation`, from its rows of the batched pass.
@@ -37,9 +39,17 @@ torch::Tensor CombineRows(const KandinskyGeneration& generation, const torch::Te
   return torch::stack({prediction, negative});
 }
 
+// What one step changes about a generation.
+struct PriorUpdate {
+  torch::Tensor prior_latents;
+  // After the last step only: what the denoise loop starts from.
+  std::unique_ptr<Conditioning> conditioning;
+  torch::Tensor latents;
+};
+
 // The image embeddings are known: prepares what the denoise loop needs.
-void StartDenoise(const KandinskyModel& model, KandinskyGeneration& generation) {
-  torch::Tensor embeddings = generation.prior_latents * model.prior->clip_std + model.prior->clip_mean;
+void PrepareDenoise(const KandinskyModel& model, KandinskyGeneration& generation, PriorUpdate& update) {
+  torch::Tensor embeddings = update.prior_latents * model.prior->clip_std + model.prior->clip_mean;
   if (!generation.guided()) {
     embeddings = embeddings.narrow(0, 0, 1);
   } else if (embeddings.size(0) == 2) {
@@ -47,9 +57,34 @@ void StartDenoise(const KandinskyModel& model, KandinskyGeneration& generation) 
   } else {
     embeddings = torch::cat({model.zero_image_embedding, embeddings});
   }
-  generation.conditioning.emplace(*model.unet, embeddings, generation.sampler->timesteps());
+  update.conditioning =
+      std::make_unique<Conditioning>(*model.unet, embeddings, generation.sampler->timesteps());
   const torch::Tensor noise = generation.DrawNoise({1, 4, generation.latent_height, generation.latent_width});
-  generation.latents = generation.conditioning->InitialLatents(noise * generation.sampler->init_noise_sigma());
+  update.latents = update.conditioning->InitialLatents(noise * generation.sampler->init_noise_sigma());
+}
+
+bool IsLastStep(const KandinskyGeneration& generation) {
+  return generation.step() + 1 == generation.prior_sampler->step_count();
+}
+
+PriorUpdate ComputeUpdate(const KandinskyModel& model, KandinskyGeneration& generation,
+                          const torch::Tensor& rows) {
+  PriorUpdate update;
+  const auto draw = [&] { return generation.DrawNoise(generation.prior_latents.sizes()); };
+  update.prior_latents = generation.prior_sampler->Step(generation.step(), CombineRows(generation, rows),
+                                                        generation.prior_latents, draw);
+  if (IsLastStep(generation)) PrepareDenoise(model, generation, update);
+  return update;
+}
+
+void Commit(PriorUpdate update, KandinskyGeneration& generation) {
+  if (!IsLastStep(generation)) {
+    generation.prior_latents = std::move(update.prior_latents);
+    generation.FinishStep();
+    return;
+  }
+  generation.conditioning = std::move(update.conditioning);
+  generation.latents = std::move(update.latents);
   generation.prior_latents.reset();
   generation.prior_rows.clear();
   generation.prompt.encoded.reset();
@@ -61,18 +96,17 @@ void StartDenoise(const KandinskyModel& model, KandinskyGeneration& generation) 
 
 void RunPriorStage(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch) {
   const torch::Tensor rows = PredictRows(model, batch);
+  DrawsToKeep draws(batch);
+  std::vector<PriorUpdate> updates;
   int64_t offset = 0;
   for (KandinskyGeneration* generation : batch) {
     const int64_t count = static_cast<int64_t>(generation->prior_rows.size());
-    const torch::Tensor prediction = CombineRows(*generation, rows.narrow(0, offset, count));
+    updates.push_back(ComputeUpdate(model, *generation, rows.narrow(0, offset, count)));
     offset += count;
-    generation->prior_latents =
-        generation->prior_sampler->Step(generation->step(), prediction, generation->prior_latents, [&] {
-          return generation->DrawNoise(generation->prior_latents.sizes());
-        });
-    generation->FinishStep();
-    if (generation->step() == generation->prior_sampler->step_count()) StartDenoise(model, *generation);
   }
+
+  draws.Keep();
+  for (size_t i = 0; i < batch.size(); ++i) Commit(std::move(updates[i]), *batch[i]);
 }
 
 }  // namespace kandinsky

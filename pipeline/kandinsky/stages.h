@@ -6,9 +6,9 @@
 
 namespace kandinsky {
 
-// The four stages. Each runs one batched forward pass for generations that share a batch key and moves every one
-// of them on by one step. They throw what libtorch throws; up to the end of the forward pass the generations are
-// unchanged.
+// The four stages. Each runs one batched forward pass for generations that share a batch key and moves every
+// one of them on by one step. They throw what libtorch throws, and then no generation has changed: whatever
+// can fail goes into local values first, and the commit at the end only moves.
 
 // Text tower and the prior's prefix, for the texts that are not in `cache`.
 void RunEncodeStage(const KandinskyModel& model, TextEncodingCache& cache,

@@ -10,17 +10,17 @@
 
 namespace kandinsky {
 
-// What the prior needs of one text: the keys and values of every token that does not depend on the time-step or
-// the noisy embedding. Immutable once made.
+// What the prior needs of one text: the keys and values of every token that does not depend on the time-step
+// or the noisy embedding. Immutable once made.
 struct EncodedText {
   PriorPrefix prefix;  // one row
 
   size_t bytes() const;
 };
 
-// Least-recently-used texts, bounded by bytes: repeated prompts, and the empty negative prompt of nearly every
-// request, are encoded once. Entries in use stay alive through their shared_ptr. Not thread-safe: one per
-// pipeline.
+// Least-recently-used texts, bounded by bytes: repeated prompts, and the empty negative prompt of nearly
+// every request, are encoded once. Entries in use stay alive through their shared_ptr. Not thread-safe: one
+// per pipeline.
 class TextEncodingCache {
  public:
   explicit TextEncodingCache(size_t max_bytes) : max_bytes_(max_bytes) {}

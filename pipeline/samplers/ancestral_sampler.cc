@@ -1,5 +1,5 @@
-// DDPM and UnCLIP: both draw from the posterior q(x_previous | x_t, x_0). They differ in the time-steps, in how
-// diffusers rounds beta between neighbouring time-steps, and in how it rounds the standard deviation.
+// DDPM and UnCLIP: both draw from the posterior q(x_previous | x_t, x_0). They differ in the time-steps, in
+// how diffusers rounds beta between neighbouring time-steps, and in how it rounds the standard deviation.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -16,7 +16,8 @@ enum class Rounding { kDdpm, kUnclip };
 
 class AncestralSampler : public Sampler {
  public:
-  AncestralSampler(SamplerConfig config, NoiseSchedule schedule, std::vector<int> timesteps, Rounding rounding)
+  AncestralSampler(SamplerConfig config, NoiseSchedule schedule, std::vector<int> timesteps,
+                   Rounding rounding)
       : Sampler(timesteps),
         config_(std::move(config)),
         schedule_(std::move(schedule)),
@@ -79,7 +80,8 @@ absl::StatusOr<std::unique_ptr<Sampler>> MakeDdpmSampler(const SamplerConfig& co
   RETURN_IF_ERROR(CheckVarianceType(config, "fixed_small"));
   ASSIGN_OR_RETURN(NoiseSchedule schedule, MakeNoiseSchedule(config));
   ASSIGN_OR_RETURN(std::vector<int> timesteps, SpacedTimesteps(config, steps));
-  return std::make_unique<AncestralSampler>(config, std::move(schedule), std::move(timesteps), Rounding::kDdpm);
+  return std::make_unique<AncestralSampler>(config, std::move(schedule), std::move(timesteps),
+                                            Rounding::kDdpm);
 }
 
 absl::StatusOr<std::unique_ptr<Sampler>> MakeUnclipSampler(const SamplerConfig& config, int steps) {
@@ -93,7 +95,8 @@ absl::StatusOr<std::unique_ptr<Sampler>> MakeUnclipSampler(const SamplerConfig& 
   SamplerConfig spacing = config;
   spacing.timestep_spacing = "linspace";
   ASSIGN_OR_RETURN(std::vector<int> timesteps, SpacedTimesteps(spacing, steps));
-  return std::make_unique<AncestralSampler>(config, std::move(schedule), std::move(timesteps), Rounding::kUnclip);
+  return std::make_unique<AncestralSampler>(config, std::move(schedule), std::move(timesteps),
+                                            Rounding::kUnclip);
 }
 
 }  // namespace kandinsky

@@ -29,10 +29,9 @@ class DdimSampler : public Sampler {
 
     const torch::Tensor clean = PredictCleanSample(config_, alpha_cumprod, model_output, sample);
     // The un-clipped prediction gives the direction, as in diffusers (use_clipped_model_output false).
-    const torch::Tensor epsilon =
-        config_.prediction_type == "epsilon"
-            ? model_output
-            : (sample - std::sqrt(alpha_cumprod) * clean) / std::sqrt(beta_cumprod);
+    const torch::Tensor epsilon = config_.prediction_type == "epsilon"
+                                      ? model_output
+                                      : (sample - std::sqrt(alpha_cumprod) * clean) / std::sqrt(beta_cumprod);
     const float variance =
         (1.0f - alpha_cumprod_previous) / beta_cumprod * (1.0f - alpha_cumprod / alpha_cumprod_previous);
     const float deviation = eta_ * std::sqrt(variance);

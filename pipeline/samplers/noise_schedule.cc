@@ -17,7 +17,8 @@ std::vector<float> ToVector(const torch::Tensor& tensor) {
   return {flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel()};
 }
 
-// Nichol & Dhariwal, "Improved Denoising Diffusion Probabilistic Models" (2021), eq. 17, betas capped at 0.999.
+// Nichol & Dhariwal, "Improved Denoising Diffusion Probabilistic Models" (2021), eq. 17, betas capped at
+// 0.999.
 std::vector<float> SquaredCosineBetas(int count) {
   const auto alpha_bar = [](double time) {
     const double cosine = std::cos((time + 0.008) / 1.008 * std::numbers::pi / 2);
@@ -43,9 +44,11 @@ absl::StatusOr<NoiseSchedule> MakeNoiseSchedule(const SamplerConfig& config) {
   NoiseSchedule schedule;
   if (config.beta_schedule == "linear") {
     if (!(config.beta_start > 0 && config.beta_start <= config.beta_end && config.beta_end < 1)) {
-      return absl::InvalidArgumentError("beta_start and beta_end must satisfy 0 < beta_start <= beta_end < 1");
+      return absl::InvalidArgumentError(
+          "beta_start and beta_end must satisfy 0 < beta_start <= beta_end < 1");
     }
-    schedule.betas = ToVector(torch::linspace(config.beta_start, config.beta_end, config.num_train_timesteps));
+    schedule.betas =
+        ToVector(torch::linspace(config.beta_start, config.beta_end, config.num_train_timesteps));
   } else if (config.beta_schedule == "squaredcos_cap_v2") {
     schedule.betas = SquaredCosineBetas(config.num_train_timesteps);
   } else {
@@ -63,6 +66,10 @@ absl::StatusOr<std::vector<int>> SpacedTimesteps(const SamplerConfig& config, in
   if (steps < 1 || steps > train_steps) {
     return absl::InvalidArgumentError(absl::StrCat("steps must be within 1..", train_steps, ", got ", steps));
   }
+  if (config.steps_offset < 0 || config.steps_offset >= train_steps) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("steps_offset ", config.steps_offset, " is not within 0..", train_steps - 1));
+  }
   std::vector<int> timesteps(static_cast<size_t>(steps));
   for (int k = 0; k < steps; ++k) {
     int& timestep = timesteps[static_cast<size_t>(steps - 1 - k)];
@@ -75,15 +82,22 @@ absl::StatusOr<std::vector<int>> SpacedTimesteps(const SamplerConfig& config, in
       const double stride = static_cast<double>(train_steps) / steps;
       timestep = static_cast<int>(std::nearbyint(train_steps - (steps - 1 - k) * stride)) - 1;
     } else {
-      return absl::InvalidArgumentError(
-          absl::StrCat("timestep_spacing \"", config.timestep_spacing, "\" is not leading, linspace or trailing"));
+      return absl::InvalidArgumentError(absl::StrCat("timestep_spacing \"", config.timestep_spacing,
+                                                     "\" is not leading, linspace or trailing"));
     }
   }
   if (timesteps.front() >= train_steps) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "steps ", steps, " reach time-step ", timesteps.front(), ", beyond the last one of ", train_steps - 1));
+    return absl::InvalidArgumentError(absl::StrCat("steps ", steps, " reach time-step ", timesteps.front(),
+                                                   ", beyond the last one of ", train_steps - 1));
   }
   return timesteps;
+}
+
+int LargestStepCount(const SamplerConfig& config) {
+  for (int steps = config.num_train_timesteps; steps > 0; --steps) {
+    if (SpacedTimesteps(config, steps).ok()) return steps;
+  }
+  return 0;
 }
 
 }  // namespace kandinsky

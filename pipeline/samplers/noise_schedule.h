@@ -13,14 +13,15 @@ struct SamplerConfig {
   int num_train_timesteps = 1000;
   float beta_start = 0.0001f;
   float beta_end = 0.02f;
-  std::string beta_schedule = "linear";  // "linear" or "squaredcos_cap_v2"
+  std::string beta_schedule = "linear";     // "linear" or "squaredcos_cap_v2"
   std::string prediction_type = "epsilon";  // "epsilon" or "sample"
   std::string variance_type = "fixed_small";
   std::string timestep_spacing = "leading";  // "leading", "trailing" or "linspace"
   int steps_offset = 0;
   bool clip_sample = true;
   float clip_sample_range = 1.0f;
-  bool set_alpha_to_one = true;  // DDIM: the step after the last one goes to alpha 1 instead of the first alpha
+  bool set_alpha_to_one =
+      true;  // DDIM: the step after the last one goes to alpha 1 instead of the first alpha
   bool thresholding = false;
 };
 
@@ -42,5 +43,9 @@ absl::StatusOr<NoiseSchedule> MakeNoiseSchedule(const SamplerConfig& config);
 // The training time-steps that `steps` denoise steps visit, in descending order, by config.timestep_spacing.
 // INVALID_ARGUMENT, naming the bound, when there are none or they leave the training range.
 absl::StatusOr<std::vector<int>> SpacedTimesteps(const SamplerConfig& config, int steps);
+
+// The largest step count that SpacedTimesteps accepts, e.g. 999 for the published decoders, whose offset of 1
+// would carry 1000 steps beyond the training range; 0 when there is none.
+int LargestStepCount(const SamplerConfig& config);
 
 }  // namespace kandinsky

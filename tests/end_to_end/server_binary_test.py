@@ -36,8 +36,12 @@ class Server:
 
     def _read(self):
         for line in self.process.stderr:
+            try:
+                entry = json.loads(line)
+            except ValueError:  # a crash report, say; it is shown when something is missed
+                entry = {"msg": "", "raw": line}
             with self.changed:
-                self.lines.append(json.loads(line))
+                self.lines.append(entry)
                 self.changed.notify_all()
         with self.changed:
             self.lines.append({"msg": "end of log"})

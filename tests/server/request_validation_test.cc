@@ -206,14 +206,19 @@ TEST(RequestValidation, RefusesASamplerThatTheModelLacks) {
               ElementsAre("sampler"));
 }
 
-TEST(RequestValidation, RefusesMoreStepsThanTheModelWasTrainedWith) {
+TEST(RequestValidation, RefusesMoreStepsThanTheModelAllows) {
   Capabilities capabilities = DefaultCapabilities();
-  capabilities.max_train_steps = 100;
+  capabilities.max_steps = 100;
+  capabilities.max_prior_steps = 50;
   v1::GenerateRequest request = MinimalRequest();
   request.set_steps(100);
   EXPECT_EQ(Validate(request, ReplyKind::kStream, DefaultLimits(), capabilities).index(), 0u);
+  request.set_prior_steps(50);
+  EXPECT_EQ(Validate(request, ReplyKind::kStream, DefaultLimits(), capabilities).index(), 0u);
   request.set_steps(101);
-  EXPECT_EQ(Validate(request, ReplyKind::kStream, DefaultLimits(), capabilities).index(), 1u);
+  request.set_prior_steps(51);
+  EXPECT_THAT(WrongFields(Validate(request, ReplyKind::kStream, DefaultLimits(), capabilities)),
+              ElementsAre("steps", "prior_steps"));
 }
 
 TEST(RequestValidation, BoundsMegapixelsTimesImagesTimesSteps) {

@@ -38,7 +38,8 @@ GenerationRequest ReadRequest(const json& object, uint64_t seed) {
 double PeakSignalToNoise(const Image& image, const torch::Tensor& expected) {
   const torch::Tensor actual = torch::from_blob(const_cast<uint8_t*>(image.pixels.data()),
                                                 {image.height, image.width, image.channels}, torch::kUInt8);
-  const double error = (actual.to(torch::kFloat64) - expected.to(torch::kFloat64)).square().mean().item<double>();
+  const double error =
+      (actual.to(torch::kFloat64) - expected.to(torch::kFloat64)).square().mean().item<double>();
   return error == 0 ? 1000.0 : 10 * std::log10(255.0 * 255.0 / error);
 }
 
@@ -60,7 +61,8 @@ TEST(GoldenPipelineTest, TextToImageEqualsDiffusers) {
   std::map<std::string, std::unique_ptr<Pipeline>> pipelines;
   for (const auto& [name, folder] : recorded.at("models").items()) {
     const auto factories = LoadKandinsky(
-        {.model_name = name, .model_path = GoldenDirectory() + "/" + folder.get<std::string>(), .threads = 1}, 1);
+        {.model_name = name, .model_path = GoldenDirectory() + "/" + folder.get<std::string>(), .threads = 1},
+        1);
     ASSERT_TRUE(factories.ok()) << factories.status();
     pipelines[name] = *factories->front()();
   }

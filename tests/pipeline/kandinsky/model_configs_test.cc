@@ -40,12 +40,13 @@ TEST(ModelConfigsTest, NamesFileAndKeyOfAWrongType) {
               AllOf(HasSubstr("te/config.json"), HasSubstr("hidden_size")));
   EXPECT_THAT(std::string(ParsePriorConfig("p", json::parse(R"({"num_layers": 2.5})")).status().message()),
               HasSubstr("num_layers"));
-  EXPECT_THAT(std::string(ParseVQModelConfig("m", json::parse(R"({"block_out_channels": [32, "x"]})"))
-                              .status()
-                              .message()),
-              HasSubstr("block_out_channels"));
   EXPECT_THAT(
-      std::string(ParseSamplerConfig("s", json::parse(R"({"steps_offset": 5000000000})"), {}).status().message()),
+      std::string(
+          ParseVQModelConfig("m", json::parse(R"({"block_out_channels": [32, "x"]})")).status().message()),
+      HasSubstr("block_out_channels"));
+  EXPECT_THAT(
+      std::string(
+          ParseSamplerConfig("s", json::parse(R"({"steps_offset": 5000000000})"), {}).status().message()),
       HasSubstr("steps_offset"));
 }
 
@@ -55,22 +56,44 @@ TEST(ModelConfigsTest, RefusesAnythingButAnObject) {
 }
 
 TEST(ModelConfigsTest, RefusesValuesThatTheModulesDoNotImplement) {
-  EXPECT_THAT(
-      std::string(ParseUNetConfig("unet/config.json", json::parse(R"({"resnet_time_scale_shift": "default"})"))
-                      .status()
-                      .message()),
-      AllOf(HasSubstr("unet/config.json"), HasSubstr("resnet_time_scale_shift")));
+  EXPECT_THAT(std::string(ParseUNetConfig("unet/config.json",
+                                          json::parse(R"({"resnet_time_scale_shift": "default"})"))
+                              .status()
+                              .message()),
+              AllOf(HasSubstr("unet/config.json"), HasSubstr("resnet_time_scale_shift")));
 }
 
 TEST(ModelConfigsTest, SamplerFilesKeepTheDefaultsOfTheirClass) {
   const auto unclip = ParseSamplerConfig(
-      "s", json::parse(R"({"clip_sample_range": 10.0, "prediction_type": "sample", "num_train_timesteps": 1000})"),
+      "s",
+      json::parse(R"({"clip_sample_range": 10.0, "prediction_type": "sample", "num_train_timesteps": 1000})"),
       UnclipDefaults());
   ASSERT_TRUE(unclip.ok());
   EXPECT_EQ(unclip->beta_schedule, "squaredcos_cap_v2");
   EXPECT_EQ(unclip->variance_type, "fixed_small_log");
   EXPECT_EQ(unclip->clip_sample_range, 10.0f);
   EXPECT_TRUE(unclip->clip_sample);
+}
+
+TEST(ModelConfigsTest, SamplerKindComesFromTheClassName) {
+  EXPECT_EQ(*ParseSamplerKind("s", json::parse("{}")), SamplerKind::kDdpm);
+  EXPECT_EQ(*ParseSamplerKind("s", json::parse(R"({"_class_name": "DDPMScheduler"})")), SamplerKind::kDdpm);
+  EXPECT_EQ(*ParseSamplerKind("s", json::parse(R"({"_class_name": "DDIMScheduler"})")), SamplerKind::kDdim);
+  EXPECT_THAT(
+      std::string(
+          ParseSamplerKind("s", json::parse(R"({"_class_name": "PNDMScheduler"})")).status().message()),
+      HasSubstr("PNDMScheduler"));
+}
+
+TEST(ModelConfigsTest, RefusesBetasThatTheSamplersDoNotImplement) {
+  EXPECT_TRUE(ParseSamplerConfig("s", json::parse(R"({"trained_betas": null})"), {}).ok());
+  EXPECT_THAT(
+      std::string(ParseSamplerConfig("s", json::parse(R"({"trained_betas": [0.1]})"), {}).status().message()),
+      HasSubstr("trained_betas"));
+  EXPECT_THAT(
+      std::string(
+          ParseSamplerConfig("s", json::parse(R"({"rescale_betas_zero_snr": true})"), {}).status().message()),
+      HasSubstr("rescale_betas_zero_snr"));
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 // A broken model directory is refused with one clear error that names the file, and the tensor or key.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <torch/types.h>
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,8 +25,9 @@ using ::testing::HasSubstr;
 class ModelLoadingTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(::testing::TempDir()) /
-              ("model_loading_" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
+    folder_ =
+        fs::path(::testing::TempDir()) /
+        ("model_loading_" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
     fs::remove_all(folder_);
     fs::create_directories(folder_);
     fs::copy(GoldenDirectory() + "/models/b", folder_, fs::copy_options::recursive);
@@ -46,7 +49,8 @@ class ModelLoadingTest : public ::testing::Test {
   }
 
   // Rewrites a weights file without `dropped`, with `reshaped` flattened.
-  void RewriteWeights(const std::string& file, const std::string& dropped, const std::string& reshaped) const {
+  void RewriteWeights(const std::string& file, const std::string& dropped,
+                      const std::string& reshaped) const {
     const std::string path = (folder_ / file).string();
     std::vector<std::pair<std::string, torch::Tensor>> tensors;
     {
@@ -93,7 +97,8 @@ TEST_F(ModelLoadingTest, NamesAMissingFolder) {
 
 TEST_F(ModelLoadingTest, NamesAMissingTensor) {
   RewriteWeights(kUNetWeights, "conv_in.weight", "");
-  EXPECT_THAT(LoadMessage(), AllOf(HasSubstr("conv_in.weight"), HasSubstr("diffusion_pytorch_model.safetensors")));
+  EXPECT_THAT(LoadMessage(),
+              AllOf(HasSubstr("conv_in.weight"), HasSubstr("diffusion_pytorch_model.safetensors")));
 }
 
 TEST_F(ModelLoadingTest, NamesAMisshapenTensorWithBothShapes) {
@@ -121,6 +126,22 @@ TEST_F(ModelLoadingTest, NamesAnUnsupportedSchedulerKey) {
   Write("decoder/scheduler/scheduler_config.json",
         R"({"num_train_timesteps": 1000, "beta_schedule": "sigmoid", "prediction_type": "epsilon"})");
   EXPECT_THAT(LoadMessage(), HasSubstr("sigmoid"));
+}
+
+TEST_F(ModelLoadingTest, AFifoInPlaceOfAFileIsRefusedAndDoesNotBlock) {
+  const fs::path file = folder_ / "decoder/scheduler/scheduler_config.json";
+  fs::remove(file);
+  ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+  EXPECT_THAT(LoadMessage(), HasSubstr("scheduler_config.json"));
+}
+
+TEST_F(ModelLoadingTest, RefusesAnEndTokenThatTheTokenizerDoesNotWrite) {
+  const fs::path file = folder_ / "prior/text_encoder/config.json";
+  std::ifstream input(file);
+  nlohmann::json config = nlohmann::json::parse(input);
+  config["eos_token_id"] = 5;
+  Write("prior/text_encoder/config.json", config.dump());
+  EXPECT_THAT(LoadMessage(), HasSubstr("end tokens"));
 }
 
 TEST_F(ModelLoadingTest, RefusesAnEmptyFolderAndAMissingOne) {

@@ -57,7 +57,8 @@ std::vector<GenerationResult> RunBatched(Pipeline& pipeline, const std::vector<G
     std::vector<Generation*> batch;
     for (const auto& generation : generations) {
       if (generation == nullptr || generation->stage() == Stage::kDone || batch.size() == max_rows) continue;
-      if (batch.empty() || generation->batch_key() == batch.front()->batch_key()) batch.push_back(generation.get());
+      if (batch.empty() || generation->batch_key() == batch.front()->batch_key())
+        batch.push_back(generation.get());
     }
     if (batch.empty()) continue;
     const absl::Status status = pipeline.Step(batch);

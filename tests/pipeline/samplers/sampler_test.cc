@@ -33,8 +33,8 @@ SamplerConfig PublishedPriorConfig() {
   return config;
 }
 
-// The step's linear map next = a * clean + c * sample + s * noise, read off by probing with unit inputs. Only for
-// samplers that predict the clean sample.
+// The step's linear map next = a * clean + c * sample + s * noise, read off by probing with unit inputs. Only
+// for samplers that predict the clean sample.
 struct StepWeights {
   float clean;
   float sample;
@@ -95,8 +95,13 @@ TEST(NoiseScheduleTest, RefusesBetasOutsideZeroToOne) {
 TEST(SpacedTimestepsTest, LeadingSpacingMatchesThePublishedLists) {
   const SamplerConfig config = PublishedDecoderConfig();
   EXPECT_THAT(*SpacedTimesteps(config, 4), ElementsAre(751, 501, 251, 1));
-  for (const auto& [steps, first, second] : {std::tuple{20, 951, 901}, {25, 961, 921}, {30, 958, 925},
-                                             {50, 981, 961}, {75, 963, 950}, {100, 991, 981}, {150, 895, 889}}) {
+  for (const auto& [steps, first, second] : {std::tuple{20, 951, 901},
+                                             {25, 961, 921},
+                                             {30, 958, 925},
+                                             {50, 981, 961},
+                                             {75, 963, 950},
+                                             {100, 991, 981},
+                                             {150, 895, 889}}) {
     const auto timesteps = SpacedTimesteps(config, steps);
     ASSERT_TRUE(timesteps.ok());
     EXPECT_EQ((*timesteps)[0], first);
@@ -113,15 +118,25 @@ TEST(SpacedTimestepsTest, RefusesStepCountsThatLeaveTheTrainingRange) {
   // Offset 1 and a stride of 1 reach time-step 1000; diffusers fails with an index error there.
   EXPECT_FALSE(SpacedTimesteps(config, 1000).ok());
   EXPECT_TRUE(SpacedTimesteps(config, 999).ok());
+  EXPECT_EQ(LargestStepCount(config), 999);
+}
+
+TEST(SpacedTimestepsTest, RefusesAnOffsetOutsideTheTrainingRange) {
+  SamplerConfig config = PublishedDecoderConfig();
+  for (const int offset : {-1, 1000, 2147483647}) {
+    config.steps_offset = offset;
+    EXPECT_THAT(std::string(SpacedTimesteps(config, 10).status().message()), HasSubstr("steps_offset"));
+  }
 }
 
 TEST(UnclipSamplerTest, TimestepsMatchThePublishedLists) {
   const auto sampler = MakeUnclipSampler(PublishedPriorConfig(), 25);
   ASSERT_TRUE(sampler.ok());
   EXPECT_THAT((*sampler)->timesteps(),
-              ElementsAre(999, 957, 916, 874, 832, 791, 749, 708, 666, 624, 583, 541, 500, 458, 416, 375, 333, 291,
-                          250, 208, 166, 125, 83, 42, 0));
-  EXPECT_THAT((*MakeUnclipSampler(PublishedPriorConfig(), 5))->timesteps(), ElementsAre(999, 749, 500, 250, 0));
+              ElementsAre(999, 957, 916, 874, 832, 791, 749, 708, 666, 624, 583, 541, 500, 458, 416, 375, 333,
+                          291, 250, 208, 166, 125, 83, 42, 0));
+  EXPECT_THAT((*MakeUnclipSampler(PublishedPriorConfig(), 5))->timesteps(),
+              ElementsAre(999, 749, 500, 250, 0));
 }
 
 TEST(UnclipSamplerTest, StepWeightsMatchThePublishedTable) {
@@ -206,7 +221,9 @@ TEST(DdpmSamplerTest, ClipSampleComesFromTheConfiguration) {
   const auto clipped = MakeDdpmSampler(config, 10);
   const torch::Tensor sample = torch::full({1}, 3.0f);
   const torch::Tensor zero = torch::zeros({1});
-  const auto last = [&](Sampler& sampler) { return sampler.Step(9, zero, sample, [&] { return zero; }).item<float>(); };
+  const auto last = [&](Sampler& sampler) {
+    return sampler.Step(9, zero, sample, [&] { return zero; }).item<float>();
+  };
   EXPECT_FLOAT_EQ(last(**clipped), 1.0f);
   EXPECT_GT(last(**unclipped), 2.9f);
 }
