@@ -203,6 +203,13 @@ class ServerBinaryTest(unittest.TestCase):
         result = run([PROGRAMS.server, "--check_config", "--set", f"model.path={self.model}"])
         self.assertEqual(result.returncode, 0, result.stderr)
 
+    def test_shipped_configurations_are_valid(self):
+        files = sorted((pathlib.Path(__file__).parents[2] / "deploy").glob("*.textproto"))
+        self.assertTrue(files)
+        for file in files:
+            result = run([PROGRAMS.server, "--check_config", "--config", str(file)])
+            self.assertEqual(result.returncode, 0, f"{file}: {result.stderr}")
+
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
