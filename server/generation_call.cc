@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/logging.h"
 #include "server/event_conversion.h"
 #include "server/exception_guard.h"
@@ -63,15 +64,19 @@ std::optional<grpc::Status> GenerationCall::Submit(const grpc::CallbackServerCon
   const absl::Status submitted = engine->Submit(
       {.id = request_id_, .images = std::move(validated.images), .deadline = deadline_}, shared_from_this());
   if (!submitted.ok()) return SubmitError(submitted, *engine);
+  MutexLock lock(mutex_);
+  submitted_ = true;
   return std::nullopt;
 }
 
 absl::Time GenerationCall::DeadlineOf(const grpc::CallbackServerContext& rpc) const {
-  const auto given = rpc.deadline();
-  if (given == std::chrono::system_clock::time_point::max()) {
+  // Not rpc.deadline(): a deadline centuries away overflows its nanoseconds and would lie in the past.
+  const gpr_timespec given = gpr_convert_clock_type(rpc.raw_deadline(), GPR_CLOCK_REALTIME);
+  if (gpr_time_cmp(given, gpr_inf_future(GPR_CLOCK_REALTIME)) == 0) {
     return arrival_ + absl::Seconds(context_.limits.default_deadline_seconds());
   }
-  const absl::Duration left = absl::FromChrono(given - std::chrono::system_clock::now());
+  const absl::Duration left =
+      absl::FromUnixSeconds(given.tv_sec) + absl::Nanoseconds(given.tv_nsec) - absl::Now();
   return arrival_ + std::min(left, absl::Seconds(context_.limits.max_deadline_seconds()));
 }
 
@@ -94,7 +99,8 @@ void GenerationCall::Abandon() {
   {
     MutexLock lock(mutex_);
     abandoned_ = true;
-    if (engine_status_.has_value()) return;
+    // What the engine never took from this call may be running for another one with the same id.
+    if (!submitted_ || engine_status_.has_value()) return;
   }
   Engine* const engine = context_.serving.engine();
   // An error only says that the request has ended meanwhile.

@@ -89,6 +89,7 @@ class GenerationCall : public GenerationObserver, public std::enable_shared_from
   Mutex mutex_;
   int missing_results_ GUARDED_BY(mutex_) = 1;
   bool started_ GUARDED_BY(mutex_) = false;
+  bool submitted_ GUARDED_BY(mutex_) = false;  // the engine took the request
   bool abandoned_ GUARDED_BY(mutex_) = false;
   std::optional<absl::Status> engine_status_ GUARDED_BY(mutex_);
   std::optional<grpc::Status> failure_ GUARDED_BY(mutex_);  // of the server's own part, e.g. the codec

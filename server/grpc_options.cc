@@ -13,6 +13,7 @@ namespace kandinsky {
 namespace {
 
 // How long a connection may be silent before the server asks whether the client still lives.
+constexpr int kMaxSynchronousThreads = 16;
 constexpr int kServerKeepaliveMs = 30'000;
 constexpr int kServerKeepaliveTimeoutMs = 20'000;
 
@@ -34,6 +35,11 @@ void ConfigureGrpc(const v1::ServerConfig& config, grpc::ServerBuilder& builder)
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   if (!config.reflection()) builder.SetOption(std::make_unique<WithoutReflection>());
+
+  // Reflection is a synchronous service: each of its streams holds a thread for as long as the client likes.
+  grpc::ResourceQuota quota("kandinsky-server");
+  quota.SetMaxThreads(kMaxSynchronousThreads);
+  builder.SetResourceQuota(quota);
 
   builder.SetMaxReceiveMessageSize(limits.max_receive_message_bytes());
   // gRPC inflates a compressed message before it checks its size, so compression is refused altogether.

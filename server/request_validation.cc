@@ -66,8 +66,15 @@ class Validator {
   }
 
   void CheckSizes() {
-    if (request_.has_width()) image_.width = CheckSize("width", request_.width());
-    if (request_.has_height()) image_.height = CheckSize("height", request_.height());
+    image_.width = request_.has_width() ? CheckSize("width", request_.width()) : DefaultSize(image_.width);
+    image_.height =
+        request_.has_height() ? CheckSize("height", request_.height()) : DefaultSize(image_.height);
+  }
+
+  // A default obeys the operator's limits and the model's multiple like a given value, but is never refused.
+  int DefaultSize(int size) const {
+    const int multiple = capabilities_.size_multiple;
+    return std::max(multiple, std::min(size, limits_.max_size()) / multiple * multiple);
   }
 
   int CheckSize(const char* field, int size) {
@@ -81,15 +88,15 @@ class Validator {
 
   void CheckNumbers() {
     const int most_steps = std::min(limits_.max_steps(), capabilities_.max_steps);
-    if (request_.has_steps()) image_.steps = CheckInt("steps", request_.steps(), 1, most_steps);
+    image_.steps = request_.has_steps() ? CheckInt("steps", request_.steps(), 1, most_steps)
+                                        : std::min(image_.steps, most_steps);
     if (request_.has_guidance_scale()) {
       image_.guidance_scale = CheckFloat("guidance_scale", request_.guidance_scale(), kLargestGuidance);
     }
-    if (request_.has_prior_steps()) {
-      const int most_prior_steps = std::min(limits_.max_prior_steps(), capabilities_.max_prior_steps);
-      image_.prior_steps =
-          CheckInt("prior_steps", request_.prior_steps(), kSmallestPriorSteps, most_prior_steps);
-    }
+    const int most_prior_steps = std::min(limits_.max_prior_steps(), capabilities_.max_prior_steps);
+    image_.prior_steps = request_.has_prior_steps() ? CheckInt("prior_steps", request_.prior_steps(),
+                                                               kSmallestPriorSteps, most_prior_steps)
+                                                    : std::min(image_.prior_steps, most_prior_steps);
     if (request_.has_prior_guidance_scale()) {
       image_.prior_guidance_scale =
           CheckFloat("prior_guidance_scale", request_.prior_guidance_scale(), kLargestGuidance);

@@ -70,7 +70,7 @@ void AddFlags(CLI::App& app, GenerateFlags& flags) {
   // The check is needed: a negative number would wrap around.
   app.add_option("--seed", flags.seed, "Makes the result repeatable; image i uses seed + i (default: drawn)")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--count", flags.count, "Images to make (default 1)");
+  app.add_option("--count", flags.count, "Images to make (default 1)")->check(CLI::Range(1, 64));
   app.add_option("--sampler", flags.sampler, "ddpm or ddim (default: the model's own)")
       ->check(CLI::IsMember({"ddpm", "ddim"}));
   app.add_option("-o,--output", flags.output, "PNG file; several images become FILE-0.png, FILE-1.png, ...")

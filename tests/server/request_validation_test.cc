@@ -221,6 +221,22 @@ TEST(RequestValidation, RefusesMoreStepsThanTheModelAllows) {
               ElementsAre("steps", "prior_steps"));
 }
 
+TEST(RequestValidation, DefaultsObeyTheLimitsToo) {
+  v1::LimitsConfig limits = DefaultLimits();
+  limits.set_max_size(300);
+  limits.set_max_steps(20);
+  limits.set_max_prior_steps(10);
+  v1::GenerateRequest request;
+  request.set_prompt("a red cat");
+  const auto checked = Validate(request, ReplyKind::kStream, limits, DefaultCapabilities());
+  ASSERT_EQ(checked.index(), 0u);
+  const GenerationRequest& image = std::get<ValidatedRequest>(checked).images.front();
+  EXPECT_EQ(image.width, 256);  // the largest multiple of 64 within the limit
+  EXPECT_EQ(image.height, 256);
+  EXPECT_EQ(image.steps, 20);
+  EXPECT_EQ(image.prior_steps, 10);
+}
+
 TEST(RequestValidation, BoundsMegapixelsTimesImagesTimesSteps) {
   v1::LimitsConfig limits = DefaultLimits();
   limits.set_max_megapixel_steps(1.31072);  // 256 x 256, two images, ten steps
