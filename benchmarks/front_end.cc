@@ -10,6 +10,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -178,7 +179,7 @@ int Run(const LoadOptions& options) {
 }  // namespace
 }  // namespace kandinsky
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   CLI::App app("Front-end overhead against a bare gRPC callback handler");
   kandinsky::LoadOptions options;
   app.add_option("--calls", options.calls, "Calls of one measurement")->check(CLI::Range(100, 10000000));
@@ -188,4 +189,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   kandinsky::ConfigureLogging(kandinsky::LogFormat::kJson, kandinsky::LogLevel::kError);
   return kandinsky::Run(options);
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "front_end: %s\n", error.what());
+  return 1;
 }

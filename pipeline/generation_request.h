@@ -45,6 +45,8 @@ struct GenerationRequest {
   // order.
   uint64_t seed = 0;
   OutputRequest output;
+  // Denoise steps from one preview to the next; 0: no previews.
+  int preview_every_steps = 0;
   // Whether a text longer than the tokenizer's window ends the request (INVALID_ARGUMENT, by the engine)
   // instead of being cut.
   bool strict_prompt = false;

@@ -54,6 +54,7 @@ struct StageProgress {
 struct StepCost {
   int network_rows = 1;       // rows that the generation adds to a batched forward pass
   int64_t latent_pixels = 0;  // latent height x width x network_rows; 0 in stages without a spatial size
+  int64_t memory_bytes = 0;   // what the step needs for it beside the weights, an estimate; 0: unknown
 };
 
 // How a text was cut to the tokenizer's window.
@@ -91,6 +92,9 @@ class Generation {
   // Steps that remain in all stages, the running one included.
   virtual int remaining_steps() const = 0;
   virtual const std::vector<PromptTokens>& prompt_tokens() const = 0;
+  // A cheap small picture of the unfinished image, RGB; nothing outside Stage::kDenoise, or when the pipeline
+  // has no previews. Runs no network.
+  virtual std::optional<Image> Preview() const { return std::nullopt; }
   // Moves the result out. Only in Stage::kDone, once. An error concerns this generation alone (INTERNAL: its
   // latents are not finite); the others of its batches are not touched by it.
   virtual absl::StatusOr<GenerationResult> TakeResult() = 0;
@@ -126,7 +130,8 @@ class Pipeline {
   // this pipeline, share batch_key() and are not in Stage::kDone. On success every member has moved on by one
   // step. Errors concern the whole batch and leave its members unusable (they can only be destroyed), but the
   // pipeline stays usable: RESOURCE_EXHAUSTED when memory ran out (members are unchanged and may be stepped
-  // again, in smaller batches), INTERNAL for anything else.
+  // again, in smaller batches), INTERNAL for anything else. UNAVAILABLE says that the pipeline is lost, e.g.
+  // with its device: all its generations are then unusable, and it can only be destroyed.
   virtual absl::Status Step(absl::Span<Generation* const> batch) = 0;
 };
 

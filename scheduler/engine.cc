@@ -14,60 +14,97 @@
 #include "scheduler/worker.h"
 
 namespace kandinsky {
+namespace {
+
+absl::Status RefusalStatus(RefusalReason refusal) {
+  switch (refusal) {
+    case RefusalReason::kNone:
+      return absl::OkStatus();
+    case RefusalReason::kInvalid:
+      return absl::InvalidArgumentError("a request needs an image and an observer");
+    case RefusalReason::kDraining:
+      return absl::UnavailableError("the server is shutting down");
+    case RefusalReason::kNoWorker:
+      return absl::UnavailableError("no worker has a pipeline");
+    case RefusalReason::kQueueFull:
+      return absl::ResourceExhaustedError("the request queue is full");
+    case RefusalReason::kQueueTooLong:
+      return absl::ResourceExhaustedError("the request would wait too long");
+    case RefusalReason::kDeadlinePassed:
+      return DeadlineStatus();
+    case RefusalReason::kDeadlineUnreachable:
+      break;
+  }
+  return absl::DeadlineExceededError("the deadline cannot be met");
+}
+
+}  // namespace
 
 class Engine::Impl {
  public:
   Impl(const EngineOptions& options, std::vector<PipelineFactory> factories, Clock& clock,
-       std::function<void(const StepRecord&)> on_step);
+       Callbacks callbacks);
   ~Impl();
 
   absl::Status WaitUntilReady() EXCLUDES(ready_mutex_);
-  const Capabilities& capabilities() const;
-  absl::Status Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer);
-  absl::Status Cancel(const std::string& id);
+  const Capabilities& capabilities() const { return *capabilities_; }
+  Submission Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer);
+  absl::Status Cancel(RequestNumber number);
   int Drain(absl::Time deadline);
-  absl::Duration EstimateWait() const;
+  Estimate EstimateTimes(const EngineRequest& request) const;
   EngineSnapshot snapshot() const;
 
  private:
-  void OnWorkerReady(const absl::StatusOr<Capabilities>& capabilities) EXCLUDES(ready_mutex_);
-  std::vector<absl::Duration> EstimateDelays(std::vector<std::vector<absl::Duration>> waiting) const;
-  std::vector<absl::Duration> DeviceTimes(const LiveRequest& request) const;
-  std::vector<absl::Duration> DelaysOf(const std::vector<std::shared_ptr<LiveRequest>>& waiting) const;
+  void OnFirstPipeline(const absl::StatusOr<Capabilities>& capabilities) EXCLUDES(ready_mutex_);
+  void OnReadiness(int change);
+  absl::Duration ImageCost(const GenerationRequest& image) const;
+  QueuedRequest ToQueued(const EngineRequest& request, RequestNumber number, absl::Time now) const;
+  Estimate EstimateFor(const EngineRequest& request, const QueuedRequest& queued) const;
+  // AdmissionState::estimated_work of a request that would wait for `wait`.
+  absl::Duration WorkOfNew(const EngineRequest& request, const QueuedRequest& queued,
+                           absl::Duration wait) const;
+  // Device times of what is under way and at least as urgent.
+  std::vector<absl::Duration> ActiveTimes(absl::Time urgency = absl::InfiniteFuture()) const;
+  std::vector<absl::Duration> DeviceTimes(const WaitingRequest& waiting) const;
+  std::vector<absl::Duration> StartDelays(std::vector<std::vector<absl::Duration>> waiting) const;
+  std::vector<absl::Duration> DelaysOf(const std::vector<WaitingRequest>& waiting) const;
+  int BatchesOf(size_t images) const;
   int CancelAll();
 
   const EngineOptions options_;
   const size_t worker_count_;
   Clock& clock_;
-  const std::function<void(const StepRecord&)> on_step_;
+  const Callbacks callbacks_;
   RequestRegistry registry_;
   StepTimeModel step_times_;
+  std::atomic<RequestNumber> last_number_ = 0;
 
   Mutex ready_mutex_;
   ConditionVariable worker_reported_;
   size_t reported_workers_ GUARDED_BY(ready_mutex_) = 0;
   absl::Status first_error_ GUARDED_BY(ready_mutex_);
   std::optional<Capabilities> capabilities_;  // set once, under ready_mutex_, before WaitUntilReady returns
-  std::atomic<int> ready_workers_ = 0;
 
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::optional<RequestWatcher> watcher_;  // after workers_: it reads their backlogs
+  std::optional<RequestWatcher> watcher_;  // after workers_: it reads their loads
 };
 
 Engine::Impl::Impl(const EngineOptions& options, std::vector<PipelineFactory> factories, Clock& clock,
-                   std::function<void(const StepRecord&)> on_step)
+                   Callbacks callbacks)
     : options_(options),
       worker_count_(factories.size()),
       clock_(clock),
-      on_step_(std::move(on_step)),
-      registry_(std::max<size_t>(1, options.max_queued_requests), clock) {
-  const WorkerContext context = {registry_, step_times_, clock_, options_, on_step_};
+      callbacks_(std::move(callbacks)),
+      registry_(options_, clock) {
+  const WorkerContext context = {registry_, step_times_, clock_, options_, callbacks_.on_step};
   for (PipelineFactory& factory : factories) {
     workers_.push_back(std::make_unique<Worker>(
         absl::StrCat("worker-", workers_.size()), std::move(factory), context,
-        [this](const absl::StatusOr<Capabilities>& capabilities) { OnWorkerReady(capabilities); }));
+        Worker::Callbacks{.on_first_pipeline = [this](const auto& made) { OnFirstPipeline(made); },
+                          .on_readiness = [this](int change) { OnReadiness(change); }}));
   }
-  watcher_.emplace(registry_, clock_, [this](const auto& waiting) { return DelaysOf(waiting); });
+  watcher_.emplace(registry_, clock_, options_.queue_status_interval,
+                   [this](const auto& waiting) { return DelaysOf(waiting); });
 }
 
 Engine::Impl::~Impl() {
@@ -78,16 +115,21 @@ Engine::Impl::~Impl() {
   workers_.clear();
 }
 
-void Engine::Impl::OnWorkerReady(const absl::StatusOr<Capabilities>& capabilities) {
+void Engine::Impl::OnFirstPipeline(const absl::StatusOr<Capabilities>& capabilities) {
   MutexLock lock(ready_mutex_);
   if (capabilities.ok()) {
     if (!capabilities_) capabilities_ = *capabilities;
-    ++ready_workers_;
+    registry_.AddReadyWorkers(+1, /*restarted=*/false);
   } else {
     first_error_.Update(capabilities.status());
   }
   ++reported_workers_;
   worker_reported_.NotifyAll();
+}
+
+void Engine::Impl::OnReadiness(int change) {
+  const int ready = registry_.AddReadyWorkers(change, /*restarted=*/change > 0);
+  if (callbacks_.on_readiness) callbacks_.on_readiness(ready);
 }
 
 absl::Status Engine::Impl::WaitUntilReady() {
@@ -97,22 +139,48 @@ absl::Status Engine::Impl::WaitUntilReady() {
   return first_error_;
 }
 
-const Capabilities& Engine::Impl::capabilities() const { return *capabilities_; }
-
-absl::Status Engine::Impl::Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer) {
-  if (request.images.empty() || observer == nullptr) {
-    return absl::InvalidArgumentError("a request needs an image and an observer");
-  }
-  if (ready_workers_ == 0) return absl::UnavailableError("no worker is ready");
-  const absl::Time now = clock_.Now();
-  if (request.deadline <= now) return DeadlineStatus();
-  auto live = std::make_shared<LiveRequest>(std::move(request), std::move(observer), now);
-  return registry_.Add(live, EstimateWait());
+// Until something was measured, steps times area stands for the time.
+absl::Duration Engine::Impl::ImageCost(const GenerationRequest& image) const {
+  const absl::Duration measured = step_times_.DeviceTime(WorkOf(image));
+  if (measured > absl::ZeroDuration()) return measured;
+  return absl::Nanoseconds(int64_t{image.width} * image.height * (image.steps + 1));
 }
 
-absl::Status Engine::Impl::Cancel(const std::string& id) {
-  const std::shared_ptr<LiveRequest> request = registry_.Find(id);
-  if (request == nullptr) return absl::NotFoundError("no live request has this id");
+QueuedRequest Engine::Impl::ToQueued(const EngineRequest& request, RequestNumber number,
+                                     absl::Time now) const {
+  return {.number = number,
+          .client = request.client,
+          .priority = request.priority,
+          .arrival = now,
+          .images = static_cast<int>(request.images.size()),
+          .image_cost = ImageCost(request.images.front()),
+          .key = StrictBatchKeyOf(request.images.front())};
+}
+
+Submission Engine::Impl::Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer) {
+  Submission submission;
+  if (request.images.empty() || observer == nullptr) {
+    submission.refusal = RefusalReason::kInvalid;
+    submission.status = RefusalStatus(submission.refusal);
+    return submission;
+  }
+  const absl::Time now = clock_.Now();
+  const RequestNumber number = ++last_number_;
+  const QueuedRequest queued = ToQueued(request, number, now);
+  const Estimate estimate = EstimateFor(request, queued);
+  const absl::Duration work = WorkOfNew(request, queued, estimate.wait);
+  const auto live = std::make_shared<LiveRequest>(number, std::move(request), std::move(observer), now);
+  submission.number = number;
+  submission.estimated_wait = estimate.wait;
+  submission.estimated_total = estimate.wait + estimate.work;
+  submission.refusal = registry_.Add(live, queued, {.estimated_wait = estimate.wait, .estimated_work = work});
+  submission.status = RefusalStatus(submission.refusal);
+  return submission;
+}
+
+absl::Status Engine::Impl::Cancel(RequestNumber number) {
+  const std::shared_ptr<LiveRequest> request = registry_.Find(number);
+  if (request == nullptr) return absl::NotFoundError("the request is not live");
   // A request that ended since is as good as cancelled.
   registry_.End(request, RequestState::kCancelled, absl::CancelledError("the request was cancelled"));
   return absl::OkStatus();
@@ -135,59 +203,100 @@ int Engine::Impl::Drain(absl::Time deadline) {
   return cancelled;
 }
 
-std::vector<absl::Duration> Engine::Impl::DeviceTimes(const LiveRequest& request) const {
+std::vector<absl::Duration> Engine::Impl::ActiveTimes(absl::Time urgency) const {
   std::vector<absl::Duration> times;
-  for (const GenerationRequest& image : request.images())
-    times.push_back(step_times_.DeviceTime(WorkOf(image)));
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    for (const BacklogItem& item : worker->load().backlog) {
+      if (item.urgency <= urgency) times.push_back(step_times_.DeviceTime(item.work));
+    }
+  }
   return times;
 }
 
-std::vector<absl::Duration> Engine::Impl::EstimateDelays(
+// Images of a request differ in their seed only, so the last stand for the first.
+std::vector<absl::Duration> Engine::Impl::DeviceTimes(const WaitingRequest& waiting) const {
+  const absl::Duration image = step_times_.DeviceTime(WorkOf(waiting.request->images().back()));
+  return std::vector<absl::Duration>(static_cast<size_t>(waiting.images), image);
+}
+
+std::vector<absl::Duration> Engine::Impl::StartDelays(
     std::vector<std::vector<absl::Duration>> waiting) const {
-  std::vector<absl::Duration> active;
-  for (const std::unique_ptr<Worker>& worker : workers_) {
-    for (const RemainingWork& work : worker->backlog()) active.push_back(step_times_.DeviceTime(work));
+  const size_t workers = std::max<size_t>(1, worker_count_);
+  const size_t capacity = workers * static_cast<size_t>(std::max(1, options_.max_active_generations));
+  return EstimateStartDelays(ActiveTimes(), waiting, capacity, static_cast<int>(workers));
+}
+
+std::vector<absl::Duration> Engine::Impl::DelaysOf(const std::vector<WaitingRequest>& waiting) const {
+  std::vector<std::vector<absl::Duration>> times;
+  times.reserve(waiting.size());
+  for (const WaitingRequest& request : waiting) times.push_back(DeviceTimes(request));
+  return StartDelays(std::move(times));
+}
+
+// Batched steps that a request needs where one image needs one.
+int Engine::Impl::BatchesOf(size_t images) const {
+  const size_t rows =
+      std::max<size_t>(1, worker_count_) * static_cast<size_t>(std::max(1, options_.max_batch_rows));
+  return static_cast<int>((images + rows - 1) / rows);
+}
+
+Engine::Estimate Engine::Impl::EstimateFor(const EngineRequest& request, const QueuedRequest& queued) const {
+  std::vector<std::vector<absl::Duration>> times;
+  for (const WaitingRequest& ahead : registry_.Ahead(queued)) times.push_back(DeviceTimes(ahead));
+  times.push_back({absl::ZeroDuration()});  // the new one
+  const RemainingWork work = WorkOf(request.images.front());
+  return {.wait = StartDelays(std::move(times)).back(),
+          .work = BatchesOf(request.images.size()) * step_times_.ElapsedTime(work)};
+}
+
+absl::Duration Engine::Impl::WorkOfNew(const EngineRequest& request, const QueuedRequest& queued,
+                                       absl::Duration wait) const {
+  const RemainingWork work = WorkOf(request.images.front());
+  const int batches = BatchesOf(request.images.size());
+  absl::Duration ahead = static_cast<int64_t>(request.images.size()) * step_times_.DeviceTime(work);
+  for (const absl::Duration time :
+       ActiveTimes(UrgencyOf(queued.arrival, request.deadline, request.priority))) {
+    ahead += time;
   }
-  const int workers = std::max(1, ready_workers_.load());
-  const size_t capacity = static_cast<size_t>(workers) * static_cast<size_t>(options_.max_active_generations);
-  return EstimateStartDelays(active, waiting, capacity, workers);
+  for (const WaitingRequest& waiting : registry_.Ahead(queued)) {
+    for (const absl::Duration time : DeviceTimes(waiting)) ahead += time;
+  }
+  return LikelyWork({.alone = batches * step_times_.LeastTime(work),
+                     .shared = batches * step_times_.ElapsedTime(work),
+                     .ahead = ahead / static_cast<int64_t>(std::max<size_t>(1, worker_count_)),
+                     .wait = wait},
+                    /*idle=*/ActiveTimes().empty());
 }
 
-std::vector<absl::Duration> Engine::Impl::DelaysOf(
-    const std::vector<std::shared_ptr<LiveRequest>>& waiting) const {
-  std::vector<std::vector<absl::Duration>> works;
-  for (const std::shared_ptr<LiveRequest>& request : waiting) works.push_back(DeviceTimes(*request));
-  return EstimateDelays(std::move(works));
-}
-
-absl::Duration Engine::Impl::EstimateWait() const {
-  std::vector<std::vector<absl::Duration>> works;
-  for (const std::shared_ptr<LiveRequest>& request : registry_.Waiting())
-    works.push_back(DeviceTimes(*request));
-  works.push_back({absl::ZeroDuration()});  // the new one
-  return EstimateDelays(std::move(works)).back();
+Engine::Estimate Engine::Impl::EstimateTimes(const EngineRequest& request) const {
+  if (request.images.empty()) return {};
+  return EstimateFor(request, ToQueued(request, last_number_ + 1, clock_.Now()));
 }
 
 EngineSnapshot Engine::Impl::snapshot() const {
-  const RequestRegistry::Counts counts = registry_.counts();
-  EngineSnapshot snapshot = {.queued_requests = counts.queued,
-                             .running_requests = counts.running,
-                             .ready_workers = ready_workers_,
-                             .draining = !counts.accepting,
-                             .completed_total = counts.completed,
-                             .cancelled_total = counts.cancelled,
-                             .expired_total = counts.expired,
-                             .rejected_total = counts.rejected,
-                             .failed_total = counts.failed};
+  EngineSnapshot snapshot = registry_.counts();
+  snapshot.workers = static_cast<int>(worker_count_);
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    snapshot.active_generations += static_cast<int>(worker->backlog().size());
+    const Worker::Load load = worker->load();
+    snapshot.busy_ratio += load.busy_ratio / static_cast<double>(std::max<size_t>(1, worker_count_));
+    snapshot.capped_keys += static_cast<int64_t>(load.capped_keys);
   }
+  std::vector<std::vector<absl::Duration>> waiting;
+  absl::Duration total;
+  for (const WaitingRequest& request : registry_.Order()) {
+    waiting.push_back(DeviceTimes(request));
+    for (const absl::Duration time : waiting.back()) total += time;
+  }
+  for (const absl::Duration time : ActiveTimes()) total += time;
+  snapshot.estimated_drain = total / static_cast<int64_t>(std::max<size_t>(1, worker_count_));
+  waiting.push_back({absl::ZeroDuration()});  // one submitted now
+  snapshot.estimated_wait = StartDelays(std::move(waiting)).back();
   return snapshot;
 }
 
 Engine::Engine(EngineOptions options, std::vector<PipelineFactory> factories, Clock& clock,
-               std::function<void(const StepRecord&)> on_step)
-    : impl_(std::make_unique<Impl>(options, std::move(factories), clock, std::move(on_step))) {}
+               Callbacks callbacks)
+    : impl_(std::make_unique<Impl>(options, std::move(factories), clock, std::move(callbacks))) {}
 
 Engine::~Engine() = default;
 
@@ -195,15 +304,17 @@ absl::Status Engine::WaitUntilReady() { return impl_->WaitUntilReady(); }
 
 const Capabilities& Engine::capabilities() const { return impl_->capabilities(); }
 
-absl::Status Engine::Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer) {
+Submission Engine::Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer) {
   return impl_->Submit(std::move(request), std::move(observer));
 }
 
-absl::Status Engine::Cancel(const std::string& id) { return impl_->Cancel(id); }
+absl::Status Engine::Cancel(RequestNumber number) { return impl_->Cancel(number); }
 
 int Engine::Drain(absl::Time deadline) { return impl_->Drain(deadline); }
 
-absl::Duration Engine::EstimateWait() const { return impl_->EstimateWait(); }
+Engine::Estimate Engine::EstimateTimes(const EngineRequest& request) const {
+  return impl_->EstimateTimes(request);
+}
 
 EngineSnapshot Engine::snapshot() const { return impl_->snapshot(); }
 

@@ -14,15 +14,24 @@
 
 namespace kandinsky {
 
+// Calls that an engine makes from its own threads, possibly from several at once; they must not block, and
+// each may be null.
+struct EngineCallbacks {
+  std::function<void(const StepRecord&)> on_step = nullptr;  // after every batched step
+  // After a worker lost or regained its pipeline.
+  std::function<void(int ready_workers)> on_readiness = nullptr;
+};
+
 // Admission, queue and workers behind one object; the only class that the server talks to. Thread-safe.
 class Engine {
  public:
+  using Callbacks = EngineCallbacks;
+
   // Starts one worker per factory; the factory is called, and its pipeline used and destroyed, on that
-  // worker's thread. `clock` outlives the engine. `on_step`, which may be null, is called after every batched
-  // step from the worker's thread (from several threads at once when there are several workers); it must not
-  // block.
+  // worker's thread. A worker that loses its pipeline fails the requests it had begun, and calls its factory
+  // again until it has a new one. `clock` outlives the engine.
   Engine(EngineOptions options, std::vector<PipelineFactory> factories, Clock& clock,
-         std::function<void(const StepRecord&)> on_step = nullptr);
+         Callbacks callbacks = {});
 
   // Cancels what is left, then joins the workers: lasts as long as the steps that are running. Every observer
   // gets its OnFinished first. No other call may be under way.
@@ -40,24 +49,29 @@ class Engine {
 
   // Takes a request or refuses it at once, without blocking. After OK the observer receives its events and
   // exactly one OnFinished, possibly before Submit returns; after an error it is never called.
-  // INVALID_ARGUMENT: no image or no observer. UNAVAILABLE: draining, or no worker is ready.
-  // DEADLINE_EXCEEDED: already past. ALREADY_EXISTS: a live request has this id. RESOURCE_EXHAUSTED: the
-  // queue is full.
-  absl::Status Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer);
+  // INVALID_ARGUMENT: no image or no observer. UNAVAILABLE: draining, or no worker has a pipeline.
+  // DEADLINE_EXCEEDED: already past, or out of reach. RESOURCE_EXHAUSTED: the queue is full or too long.
+  // A full queue gives the place of a waiting request to one of higher priority, or of a client that has
+  // fewer waiting (RequestQueue::ShedFor); the request that goes ends with ABORTED.
+  Submission Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer);
 
   // Ends a request at once with CANCELLED: after the events that are already on their way its observer gets
-  // only OnFinished, and the step that is running, if any, is its last. NOT_FOUND when there is no live one
-  // with this id; cancelling twice is harmless.
-  absl::Status Cancel(const std::string& id);
+  // only OnFinished, and the steps that are running, if any, are its last. NOT_FOUND when it is not live;
+  // cancelling twice is harmless.
+  absl::Status Cancel(RequestNumber number);
 
   // Refuses new requests from now on, waits until the accepted ones have ended or `deadline` (by the clock),
   // then cancels the rest. Returns how many had to be cancelled; every OnFinished has returned by then.
   // Blocks.
   int Drain(absl::Time deadline);
 
-  // How long a request submitted now would wait for a worker, from measured step times; zero when a worker
-  // has room or nothing was measured.
-  absl::Duration EstimateWait() const;
+  // How long a request submitted now would wait for a worker, and how long its work would take then, from
+  // measured step times; zero when a worker has room or nothing was measured.
+  struct Estimate {
+    absl::Duration wait = absl::ZeroDuration();
+    absl::Duration work = absl::ZeroDuration();
+  };
+  Estimate EstimateTimes(const EngineRequest& request) const;
 
   EngineSnapshot snapshot() const;
 

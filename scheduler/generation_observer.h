@@ -3,10 +3,13 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "imaging/image.h"
 #include "pipeline/pipeline.h"
+#include "scheduler/batch_planner.h"
 
 namespace kandinsky {
 
@@ -29,6 +32,13 @@ struct ProgressUpdate {
   absl::Duration estimated_remaining = absl::ZeroDuration();
 };
 
+// A small picture of an unfinished image.
+struct PreviewImage {
+  int image_index = 0;
+  int step = 0;  // finished denoise steps
+  Image image;   // RGB
+};
+
 struct FinishedImage {
   int index = 0;
   uint64_t seed = 0;
@@ -45,14 +55,17 @@ struct GenerationStatistics {
   int steps = 0;               // batched steps it was a member of
   int max_batch_rows = 0;      // largest batch among them
   double mean_batch_rows = 0;  // mean over them
+  // Steps at which a generation was left out of the batch for the reason (or, kAlone, none was there). A step
+  // can count for several reasons.
+  std::array<int, kNotMergedReasons> not_merged_steps = {};
   std::vector<PromptTokens> prompt_tokens;
 };
 
-// Receives the events of one request: OnQueued*, then OnStarted, then OnProgress and OnImage interleaved,
-// then OnFinished exactly once, always last (also for requests that never start). Calls are never concurrent,
-// but come from different threads (workers, whoever calls Submit, Cancel or Drain, and the engine's own
-// threads); the engine holds no lock during a call. The engine lets go of the observer after OnFinished.
-// Implementations return at once, never block, never throw and never call back into the engine.
+// Receives the events of one request: OnQueued*, then OnStarted, then OnProgress, OnPreview and OnImage
+// interleaved, then OnFinished exactly once, always last (also for requests that never start). Calls are
+// never concurrent, but come from different threads (workers, whoever calls Submit, Cancel or Drain, and the
+// engine's own threads); the engine holds no lock during a call. The engine lets go of the observer after
+// OnFinished. Implementations return at once, never block, never throw and never call back into the engine.
 class GenerationObserver {
  public:
   virtual ~GenerationObserver() = default;
@@ -61,10 +74,13 @@ class GenerationObserver {
   virtual void OnStarted(const StartedInfo& info) = 0;
   // A newer update replaces an older one; receivers may drop any of them.
   virtual void OnProgress(const ProgressUpdate& update) = 0;
+  // A newer preview of an image replaces an older one; receivers may drop any of them.
+  virtual void OnPreview(PreviewImage preview) = 0;
   virtual void OnImage(FinishedImage image) = 0;
   // OK when every image was delivered. CANCELLED: by Cancel, Drain or the end of the engine.
-  // DEADLINE_EXCEEDED. INVALID_ARGUMENT: the model cannot serve the request. RESOURCE_EXHAUSTED: memory ran
-  // out for one generation alone. INTERNAL: a step failed.
+  // DEADLINE_EXCEEDED. INVALID_ARGUMENT: the model cannot serve the request. RESOURCE_EXHAUSTED: one
+  // generation alone does not fit into memory. ABORTED: its place in the full queue was given to another
+  // request. UNAVAILABLE: the worker lost its pipeline. INTERNAL: a step failed.
   virtual void OnFinished(const absl::Status& status, const GenerationStatistics& statistics) = 0;
 };
 

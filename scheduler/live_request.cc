@@ -11,17 +11,22 @@ bool IsEnd(RequestState state) { return state != RequestState::kQueued && state 
 bool IsLegalTransition(RequestState from, RequestState to) {
   switch (from) {
     case RequestState::kQueued:
-      return to == RequestState::kRunning || to == RequestState::kCancelled || to == RequestState::kExpired;
+      return to == RequestState::kRunning || to == RequestState::kCancelled || to == RequestState::kExpired ||
+             to == RequestState::kShed;
     case RequestState::kRunning:
-      return IsEnd(to);
+      return IsEnd(to) && to != RequestState::kShed;
     default:
       return false;
   }
 }
 
-LiveRequest::LiveRequest(EngineRequest request, std::shared_ptr<GenerationObserver> observer,
-                         absl::Time arrival)
-    : request_(std::move(request)), arrival_(arrival), channel_(std::move(observer)) {}
+LiveRequest::LiveRequest(RequestNumber number, EngineRequest request,
+                         std::shared_ptr<GenerationObserver> observer, absl::Time arrival)
+    : number_(number),
+      request_(std::move(request)),
+      arrival_(arrival),
+      urgency_(UrgencyOf(arrival, request_.deadline, request_.priority)),
+      channel_(std::move(observer)) {}
 
 void LiveRequest::MoveTo(RequestState state) {
   assert(IsLegalTransition(state_.load(), state));
@@ -35,15 +40,18 @@ void LiveRequest::RecordStarted(absl::Time now) {
 
 void LiveRequest::RecordPromptTokens(std::vector<PromptTokens> tokens) {
   MutexLock lock(mutex_);
-  statistics_.prompt_tokens = std::move(tokens);
+  if (statistics_.prompt_tokens.empty()) statistics_.prompt_tokens = std::move(tokens);
 }
 
-void LiveRequest::RecordStep(Stage stage, absl::Duration duration, int rows) {
+void LiveRequest::RecordStep(const StepRecord& step) {
   MutexLock lock(mutex_);
-  statistics_.stage_durations[static_cast<size_t>(stage)] += duration;
-  statistics_.max_batch_rows = std::max(statistics_.max_batch_rows, rows);
+  statistics_.stage_durations[static_cast<size_t>(step.key.stage)] += step.duration;
+  statistics_.max_batch_rows = std::max(statistics_.max_batch_rows, step.rows);
   ++statistics_.steps;
-  summed_batch_rows_ += rows;
+  summed_batch_rows_ += step.rows;
+  for (size_t i = 0; i < kNotMergedReasons; ++i) {
+    statistics_.not_merged_steps[i] += step.not_merged[i] > 0 ? 1 : 0;
+  }
 }
 
 GenerationStatistics LiveRequest::Statistics(absl::Time now) const {

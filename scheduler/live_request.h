@@ -19,10 +19,11 @@ namespace kandinsky {
 //      |           |-------> kRejected   the pipeline cannot serve it; no step has run
 //      |           |-------> kFailed     the pipeline failed
 //      |-----------|-------> kCancelled
-//      '-----------'-------> kExpired    the deadline passed
+//      |-----------|-------> kExpired    the deadline passed
+//      '-------> kShed                   its place in the full queue was given to another
 //
-// The last five are ends: no transition leaves them.
-enum class RequestState { kQueued, kRunning, kCompleted, kRejected, kFailed, kCancelled, kExpired };
+// All but the first two are ends: no transition leaves them.
+enum class RequestState { kQueued, kRunning, kCompleted, kRejected, kFailed, kCancelled, kExpired, kShed };
 
 bool IsEnd(RequestState state);
 bool IsLegalTransition(RequestState from, RequestState to);
@@ -31,12 +32,15 @@ bool IsLegalTransition(RequestState from, RequestState to);
 // and the worker that has it. Thread-safe.
 class LiveRequest {
  public:
-  LiveRequest(EngineRequest request, std::shared_ptr<GenerationObserver> observer, absl::Time arrival);
+  LiveRequest(RequestNumber number, EngineRequest request, std::shared_ptr<GenerationObserver> observer,
+              absl::Time arrival);
 
-  const std::string& id() const { return request_.id; }
+  RequestNumber number() const { return number_; }
   const std::vector<GenerationRequest>& images() const { return request_.images; }
   absl::Time deadline() const { return request_.deadline; }
+  Priority priority() const { return request_.priority; }
   absl::Time arrival() const { return arrival_; }
+  absl::Time urgency() const { return urgency_; }
 
   RequestState state() const { return state_.load(std::memory_order_acquire); }
   bool ended() const { return IsEnd(state()); }
@@ -47,13 +51,15 @@ class LiveRequest {
 
   void RecordStarted(absl::Time now) EXCLUDES(mutex_);
   void RecordPromptTokens(std::vector<PromptTokens> tokens) EXCLUDES(mutex_);
-  // One batched step with `rows` generations, at least one of which belongs to this request.
-  void RecordStep(Stage stage, absl::Duration duration, int rows) EXCLUDES(mutex_);
+  // One batched step, at least one generation of which belongs to this request.
+  void RecordStep(const StepRecord& step) EXCLUDES(mutex_);
   GenerationStatistics Statistics(absl::Time now) const EXCLUDES(mutex_);
 
  private:
+  const RequestNumber number_;
   const EngineRequest request_;
   const absl::Time arrival_;
+  const absl::Time urgency_;
   std::atomic<RequestState> state_ = RequestState::kQueued;
   ObserverChannel channel_;
 

@@ -11,6 +11,7 @@ struct Dispatch {
   void operator()(QueueStatus& status) const { observer.OnQueued(status); }
   void operator()(StartedInfo& info) const { observer.OnStarted(info); }
   void operator()(ProgressUpdate& update) const { observer.OnProgress(update); }
+  void operator()(PreviewImage& preview) const { observer.OnPreview(std::move(preview)); }
   void operator()(FinishedImage& image) const { observer.OnImage(std::move(image)); }
   void operator()(FinishedEvent& end) const { observer.OnFinished(end.status, end.statistics); }
 };

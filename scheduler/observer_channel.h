@@ -16,7 +16,8 @@ struct FinishedEvent {
   GenerationStatistics statistics;
 };
 
-using ObserverEvent = std::variant<QueueStatus, StartedInfo, ProgressUpdate, FinishedImage, FinishedEvent>;
+using ObserverEvent =
+    std::variant<QueueStatus, StartedInfo, ProgressUpdate, PreviewImage, FinishedImage, FinishedEvent>;
 
 // Brings events of several threads to one observer, one at a time and in the order in which they were
 // enqueued, without holding a lock during a call: a thread that finds another one delivering leaves its

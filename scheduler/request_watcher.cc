@@ -8,9 +8,11 @@ namespace kandinsky {
 
 absl::Status DeadlineStatus() { return absl::DeadlineExceededError("the deadline passed"); }
 
-RequestWatcher::RequestWatcher(RequestRegistry& registry, Clock& clock, DelayEstimator estimate_delays)
+RequestWatcher::RequestWatcher(RequestRegistry& registry, Clock& clock, absl::Duration status_interval,
+                               DelayEstimator estimate_delays)
     : registry_(registry),
       clock_(clock),
+      status_interval_(status_interval),
       estimate_delays_(std::move(estimate_delays)),
       thread_([this] { Run(); }) {}
 
@@ -18,11 +20,15 @@ RequestWatcher::~RequestWatcher() { thread_.join(); }
 
 void RequestWatcher::Run() {
   pthread_setname_np(pthread_self(), "request-watcher");
-  while (registry_.WaitForChange()) {
-    for (const std::shared_ptr<LiveRequest>& request : registry_.Overdue(clock_.Now())) {
+  absl::Time next_status = absl::InfinitePast();
+  while (registry_.WaitForChange(next_status)) {
+    const absl::Time now = clock_.Now();
+    for (const std::shared_ptr<LiveRequest>& request : registry_.Overdue(now)) {
       registry_.End(request, RequestState::kExpired, DeadlineStatus());
     }
-    const std::vector<std::shared_ptr<LiveRequest>> waiting = registry_.Waiting();
+    if (now < next_status) continue;
+    next_status = now + status_interval_;
+    const std::vector<WaitingRequest> waiting = registry_.Order();
     if (!waiting.empty()) registry_.PostQueueStatus(waiting, estimate_delays_(waiting));
   }
 }

@@ -15,11 +15,13 @@ namespace kandinsky {
 class RequestWatcher {
  public:
   using DelayEstimator =
-      std::function<std::vector<absl::Duration>(const std::vector<std::shared_ptr<LiveRequest>>& waiting)>;
+      std::function<std::vector<absl::Duration>(const std::vector<WaitingRequest>& waiting)>;
 
   // `estimate_delays` gives the time to the start of each waiting request; it is called on the watcher's
-  // thread.
-  RequestWatcher(RequestRegistry& registry, Clock& clock, DelayEstimator estimate_delays);
+  // thread. Between two rounds of telling lies at least `status_interval`: a long queue that moves fast would
+  // otherwise cost more than the work.
+  RequestWatcher(RequestRegistry& registry, Clock& clock, absl::Duration status_interval,
+                 DelayEstimator estimate_delays);
 
   // Joins the thread; the registry must be closed.
   ~RequestWatcher();
@@ -32,6 +34,7 @@ class RequestWatcher {
 
   RequestRegistry& registry_;
   Clock& clock_;
+  const absl::Duration status_interval_;
   const DelayEstimator estimate_delays_;
   std::thread thread_;
 };

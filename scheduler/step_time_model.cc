@@ -1,17 +1,33 @@
 #include "scheduler/step_time_model.h"
 
+#include <algorithm>
+#include <limits>
+#include <utility>
+
 namespace kandinsky {
 namespace {
 
 constexpr int kPixelsPerLatent = 8;  // edge of the picture that one latent stands for
+constexpr double kForgetting = 1.01;
+constexpr int kEnoughMeasurements = 4;
 constexpr std::array<Stage, 4> kStages = {Stage::kEncode, Stage::kPrior, Stage::kDenoise, Stage::kDecode};
+
+// What a step costs with `guided`, given what it costs with `measured_guided`.
+double GuidanceFactor(Stage stage, bool measured_guided, bool guided) {
+  if (measured_guided == guided) return 1;
+  if (measured_guided) return 0.5;
+  // Pipelines may run guided and unguided generations in one step of the prior, under a key without guidance.
+  return stage == Stage::kPrior ? 1 : 2;
+}
 
 }  // namespace
 
 RemainingWork WorkOf(const GenerationRequest& request) {
   return {.steps = {1, request.prior_steps, request.steps, request.output.image ? 1 : 0},
           .latent_height = request.height / kPixelsPerLatent,
-          .latent_width = request.width / kPixelsPerLatent};
+          .latent_width = request.width / kPixelsPerLatent,
+          .prior_guided = request.prior_guidance_scale > 1,
+          .decoder_guided = request.guidance_scale > 1};
 }
 
 RemainingWork WorkAfter(const GenerationRequest& request, const StageProgress& progress) {
@@ -24,48 +40,75 @@ RemainingWork WorkAfter(const GenerationRequest& request, const StageProgress& p
   return work;
 }
 
-StepTimeModel::Kind StepTimeModel::KindOf(Stage stage, int latent_height, int latent_width) {
-  if (stage == Stage::kEncode || stage == Stage::kPrior) return {stage, 0, 0};
-  return {stage, latent_height, latent_width};
+StepTimeModel::Kind StepTimeModel::KindOf(Stage stage, int latent_height, int latent_width, bool guided) {
+  const bool spatial = stage == Stage::kDenoise || stage == Stage::kDecode;
+  const bool has_guidance = stage == Stage::kPrior || stage == Stage::kDenoise;
+  return {stage, spatial ? latent_height : 0, spatial ? latent_width : 0, has_guidance && guided};
 }
 
 void StepTimeModel::Record(const BatchKey& key, int rows, absl::Duration duration) {
-  const Average measured = {.step = duration, .row = duration / rows};
+  const Average measured = {
+      .step = duration, .row = duration / rows, .shortest = duration, .measurements = 1};
   MutexLock lock(mutex_);
   const auto [entry, added] =
-      averages_.try_emplace(KindOf(key.stage, key.latent_height, key.latent_width), measured);
+      averages_.try_emplace(KindOf(key.stage, key.latent_height, key.latent_width, key.guided), measured);
   if (added) return;
   Average& average = entry->second;
   average.step += weight_ * (measured.step - average.step);
   average.row += weight_ * (measured.row - average.row);
+  average.shortest = std::min(duration, average.shortest * kForgetting);
+  ++average.measurements;
 }
 
 StepTimeModel::Average StepTimeModel::Lookup(const Kind& kind) const {
   const auto exact = averages_.find(kind);
   if (exact != averages_.end()) return exact->second;
-  for (const auto& [other, average] : averages_) {
-    const double area = static_cast<double>(other.latent_height) * other.latent_width;
-    if (other.stage != kind.stage || area == 0) continue;
-    const double scale = static_cast<double>(kind.latent_height) * kind.latent_width / area;
-    return {.step = scale * average.step, .row = scale * average.row};
+  const auto area = [](const Kind& of) {
+    return std::max(1.0, static_cast<double>(of.latent_height) * of.latent_width);
+  };
+  // How far a measured kind is: first in area, then in guidance.
+  const auto distance = [&](const Kind& other) {
+    const double ratio = area(kind) / area(other);
+    return std::make_pair(std::max(ratio, 1 / ratio), other.guided != kind.guided);
+  };
+  const std::pair<const Kind, Average>* nearest = nullptr;
+  for (const auto& measured : averages_) {
+    const Kind& other = measured.first;
+    if (other.stage != kind.stage) continue;
+    if (nearest == nullptr || distance(other) < distance(nearest->first)) nearest = &measured;
   }
-  return {};
+  if (nearest == nullptr) return {};
+  const auto& [other, average] = *nearest;
+  const double scale = area(kind) / area(other) * GuidanceFactor(kind.stage, other.guided, kind.guided);
+  return {.step = scale * average.step,
+          .row = scale * average.row,
+          .shortest = scale * average.shortest,
+          .measurements = average.measurements};
 }
 
-absl::Duration StepTimeModel::Sum(const RemainingWork& work, absl::Duration Average::*part) const {
-  absl::Duration sum;
+StepTimeModel::Average StepTimeModel::Sum(const RemainingWork& work) const {
+  Average sum = {.measurements = std::numeric_limits<int>::max()};
   MutexLock lock(mutex_);
   for (const Stage stage : kStages) {
     const int steps = work.steps[static_cast<size_t>(stage)];
-    if (steps > 0) sum += steps * (Lookup(KindOf(stage, work.latent_height, work.latent_width)).*part);
+    if (steps == 0) continue;
+    const bool guided = stage == Stage::kPrior ? work.prior_guided : work.decoder_guided;
+    const Average average = Lookup(KindOf(stage, work.latent_height, work.latent_width, guided));
+    sum.step += steps * average.step;
+    sum.row += steps * average.row;
+    sum.shortest += steps * average.shortest;
+    sum.measurements = std::min(sum.measurements, average.measurements);
   }
   return sum;
 }
 
-absl::Duration StepTimeModel::ElapsedTime(const RemainingWork& work) const {
-  return Sum(work, &Average::step);
-}
+absl::Duration StepTimeModel::ElapsedTime(const RemainingWork& work) const { return Sum(work).step; }
 
-absl::Duration StepTimeModel::DeviceTime(const RemainingWork& work) const { return Sum(work, &Average::row); }
+absl::Duration StepTimeModel::DeviceTime(const RemainingWork& work) const { return Sum(work).row; }
+
+absl::Duration StepTimeModel::LeastTime(const RemainingWork& work) const {
+  const Average sum = Sum(work);
+  return sum.measurements < kEnoughMeasurements ? absl::ZeroDuration() : sum.shortest;
+}
 
 }  // namespace kandinsky

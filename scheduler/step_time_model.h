@@ -1,9 +1,9 @@
 #pragma once
 
 #include <array>
-#include <utility>
+#include <compare>
+#include <map>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "base/mutex.h"
 #include "pipeline/generation_request.h"
@@ -16,6 +16,8 @@ struct RemainingWork {
   std::array<int, 4> steps = {};  // by Stage, encode..decode
   int latent_height = 0;
   int latent_width = 0;
+  bool prior_guided = false;    // the prior's steps run with guidance
+  bool decoder_guided = false;  // the denoise steps do
 };
 
 // All the work of `request`.
@@ -24,8 +26,10 @@ RemainingWork WorkOf(const GenerationRequest& request);
 // What is left of it when its generation stands at `progress`.
 RemainingWork WorkAfter(const GenerationRequest& request, const StageProgress& progress);
 
-// Learns how long steps take: exponential averages by stage and latent size. A size that was not measured yet
-// is scaled by area from another one of its stage. Thread-safe.
+// Learns how long steps take: exponential averages by stage, latent size and guidance. What was not measured
+// yet is taken from the measurement of its stage that is nearest in area (by ratio), scaled by area; among
+// those of one area one with the same guidance is taken, else a guided step counts as two unguided ones.
+// Thread-safe.
 class StepTimeModel {
  public:
   // `weight` of a new measurement in the average, in (0, 1].
@@ -38,6 +42,10 @@ class StepTimeModel {
   // measured.
   absl::Duration ElapsedTime(const RemainingWork& work) const EXCLUDES(mutex_);
 
+  // As ElapsedTime, with the shortest steps of late instead of average ones: `work` will hardly take less.
+  // Zero when a stage of it was not measured at least four times, since first steps are slow.
+  absl::Duration LeastTime(const RemainingWork& work) const EXCLUDES(mutex_);
+
   // Time that `work` takes from the device: each step's time divided by the rows that shared it. Zero when
   // nothing was measured.
   absl::Duration DeviceTime(const RemainingWork& work) const EXCLUDES(mutex_);
@@ -45,27 +53,27 @@ class StepTimeModel {
  private:
   struct Kind {
     Stage stage;
-    int latent_height;
+    int latent_height;  // 0 in stages without a spatial size
     int latent_width;
+    bool guided;
 
-    friend bool operator==(const Kind&, const Kind&) = default;
-    template <typename H>
-    friend H AbslHashValue(H state, const Kind& kind) {
-      return H::combine(std::move(state), kind.stage, kind.latent_height, kind.latent_width);
-    }
+    friend auto operator<=>(const Kind&, const Kind&) = default;
   };
   struct Average {
-    absl::Duration step;  // of a whole batched step
-    absl::Duration row;   // of a step divided by its rows
+    absl::Duration step = {};  // of a whole batched step
+    absl::Duration row = {};   // of a step divided by its rows
+    // The shortest step; each longer one lengthens it by a hundredth, so that it follows a change.
+    absl::Duration shortest = {};
+    int measurements = 0;
   };
 
-  static Kind KindOf(Stage stage, int latent_height, int latent_width);
+  static Kind KindOf(Stage stage, int latent_height, int latent_width, bool guided);
   Average Lookup(const Kind& kind) const REQUIRES(mutex_);
-  absl::Duration Sum(const RemainingWork& work, absl::Duration Average::*part) const EXCLUDES(mutex_);
+  Average Sum(const RemainingWork& work) const EXCLUDES(mutex_);
 
   const double weight_;
   mutable Mutex mutex_;
-  absl::flat_hash_map<Kind, Average> averages_ GUARDED_BY(mutex_);
+  std::map<Kind, Average> averages_ GUARDED_BY(mutex_);
 };
 
 }  // namespace kandinsky

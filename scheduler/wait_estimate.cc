@@ -15,16 +15,22 @@ std::vector<absl::Duration> EstimateStartDelays(absl::Span<const absl::Duration>
                                                                                         active.end());
   absl::Duration served;
   absl::Duration elapsed;
-  std::vector<absl::Duration> delays;
-  delays.reserve(waiting.size());
-  for (const std::vector<absl::Duration>& request : waiting) {
-    while (!ends.empty() && ends.size() + request.size() > capacity) {
+  const auto wait_for_slot = [&] {
+    while (!ends.empty() && ends.size() >= capacity) {
       elapsed += (ends.top() - served) * static_cast<int64_t>(ends.size());
       served = ends.top();
       ends.pop();
     }
+  };
+  std::vector<absl::Duration> delays;
+  delays.reserve(waiting.size());
+  for (const std::vector<absl::Duration>& request : waiting) {
+    wait_for_slot();
     delays.push_back(elapsed / workers);
-    for (const absl::Duration work : request) ends.push(served + work);
+    for (const absl::Duration work : request) {
+      wait_for_slot();
+      ends.push(served + work);
+    }
   }
   return delays;
 }

@@ -17,12 +17,13 @@ absl::StatusOr<v1::ServerConfig> ParseConfig(const std::string& text, ConfigForm
 // Reads a file of at most 1 MiB; its extension tells the format: .json, or .textproto, .txtpb, .pbtxt.
 absl::StatusOr<v1::ServerConfig> ReadConfigFile(const std::string& path);
 
-// Applies "path=value", e.g. "engine.max_batch_rows=4": path is the dotted name of a scalar field, value a
-// number, a text, true or false, or the name of an enum value. INVALID_ARGUMENT naming the override
-// otherwise.
+// Applies "path=value", e.g. "engine.max_batch_rows=4": path is the dotted name of a field that is no group,
+// value a number, a text, true or false, or the name of an enum value; for a list (model.devices) the whole
+// list, its entries separated by commas. INVALID_ARGUMENT naming the override otherwise.
 absl::Status ApplyOverride(const std::string& override_text, v1::ServerConfig& config);
 
-// Fills every field that is unset with its documented default. model.path has none.
+// Fills every field that is unset with its documented default; an empty list counts as unset. model.path has
+// none.
 v1::ServerConfig WithDefaults(const v1::ServerConfig& config);
 
 // Checks a config that WithDefaults made. INVALID_ARGUMENT with one line that names the first wrong field,

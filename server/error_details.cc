@@ -60,6 +60,26 @@ google::rpc::RetryInfo RetryAfter(absl::Duration delay) {
   return retry;
 }
 
+google::rpc::QuotaFailure Quota(const char* setting, const char* description) {
+  google::rpc::QuotaFailure failure;
+  auto* violation = failure.add_violations();
+  violation->set_subject(setting);
+  violation->set_description(description);
+  return failure;
+}
+
+// The first detail of type T; nothing when there is none.
+template <typename T>
+std::optional<T> FindDetail(const grpc::Status& status) {
+  google::rpc::Status rich;
+  if (!rich.ParseFromString(status.error_details())) return std::nullopt;
+  T detail;
+  for (const auto& any : rich.details()) {
+    if (any.UnpackTo(&detail)) return detail;
+  }
+  return std::nullopt;
+}
+
 google::rpc::ResourceInfo Resource(const std::string& type, const std::string& name) {
   google::rpc::ResourceInfo resource;
   resource.set_resource_type(type);
@@ -100,20 +120,61 @@ grpc::Status NotFoundError(const std::string& type, const std::string& name) {
 }
 
 grpc::Status RequestIdInUseError(const std::string& id) {
-  return ErrorBuilder(grpc::StatusCode::ALREADY_EXISTS, "a live request has this request_id",
+  return ErrorBuilder(grpc::StatusCode::ALREADY_EXISTS, "another request has this request_id",
                       "REQUEST_ID_IN_USE")
       .Add(Resource("generation", id))
       .Build();
 }
 
-grpc::Status QueueFullError(absl::Duration retry_after) {
-  return ErrorBuilder(grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full", "QUEUE_FULL")
-      .Add(RetryAfter(retry_after))
-      .Build();
+grpc::Status BytesInFlightError(std::optional<absl::Duration> retry_after) {
+  ErrorBuilder error(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many bytes are in flight", "BYTES_IN_FLIGHT");
+  error.Add(Quota("engine.max_inflight_bytes", "bytes of requests and results in memory"));
+  if (retry_after.has_value()) error.Add(RetryAfter(*retry_after));
+  return error.Build();
+}
+
+grpc::Status RefusalError(const Submission& submission) {
+  const absl::Duration wait = submission.estimated_wait;
+  switch (submission.refusal) {
+    case RefusalReason::kDraining:
+      return UnavailableError("SHUTTING_DOWN", "the server is shutting down", absl::Seconds(1));
+    case RefusalReason::kNoWorker:
+      return UnavailableError("NO_WORKER", "no worker can run the request", std::max(wait, absl::Seconds(1)));
+    case RefusalReason::kQueueFull:
+      return ErrorBuilder(grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full", "QUEUE_FULL")
+          .Add(Quota("engine.max_queued_requests", "requests that wait"))
+          .Add(RetryAfter(wait))
+          .Build();
+    case RefusalReason::kQueueTooLong:
+      return ErrorBuilder(grpc::StatusCode::RESOURCE_EXHAUSTED, "the expected wait is too long",
+                          "QUEUE_TOO_LONG")
+          .Add(Quota("engine.max_queued_seconds", "expected seconds until the start"))
+          .Add(RetryAfter(wait))
+          .Build();
+    case RefusalReason::kDeadlinePassed:
+      return DeadlineExceededError("queued");
+    case RefusalReason::kDeadlineUnreachable:
+      return ErrorBuilder(grpc::StatusCode::DEADLINE_EXCEEDED, "the deadline cannot be met",
+                          "DEADLINE_UNREACHABLE")
+          .Metadata("phase", "admission")
+          .Metadata("predicted_seconds", absl::StrCat(absl::ToDoubleSeconds(submission.estimated_total)))
+          .Build();
+    case RefusalReason::kNone:
+    case RefusalReason::kInvalid:
+      break;
+  }
+  return InternalError(submission.status.ToString());
 }
 
 grpc::Status UnavailableError(const char* reason, const char* message, absl::Duration retry_after) {
   return ErrorBuilder(grpc::StatusCode::UNAVAILABLE, message, reason).Add(RetryAfter(retry_after)).Build();
+}
+
+grpc::Status ShedError(absl::Duration retry_after) {
+  return ErrorBuilder(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                      "the place in the full queue was given to another request", "SHED")
+      .Add(RetryAfter(retry_after))
+      .Build();
 }
 
 grpc::Status DeadlineExceededError(const char* phase) {
@@ -151,20 +212,21 @@ grpc::Status GenerationError(const absl::Status& status) {
                           "OUT_OF_MEMORY")
           .Build();
     case absl::StatusCode::kUnavailable:
-      return UnavailableError("NO_WORKER", "no worker can run the request", absl::Seconds(1));
+      return UnavailableError("WORKER_LOST", "the worker was lost", absl::Seconds(1));
     default:
       return InternalError(status.ToString());
   }
 }
 
 std::string ErrorReason(const grpc::Status& status) {
-  google::rpc::Status rich;
-  if (!rich.ParseFromString(status.error_details())) return "";
-  for (const auto& detail : rich.details()) {
-    google::rpc::ErrorInfo info;
-    if (detail.UnpackTo(&info)) return info.reason();
-  }
-  return "";
+  const auto info = FindDetail<google::rpc::ErrorInfo>(status);
+  return info.has_value() ? info->reason() : "";
+}
+
+std::optional<absl::Duration> RetryDelay(const grpc::Status& status) {
+  const auto retry = FindDetail<google::rpc::RetryInfo>(status);
+  if (!retry.has_value()) return std::nullopt;
+  return absl::Seconds(retry->retry_delay().seconds()) + absl::Nanoseconds(retry->retry_delay().nanos());
 }
 
 const char* StatusCodeName(grpc::StatusCode code) {

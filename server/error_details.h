@@ -2,12 +2,14 @@
 
 #include <grpcpp/support/status.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "scheduler/engine_types.h"
 
 namespace kandinsky {
 
@@ -32,11 +34,26 @@ grpc::Status NotFoundError(const std::string& type, const std::string& name);
 // ALREADY_EXISTS, reason REQUEST_ID_IN_USE, with ResourceInfo.
 grpc::Status RequestIdInUseError(const std::string& id);
 
-// RESOURCE_EXHAUSTED, reason QUEUE_FULL, with RetryInfo; the delay is at least 100 ms.
-grpc::Status QueueFullError(absl::Duration retry_after);
+// RESOURCE_EXHAUSTED, reason BYTES_IN_FLIGHT, with QuotaFailure, and with RetryInfo when the request can ever
+// fit.
+grpc::Status BytesInFlightError(std::optional<absl::Duration> retry_after);
 
-// UNAVAILABLE with RetryInfo. Reasons: MODEL_LOADING, SHUTTING_DOWN, NO_WORKER.
+// The error of a request that the engine refused as `submission` says, not kNone:
+//   kDraining             UNAVAILABLE SHUTTING_DOWN, with RetryInfo
+//   kNoWorker             UNAVAILABLE NO_WORKER, with RetryInfo
+//   kQueueFull            RESOURCE_EXHAUSTED QUEUE_FULL, with QuotaFailure and RetryInfo
+//   kQueueTooLong         RESOURCE_EXHAUSTED QUEUE_TOO_LONG, with QuotaFailure and RetryInfo
+//   kDeadlinePassed       DEADLINE_EXCEEDED, metadata phase "queued"
+//   kDeadlineUnreachable  DEADLINE_EXCEEDED DEADLINE_UNREACHABLE, metadata phase "admission" and
+//                         predicted_seconds, the time from now to the end that was expected
+// RetryInfo's delay is the estimated wait, at least 100 ms.
+grpc::Status RefusalError(const Submission& submission);
+
+// UNAVAILABLE with RetryInfo. Reasons: MODEL_LOADING, SHUTTING_DOWN, NO_WORKER, WORKER_LOST.
 grpc::Status UnavailableError(const char* reason, const char* message, absl::Duration retry_after);
+
+// RESOURCE_EXHAUSTED, reason SHED, with RetryInfo: the request lost its place in the full queue.
+grpc::Status ShedError(absl::Duration retry_after);
 
 // DEADLINE_EXCEEDED, reason DEADLINE_EXCEEDED, metadata phase: "queued" or "running".
 grpc::Status DeadlineExceededError(const char* phase);
@@ -50,11 +67,14 @@ grpc::Status InternalError(const std::string& cause);
 
 // The error of a request that the engine took and ended with `status` (not OK), for codes that need no more
 // than the status itself: RESOURCE_EXHAUSTED is reason OUT_OF_MEMORY, INVALID_ARGUMENT reason
-// REFUSED_BY_MODEL, UNAVAILABLE reason NO_WORKER, everything unexpected InternalError.
+// REFUSED_BY_MODEL, UNAVAILABLE reason WORKER_LOST, everything unexpected InternalError.
 grpc::Status GenerationError(const absl::Status& status);
 
 // The reason in the ErrorInfo of `status`; "" when there is none.
 std::string ErrorReason(const grpc::Status& status);
+
+// The delay in the RetryInfo of `status`; nothing when there is none.
+std::optional<absl::Duration> RetryDelay(const grpc::Status& status);
 
 // "OK", "INVALID_ARGUMENT", ...
 const char* StatusCodeName(grpc::StatusCode code);

@@ -6,23 +6,24 @@
 
 #include "base/status_macros.h"
 #include "imaging/png.h"
+#include "server/error_details.h"
 
 namespace kandinsky {
 namespace {
 
 constexpr Stage kTimedStages[] = {Stage::kEncode, Stage::kPrior, Stage::kDenoise, Stage::kDecode};
 
-absl::StatusOr<Image> TakeRgb(GenerationResult result) {
-  if (!result.image.has_value()) return absl::InternalError("the pipeline made no image");
-  if (result.image->channels != 3 ||
-      result.image->pixels.size() != result.image->row_bytes() * static_cast<size_t>(result.image->height)) {
-    return absl::InternalError("the pipeline's image is not RGB");
+absl::Status CheckRgb(const Image& image) {
+  if (image.channels == 3 && image.pixels.size() == image.row_bytes() * static_cast<size_t>(image.height)) {
+    return absl::OkStatus();
   }
-  return *std::move(result.image);
+  return absl::InternalError("the pipeline's image is not RGB");
 }
 
-absl::Status AddImage(GenerationResult result, v1::OutputFormat format, v1::GeneratedImage& encoded) {
-  ASSIGN_OR_RETURN(const Image image, TakeRgb(std::move(result)));
+absl::Status AddImage(const GenerationResult& result, v1::OutputFormat format, v1::GeneratedImage& encoded) {
+  if (!result.image.has_value()) return absl::InternalError("the pipeline made no image");
+  const Image& image = *result.image;
+  RETURN_IF_ERROR(CheckRgb(image));
   encoded.set_width(image.width);
   encoded.set_height(image.height);
   if (format == v1::OUTPUT_FORMAT_NONE) return absl::OkStatus();
@@ -45,6 +46,26 @@ google::protobuf::Duration ToProto(absl::Duration duration) {
   proto.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &rest));
   proto.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
   return proto;
+}
+
+google::protobuf::Timestamp ToProto(absl::Time time) {
+  const google::protobuf::Duration since_epoch = ToProto(time - absl::UnixEpoch());
+  google::protobuf::Timestamp proto;
+  proto.set_seconds(since_epoch.seconds());
+  proto.set_nanos(since_epoch.nanos());
+  return proto;
+}
+
+v1::Priority ToProto(Priority priority) {
+  switch (priority) {
+    case Priority::kLow:
+      return v1::PRIORITY_LOW;
+    case Priority::kHigh:
+      return v1::PRIORITY_HIGH;
+    case Priority::kNormal:
+      break;
+  }
+  return v1::PRIORITY_NORMAL;
 }
 
 v1::Stage ToProto(Stage stage) {
@@ -113,6 +134,12 @@ void AddStatistics(const GenerationStatistics& statistics, v1::GenerationSummary
   batch.set_steps(statistics.steps);
   batch.set_max_rows(statistics.max_batch_rows);
   batch.set_mean_rows(statistics.mean_batch_rows);
+  for (size_t reason = 0; reason < kNotMergedReasons; ++reason) {
+    if (statistics.not_merged_steps[reason] == 0) continue;
+    v1::NotMerged& not_merged = *batch.add_not_merged();
+    not_merged.set_reason(NotMergedReasonName(static_cast<NotMergedReason>(reason)));
+    not_merged.set_steps(statistics.not_merged_steps[reason]);
+  }
   for (const PromptTokens& prompt : statistics.prompt_tokens) {
     if (prompt.kept_tokens >= prompt.tokens) continue;
     v1::PromptTruncation& truncation = *summary.add_truncations();
@@ -120,6 +147,11 @@ void AddStatistics(const GenerationStatistics& statistics, v1::GenerationSummary
     truncation.set_tokens(prompt.tokens);
     truncation.set_kept_tokens(prompt.kept_tokens);
   }
+}
+
+void AddEstimate(const Engine::Estimate& estimate, v1::GenerationSummary& summary) {
+  if (estimate.wait > absl::ZeroDuration()) *summary.mutable_estimated_wait() = ToProto(estimate.wait);
+  if (estimate.work > absl::ZeroDuration()) *summary.mutable_estimated_work() = ToProto(estimate.work);
 }
 
 v1::GenerationSummary MakeSummary(const ValidatedRequest& request, const std::string& model) {
@@ -130,14 +162,14 @@ v1::GenerationSummary MakeSummary(const ValidatedRequest& request, const std::st
   return summary;
 }
 
-absl::StatusOr<v1::GeneratedImage> EncodeResult(FinishedImage finished, const GenerationRequest& request,
-                                                v1::OutputFormat format) {
+absl::StatusOr<v1::GeneratedImage> EncodeResult(const FinishedImage& finished,
+                                                const GenerationRequest& request, v1::OutputFormat format) {
   v1::GeneratedImage encoded;
   encoded.set_index(finished.index);
   encoded.set_seed(finished.seed);
   encoded.set_format(format);
   if (format != v1::OUTPUT_FORMAT_LATENT) {
-    RETURN_IF_ERROR(AddImage(std::move(finished.result), format, encoded));
+    RETURN_IF_ERROR(AddImage(finished.result, format, encoded));
     return encoded;
   }
   if (!finished.result.latents.has_value()) return absl::InternalError("the pipeline made no latents");
@@ -145,7 +177,28 @@ absl::StatusOr<v1::GeneratedImage> EncodeResult(FinishedImage finished, const Ge
   encoded.set_height(request.height);
   encoded.set_mime_type("application/octet-stream");
   *encoded.mutable_latents() = ToProto(*finished.result.latents);
+  encoded.set_total_bytes(static_cast<int32_t>(encoded.latents().data().size()));
   return encoded;
+}
+
+absl::StatusOr<v1::PreviewEvent> EncodePreview(const PreviewImage& preview) {
+  RETURN_IF_ERROR(CheckRgb(preview.image));
+  v1::PreviewEvent encoded;
+  ASSIGN_OR_RETURN(*encoded.mutable_data(), EncodePng(preview.image));
+  encoded.set_image_index(preview.image_index);
+  encoded.set_step(preview.step);
+  encoded.set_mime_type("image/png");
+  encoded.set_width(preview.image.width);
+  encoded.set_height(preview.image.height);
+  return encoded;
+}
+
+v1::GenerationError ToGenerationError(const grpc::Status& status) {
+  v1::GenerationError error;
+  error.set_code(static_cast<int32_t>(status.error_code()));
+  error.set_reason(ErrorReason(status));
+  error.set_message(status.error_message());
+  return error;
 }
 
 const char* FormatName(v1::OutputFormat format) {

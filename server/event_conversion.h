@@ -1,12 +1,16 @@
 #pragma once
 
 #include <google/protobuf/duration.pb.h>
+#include <google/protobuf/timestamp.pb.h>
+#include <grpcpp/support/status.h>
 
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "kandinsky/v1/image_generation.pb.h"
+#include "scheduler/engine.h"
+#include "scheduler/engine_types.h"
 #include "scheduler/generation_observer.h"
 #include "server/request_validation.h"
 
@@ -15,22 +19,33 @@ namespace kandinsky {
 // From the engine's native types to wire messages.
 
 google::protobuf::Duration ToProto(absl::Duration duration);
+google::protobuf::Timestamp ToProto(absl::Time time);
+v1::Priority ToProto(Priority priority);
 v1::Stage ToProto(Stage stage);
 v1::QueuedEvent ToProto(const QueueStatus& status, const std::string& request_id);
 v1::StartedEvent ToProto(const StartedInfo& info);
 v1::ProgressEvent ToProto(const ProgressUpdate& update);
 v1::FloatTensor ToProto(const FloatTensor& tensor);
 
-// Adds timings, batching and truncated prompts to a summary.
+// Adds timings, batching, what kept steps from being shared, and truncated prompts to a summary.
 void AddStatistics(const GenerationStatistics& statistics, v1::GenerationSummary& summary);
+
+// Adds the times that were measured to a summary.
+void AddEstimate(const Engine::Estimate& estimate, v1::GenerationSummary& summary);
 
 // The part of a summary that is known before the work: id, model and seeds.
 v1::GenerationSummary MakeSummary(const ValidatedRequest& request, const std::string& model);
 
 // Encodes a result; takes milliseconds for a PNG. INTERNAL when the result lacks what `format` needs or the
 // codec fails.
-absl::StatusOr<v1::GeneratedImage> EncodeResult(FinishedImage finished, const GenerationRequest& request,
-                                                v1::OutputFormat format);
+absl::StatusOr<v1::GeneratedImage> EncodeResult(const FinishedImage& finished,
+                                                const GenerationRequest& request, v1::OutputFormat format);
+
+// Encodes a preview as PNG. INTERNAL when it is not RGB or the codec fails.
+absl::StatusOr<v1::PreviewEvent> EncodePreview(const PreviewImage& preview);
+
+// What a call that ended with `status` got.
+v1::GenerationError ToGenerationError(const grpc::Status& status);
 
 // "png", "raw_rgb", "latent", "none"; for metrics.
 const char* FormatName(v1::OutputFormat format);

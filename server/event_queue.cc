@@ -1,27 +1,54 @@
 #include "server/event_queue.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace kandinsky {
+namespace {
 
-void EventQueue::Push(v1::GenerateEvent event) {
-  if (event.has_progress() && !events_.empty() && events_.back().has_progress()) {
-    events_.back() = std::move(event);
-    return;
-  }
-  events_.push_back(std::move(event));
+bool Replaces(const v1::GenerateEvent& newer, const v1::GenerateEvent& last) {
+  return (newer.has_progress() && last.has_progress()) || (newer.has_queued() && last.has_queued());
 }
 
+bool ShowTheSameImage(const v1::GenerateEvent& a, const v1::GenerateEvent& b) {
+  return a.has_preview() && b.has_preview() && a.preview().image_index() == b.preview().image_index();
+}
+
+// The bytes that may be cut; empty for an image without any.
+const std::string& DataOf(const v1::GeneratedImage& image) {
+  return image.has_latents() ? image.latents().data() : image.data();
+}
+
+}  // namespace
+
+void EventQueue::Push(v1::GenerateEvent event) {
+  if (!entries_.empty() && Replaces(event, entries_.back().event)) {
+    entries_.back().event = std::move(event);
+    return;
+  }
+  // In its old place: were it moved to the end, each new progress would find another slot behind it.
+  const auto same = std::find_if(entries_.begin(), entries_.end(),
+                                 [&](const Entry& entry) { return ShowTheSameImage(event, entry.event); });
+  if (same != entries_.end()) {
+    same->event = std::move(event);
+  } else {
+    entries_.push_back({std::move(event), nullptr});
+  }
+}
+
+void EventQueue::PushImage(SharedImage image) { entries_.push_back({{}, std::move(image)}); }
+
 std::optional<v1::GenerateEvent> EventQueue::Pop() {
-  if (events_.empty()) return std::nullopt;
-  if (events_.front().image().data().size() > chunk_bytes_) return PopChunk();
-  v1::GenerateEvent event = std::move(events_.front());
-  events_.pop_front();
+  if (entries_.empty()) return std::nullopt;
+  if (entries_.front().image != nullptr) return PopChunk();
+  v1::GenerateEvent event = std::move(entries_.front().event);
+  entries_.pop_front();
   return event;
 }
 
 v1::GenerateEvent EventQueue::PopChunk() {
-  const v1::GeneratedImage& whole = events_.front().image();
+  const v1::GeneratedImage& whole = *entries_.front().image;
+  const std::string& data = DataOf(whole);
   v1::GenerateEvent event;
   v1::GeneratedImage& chunk = *event.mutable_image();
   chunk.set_index(whole.index());
@@ -32,17 +59,22 @@ v1::GenerateEvent EventQueue::PopChunk() {
   chunk.set_height(whole.height());
   chunk.set_total_bytes(whole.total_bytes());
   chunk.set_data_offset(static_cast<int32_t>(chunk_offset_));
-  chunk.set_data(whole.data().substr(chunk_offset_, chunk_bytes_));
-  chunk_offset_ += chunk.data().size();
-  if (chunk_offset_ == whole.data().size()) {
-    events_.pop_front();
+  if (whole.has_latents()) {
+    *chunk.mutable_latents()->mutable_shape() = whole.latents().shape();
+    chunk.mutable_latents()->set_data(data.substr(chunk_offset_, chunk_bytes_));
+  } else if (!data.empty()) {
+    chunk.set_data(data.substr(chunk_offset_, chunk_bytes_));
+  }
+  chunk_offset_ += DataOf(chunk).size();
+  if (chunk_offset_ == data.size()) {
+    entries_.pop_front();
     chunk_offset_ = 0;
   }
   return event;
 }
 
 void EventQueue::Clear() {
-  events_.clear();
+  entries_.clear();
   chunk_offset_ = 0;
 }
 

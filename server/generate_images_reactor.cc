@@ -1,6 +1,5 @@
 #include "server/generate_images_reactor.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "server/exception_guard.h"
@@ -10,33 +9,35 @@
 namespace kandinsky {
 
 grpc::ServerUnaryReactor* GenerateImagesReactor::Run(const CallContext& context,
-                                                     const grpc::CallbackServerContext& rpc,
+                                                     grpc::CallbackServerContext& rpc,
                                                      const grpc::ByteBuffer& request_bytes,
                                                      grpc::ByteBuffer& response) {
-  const auto call = std::make_shared<GenerateImagesReactor>(context, response);
+  const auto call = std::make_shared<GenerateImagesReactor>(context, rpc, response);
   const ReactionOrder order(call.get());
   call->self_ = call;
-  call->Start(rpc, request_bytes);
+  call->Start(request_bytes);
   return call.get();
 }
 
-void GenerateImagesReactor::Deliver(v1::GenerateEvent event) {
-  if (!event.has_image()) return;
-  MutexLock lock(response_mutex_);
-  *response_.add_images() = std::move(*event.mutable_image());
+void GenerateImagesReactor::OnEvent(const v1::GenerateEvent&) {}
+
+void GenerateImagesReactor::OnImage(SharedImage image) {
+  MutexLock lock(images_mutex_);
+  const int index = image->index();
+  images_[index] = std::move(image);
 }
 
-void GenerateImagesReactor::Close(const grpc::Status& status, v1::GenerationSummary summary) {
+void GenerateImagesReactor::Close(const grpc::Status& status, const v1::GenerationSummary& summary) {
   grpc::Status final_status = status;
   if (status.ok()) {
     GuardExceptions(
         [&] {
-          MutexLock lock(response_mutex_);
-          *response_.mutable_summary() = std::move(summary);
-          auto& images = *response_.mutable_images();
-          std::sort(images.pointer_begin(), images.pointer_end(),
-                    [](const auto* a, const auto* b) { return a->index() < b->index(); });
-          if (!SerializeMessage(response_, response_bytes_)) {
+          v1::GenerateImagesResponse response;
+          *response.mutable_summary() = summary;
+          MutexLock lock(images_mutex_);
+          for (const auto& [index, image] : images_) *response.add_images() = *image;
+          images_.clear();
+          if (!SerializeMessage(response, response_bytes_)) {
             final_status = InternalError("the response could not be serialised");
           }
         },
@@ -52,6 +53,7 @@ void GenerateImagesReactor::OnCancel() {
 
 void GenerateImagesReactor::OnDone() {
   const ReactionOrder order(this);
+  RpcDone();
   self_.reset();
 }
 

@@ -27,34 +27,46 @@ bool TakeMessage(EventQueue& events, grpc::ByteBuffer& message, grpc::Status& st
 }  // namespace
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerateReactor::Run(const CallContext& context,
-                                                                 const grpc::CallbackServerContext& rpc,
+                                                                 grpc::CallbackServerContext& rpc,
                                                                  const grpc::ByteBuffer& request_bytes) {
-  const auto call = std::make_shared<GenerateReactor>(context);
+  const auto call = std::make_shared<GenerateReactor>(context, rpc);
   const ReactionOrder order(call.get());
   call->self_ = call;
-  call->Start(rpc, request_bytes);
+  call->Start(request_bytes);
   return call.get();
 }
 
-GenerateReactor::GenerateReactor(const CallContext& context)
-    : GenerationCall(context, "Generate", ReplyKind::kStream),
+GenerateReactor::GenerateReactor(const CallContext& context, grpc::CallbackServerContext& rpc)
+    : GenerationCall(context, "Generate", ReplyKind::kStream, rpc),
       events_(static_cast<size_t>(context.limits.image_chunk_bytes())) {}
 
-void GenerateReactor::Deliver(v1::GenerateEvent event) {
+template <typename Push>
+void GenerateReactor::Enqueue(Push&& push) noexcept {
   MutexLock lock(write_mutex_);
-  if (broken_) return;
-  events_.Push(std::move(event));
+  if (broken_ || final_status_.has_value()) return;
+  GuardExceptions(std::forward<Push>(push),
+                  [&](const std::string& cause) { final_status_ = InternalError(cause); });
   Advance();
 }
 
-void GenerateReactor::Close(const grpc::Status& status, v1::GenerationSummary summary) {
-  MutexLock lock(write_mutex_);
-  final_status_ = status;
-  if (status.ok() && !broken_) {
-    v1::GenerateEvent event;
-    *event.mutable_completed() = std::move(summary);
-    events_.Push(std::move(event));
+void GenerateReactor::OnEvent(const v1::GenerateEvent& event) {
+  Enqueue([&] { events_.Push(event); });
+}
+
+void GenerateReactor::OnImage(SharedImage image) {
+  Enqueue([&] { events_.PushImage(std::move(image)); });
+}
+
+void GenerateReactor::Close(const grpc::Status& status, const v1::GenerationSummary& summary) {
+  if (status.ok()) {
+    Enqueue([&] {
+      v1::GenerateEvent event;
+      *event.mutable_completed() = summary;
+      events_.Push(std::move(event));
+    });
   }
+  MutexLock lock(write_mutex_);
+  if (!final_status_.has_value()) final_status_ = status;
   Advance();
 }
 
@@ -92,6 +104,7 @@ void GenerateReactor::OnCancel() {
 
 void GenerateReactor::OnDone() {
   const ReactionOrder order(this);
+  RpcDone();
   self_.reset();
 }
 

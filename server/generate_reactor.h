@@ -11,23 +11,29 @@
 namespace kandinsky {
 
 // The streaming call: writes one message after the other as fast as the client reads, and finishes once, when
-// the work has ended and everything is written. Lives until OnDone and until the engine has let go of it.
+// the work has ended and everything is written. Lives until OnDone and until the record has let go of it.
 class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public GenerationCall {
  public:
   // Starts the call and returns its reactor, which owns itself.
   static grpc::ServerWriteReactor<grpc::ByteBuffer>* Run(const CallContext& context,
-                                                         const grpc::CallbackServerContext& rpc,
+                                                         grpc::CallbackServerContext& rpc,
                                                          const grpc::ByteBuffer& request_bytes);
 
-  explicit GenerateReactor(const CallContext& context);
+  GenerateReactor(const CallContext& context, grpc::CallbackServerContext& rpc);
 
   void OnWriteDone(bool ok) override EXCLUDES(write_mutex_);
   void OnCancel() override;
   void OnDone() override;
 
  private:
-  void Deliver(v1::GenerateEvent event) override EXCLUDES(write_mutex_);
-  void Close(const grpc::Status& status, v1::GenerationSummary summary) override EXCLUDES(write_mutex_);
+  void OnEvent(const v1::GenerateEvent& event) override EXCLUDES(write_mutex_);
+  void OnImage(SharedImage image) override EXCLUDES(write_mutex_);
+  void Close(const grpc::Status& status, const v1::GenerationSummary& summary) override
+      EXCLUDES(write_mutex_);
+
+  // Adds to the queue by `push`, unless nobody reads any more.
+  template <typename Push>
+  void Enqueue(Push&& push) noexcept EXCLUDES(write_mutex_);
 
   // Starts the next write, or finishes, unless a write is under way. gRPC never runs a reaction inside
   // StartWrite or Finish, so calling them under the lock is safe.

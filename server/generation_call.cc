@@ -1,44 +1,79 @@
 #include "server/generation_call.h"
 
-#include <algorithm>
-#include <chrono>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
 #include <random>
 #include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "base/logging.h"
+#include "server/call_metadata.h"
 #include "server/event_conversion.h"
 #include "server/exception_guard.h"
+#include "server/generation_store.h"
 #include "server/wire.h"
 
 namespace kandinsky {
 namespace {
 
+// What a call gets on top of its deadline to write what is ready.
+constexpr absl::Duration kWriteGrace = absl::Seconds(1);
+
 // Below 2^32, so that every JSON number and every tool takes it.
 uint64_t DrawSeed() { return std::random_device()() & 0xFFFFFFFFu; }
 
+// The same bytes for the same request, whatever its id and whether it is only to be checked.
+std::string BodyOf(v1::GenerateRequest request) {
+  request.clear_request_id();
+  request.clear_validate_only();
+  std::string body;
+  {
+    google::protobuf::io::StringOutputStream stream(&body);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    request.SerializeToCodedStream(&coded);
+  }
+  return body;
+}
+
+EngineRequest ToEngineRequest(const GenerationSpec& spec, ValidatedRequest validated) {
+  return {.images = std::move(validated.images),
+          .client = spec.client,
+          .priority = spec.priority,
+          .deadline = spec.deadline};
+}
+
 }  // namespace
 
-GenerationCall::GenerationCall(const CallContext& context, const char* method, ReplyKind reply)
+GenerationCall::GenerationCall(const CallContext& context, const char* method, ReplyKind reply,
+                               grpc::CallbackServerContext& rpc)
     : context_(context),
       method_(method),
       reply_(reply),
+      rpc_(rpc),
       live_call_(context.serving),
-      arrival_(context.clock.Now()) {}
-
-void GenerationCall::Start(const grpc::CallbackServerContext& rpc, const grpc::ByteBuffer& request_bytes) {
-  std::optional<grpc::Status> end;
-  GuardExceptions([&] { end = Submit(rpc, request_bytes); },
-                  [&](const std::string& cause) { end = InternalError(cause); });
-  if (end.has_value()) Conclude(*end);
+      arrival_(context.clock.Now()) {
+  context.metrics.RecordStarted(method);
 }
 
-std::optional<grpc::Status> GenerationCall::Submit(const grpc::CallbackServerContext& rpc,
-                                                   const grpc::ByteBuffer& bytes) {
+void GenerationCall::Start(const grpc::ByteBuffer& request_bytes) {
+  std::optional<grpc::Status> status;
+  GuardExceptions([&] { status = Begin(request_bytes); },
+                  [&](const std::string& cause) { status = InternalError(cause); });
+  if (!status.has_value()) return;
+  GenerationEnd end;
+  end.status = *status;
+  end.summary = checked_;
+  Conclude(end);
+}
+
+std::optional<grpc::Status> GenerationCall::Begin(const grpc::ByteBuffer& bytes) {
   v1::GenerateRequest request;
   if (!ParseMessage(bytes, request)) return MalformedRequestError();
+  const std::optional<std::string> client = ClientIdOf(rpc_);
+  if (!client.has_value()) return InvalidClientIdError();
   grpc::Status refusal;
   Engine* const engine = context_.serving.EngineForNewWork(refusal);
   if (engine == nullptr) return refusal;
@@ -54,197 +89,169 @@ std::optional<grpc::Status> GenerationCall::Submit(const grpc::CallbackServerCon
   }
   ValidatedRequest& validated = std::get<ValidatedRequest>(checked);
   request_id_ = validated.request_id;
-  format_ = validated.format;
   first_image_ = validated.images.front();
   image_count_ = static_cast<int>(validated.images.size());
-  summary_ = MakeSummary(validated, capabilities.model_name);
-  deadline_ = DeadlineOf(rpc);
-  if (validated.validate_only) return grpc::Status::OK;
+  deadline_ = DeadlineOf(rpc_, arrival_, context_.limits);
+  GenerationSpec spec = MakeSpec(request, validated, capabilities.model_name);
+  spec.client = *client;
+  if (validated.validate_only) return CheckOnly(spec, std::move(validated), *engine);
+  return JoinOrSubmit(std::move(spec), std::move(validated), static_cast<int64_t>(bytes.Length()), *engine);
+}
 
-  const absl::Status submitted = engine->Submit(
-      {.id = request_id_, .images = std::move(validated.images), .deadline = deadline_}, shared_from_this());
-  if (!submitted.ok()) return SubmitError(submitted, *engine);
-  MutexLock lock(mutex_);
-  submitted_ = true;
+GenerationSpec GenerationCall::MakeSpec(const v1::GenerateRequest& request, const ValidatedRequest& validated,
+                                        const std::string& model) const {
+  const absl::Time longest = arrival_ + absl::Seconds(context_.limits.max_deadline_seconds());
+  return {.client = "",
+          .request_id = validated.request_id,
+          .body = request.has_request_id() ? BodyOf(request) : "",
+          .detach = validated.detach,
+          .priority = validated.priority,
+          .format = validated.format,
+          .first_image = validated.images.front(),
+          .image_count = static_cast<int>(validated.images.size()),
+          .arrival = arrival_,
+          .deadline = validated.detach ? longest : deadline_,
+          .summary = MakeSummary(validated, model)};
+}
+
+grpc::Status GenerationCall::CheckOnly(const GenerationSpec& spec, ValidatedRequest validated,
+                                       const Engine& engine) {
+  if (context_.store.Meet(spec).match == GenerationStore::Match::kConflict) {
+    return RequestIdInUseError(request_id_);
+  }
+  checked_ = spec.summary;
+  AddEstimate(engine.EstimateTimes(ToEngineRequest(spec, std::move(validated))), checked_);
+  return grpc::Status::OK;
+}
+
+std::optional<grpc::Status> GenerationCall::JoinOrSubmit(GenerationSpec spec, ValidatedRequest validated,
+                                                         int64_t message_bytes, Engine& engine) {
+  const auto candidate = std::make_shared<GenerationRecord>(context_, std::move(spec), shared_from_this());
+  for (;;) {
+    const auto [match, record] = context_.store.FindOrAdd(candidate);
+    if (match == GenerationStore::Match::kConflict) return RequestIdInUseError(request_id_);
+    {
+      MutexLock lock(mutex_);
+      record_ = record;
+    }
+    if (match == GenerationStore::Match::kNone) break;
+    if (!record->Attach(shared_from_this())) continue;  // it has died meanwhile
+    WatchDeadline();
+    return std::nullopt;
+  }
+  GuardExceptions([&] { Submit(candidate, std::move(validated), message_bytes, engine); },
+                  [&](const std::string& cause) { candidate->Refused(InternalError(cause)); });
+  WatchDeadline();
   return std::nullopt;
 }
 
-absl::Time GenerationCall::DeadlineOf(const grpc::CallbackServerContext& rpc) const {
-  // Not rpc.deadline(): a deadline centuries away overflows its nanoseconds and would lie in the past.
-  const gpr_timespec given = gpr_convert_clock_type(rpc.raw_deadline(), GPR_CLOCK_REALTIME);
-  if (gpr_time_cmp(given, gpr_inf_future(GPR_CLOCK_REALTIME)) == 0) {
-    return arrival_ + absl::Seconds(context_.limits.default_deadline_seconds());
+void GenerationCall::Submit(const std::shared_ptr<GenerationRecord>& record, ValidatedRequest validated,
+                            int64_t message_bytes, Engine& engine) {
+  const GenerationSpec& spec = record->spec();
+  const int64_t bytes = message_bytes + spec.image_count * ResultBytes(spec.format, spec.first_image.width,
+                                                                       spec.first_image.height);
+  EngineRequest request = ToEngineRequest(spec, std::move(validated));
+  std::optional<ByteBudget::Reservation> reservation = Reserve(bytes);
+  if (!reservation.has_value()) {
+    const bool fits_alone = bytes <= context_.budget.limit();
+    record->Refused(
+        BytesInFlightError(fits_alone ? std::optional(engine.EstimateTimes(request).wait) : std::nullopt));
+    return;
   }
-  const absl::Duration left =
-      absl::FromUnixSeconds(given.tv_sec) + absl::Nanoseconds(given.tv_nsec) - absl::Now();
-  return arrival_ + std::min(left, absl::Seconds(context_.limits.max_deadline_seconds()));
-}
-
-grpc::Status GenerationCall::SubmitError(const absl::Status& status, const Engine& engine) const {
-  switch (status.code()) {
-    case absl::StatusCode::kAlreadyExists:
-      return RequestIdInUseError(request_id_);
-    case absl::StatusCode::kResourceExhausted:
-      return QueueFullError(engine.EstimateWait());
-    case absl::StatusCode::kDeadlineExceeded:
-      return DeadlineExceededError("queued");
-    case absl::StatusCode::kUnavailable:
-      return UnavailableError("SHUTTING_DOWN", "the server is shutting down", absl::Seconds(1));
-    default:
-      return GenerationError(status);
+  record->Hold(*std::move(reservation));
+  const Submission submission = engine.Submit(std::move(request), record);
+  if (submission.status.ok()) {
+    record->Accepted(engine, submission);
+  } else {
+    record->Refused(RefusalError(submission));
   }
 }
 
-void GenerationCall::Abandon() {
-  {
-    MutexLock lock(mutex_);
-    abandoned_ = true;
-    // What the engine never took from this call may be running for another one with the same id.
-    if (!submitted_ || engine_status_.has_value()) return;
+std::optional<ByteBudget::Reservation> GenerationCall::Reserve(int64_t bytes) {
+  for (;;) {
+    auto reservation = context_.budget.TryReserve(bytes);
+    // Results of the past give way to new work.
+    if (reservation.has_value() || !context_.store.EvictOldest()) return reservation;
   }
-  Engine* const engine = context_.serving.engine();
-  // An error only says that the request has ended meanwhile.
-  if (engine != nullptr) engine->Cancel(request_id_).IgnoreError();
 }
 
-void GenerationCall::OnQueued(const QueueStatus& status) {
-  v1::GenerateEvent event;
-  *event.mutable_queued() = ToProto(status, request_id_);
-  DeliverGuarded(std::move(event));
-}
-
-void GenerationCall::OnStarted(const StartedInfo& info) {
-  {
-    MutexLock lock(mutex_);
-    started_ = true;
-  }
-  v1::GenerateEvent event;
-  *event.mutable_started() = ToProto(info);
-  DeliverGuarded(std::move(event));
-}
-
-void GenerationCall::OnProgress(const ProgressUpdate& update) {
-  v1::GenerateEvent event;
-  *event.mutable_progress() = ToProto(update);
-  DeliverGuarded(std::move(event));
-}
-
-void GenerationCall::OnImage(FinishedImage image) {
-  {
-    MutexLock lock(mutex_);
-    ++missing_results_;
-  }
-  auto shared = std::make_shared<FinishedImage>(std::move(image));
-  auto task = [self = shared_from_this(), shared] { self->Encode(std::move(*shared)); };
-  // With a full codec queue the worker encodes itself: images are never dropped, and the work that makes more
-  // of them is what has to slow down.
-  if (!context_.codec.TrySchedule(task)) task();
-}
-
-void GenerationCall::OnFinished(const absl::Status& status, const GenerationStatistics& statistics) {
-  GuardExceptions(
-      [&] {
-        AddStatistics(statistics, summary_);
-        queued_ = statistics.queued;
-        context_.metrics.RecordGeneration(statistics);
-      },
-      [&](const std::string& cause) { Fail(cause); });
-  {
-    MutexLock lock(mutex_);
-    engine_status_ = status;
-  }
-  ResultCame();
-}
-
-void GenerationCall::Encode(FinishedImage image) {
-  GuardExceptions(
-      [&] {
-        {
-          MutexLock lock(mutex_);
-          if (abandoned_) return;
-        }
-        absl::StatusOr<v1::GeneratedImage> encoded = EncodeResult(std::move(image), first_image_, format_);
-        if (!encoded.ok()) {
-          Fail(encoded.status().ToString());
-          return;
-        }
-        context_.metrics.RecordImage(FormatName(format_));
-        v1::GenerateEvent event;
-        *event.mutable_image() = *std::move(encoded);
-        Deliver(std::move(event));
-      },
-      [&](const std::string& cause) { Fail(cause); });
-  ResultCame();
-}
-
-void GenerationCall::DeliverGuarded(v1::GenerateEvent event) {
-  GuardExceptions([&] { Deliver(std::move(event)); }, [&](const std::string& cause) { Fail(cause); });
-}
-
-void GenerationCall::Fail(const std::string& cause) {
-  const grpc::Status error = InternalError(cause);
+void GenerationCall::SetTimer(absl::Time time, void (GenerationCall::*callback)()) {
   MutexLock lock(mutex_);
-  if (!failure_.has_value()) failure_ = error;
+  if (rpc_done_) return;
+  timer_time_ = time;
+  timer_ = context_.timer.At(time, [call = weak_from_this(), callback] {
+    if (const auto self = call.lock()) ((*self).*callback)();
+  });
 }
 
-void GenerationCall::ResultCame() {
+void GenerationCall::WatchDeadline() { SetTimer(deadline_, &GenerationCall::OnDeadline); }
+
+void GenerationCall::OnDeadline() {
+  std::shared_ptr<GenerationRecord> record;
   {
     MutexLock lock(mutex_);
-    if (--missing_results_ > 0) return;
+    record = record_;
   }
-  Conclude(FinalStatus());
+  // Where the work has the same deadline the engine ends it.
+  if (record->spec().deadline > deadline_) Leave(/*late=*/true);
+  SetTimer(deadline_ + kWriteGrace, &GenerationCall::OnWriteTimeout);
 }
 
-grpc::Status GenerationCall::FinalStatus() {
-  absl::Status status;
-  const char* phase = "queued";
-  bool abandoned = false;
+void GenerationCall::OnWriteTimeout() {
+  MutexLock lock(mutex_);
+  if (!rpc_done_) rpc_.TryCancel();
+}
+
+void GenerationCall::Abandon() { Leave(IsLate(context_.clock.Now(), arrival_, deadline_)); }
+
+void GenerationCall::Leave(bool late) {
+  std::shared_ptr<GenerationRecord> record;
   {
     MutexLock lock(mutex_);
-    if (failure_.has_value()) return *failure_;
-    status = *engine_status_;
-    if (started_) phase = "running";
-    abandoned = abandoned_;
+    record = record_;
   }
-  // The client's clock for its deadline started before the request arrived, and gRPC rounds the timeout on
-  // the wire up by as much as a hundredth: a client gives up a little before the server's deadline.
-  const absl::Duration tolerance = (deadline_ - arrival_) / 100 + absl::Milliseconds(10);
-  const bool late = context_.clock.Now() >= deadline_ - tolerance;
-  switch (status.code()) {
-    case absl::StatusCode::kOk:
-      return grpc::Status::OK;
-    case absl::StatusCode::kDeadlineExceeded:
-      return DeadlineExceededError(phase);
-    case absl::StatusCode::kCancelled:
-      // gRPC cancels a call whose deadline has passed, mostly before the engine's deadline.
-      if (abandoned && late) return DeadlineExceededError(phase);
-      return CancelledError(!abandoned && context_.serving.state() == ServingState::State::kRefusing);
-    default:
-      return GenerationError(status);
-  }
+  if (record == nullptr || !record->Detach(*this)) return;
+  GenerationEnd end;
+  end.status = late ? DeadlineExceededError(record->started() ? "running" : "queued")
+                    : CancelledError(/*by_shutdown=*/false);
+  Conclude(end);
 }
 
-void GenerationCall::Conclude(const grpc::Status& status) {
-  const std::string reason = ErrorReason(status);
+void GenerationCall::RpcDone() {
+  MutexLock lock(mutex_);
+  rpc_done_ = true;
+  if (timer_ != 0) context_.timer.Cancel(timer_time_, timer_);
+}
+
+void GenerationCall::OnEnd(const GenerationEnd& end) { Conclude(end); }
+
+void GenerationCall::Conclude(const GenerationEnd& end) {
+  {
+    MutexLock lock(mutex_);
+    if (std::exchange(concluded_, true)) return;
+  }
+  const std::string reason = ErrorReason(end.status);
   const absl::Duration duration = context_.clock.Now() - arrival_;
   GuardExceptions(
       [&] {
-        context_.metrics.RecordRequest(method_, StatusCodeName(status.error_code()), reason, duration);
-        LogEnd(status, reason, duration);
+        context_.metrics.RecordRequest(method_, StatusCodeName(end.status.error_code()), reason, duration);
+        LogEnd(end, reason, duration);
+        MutexLock lock(mutex_);
+        if (!rpc_done_) AddRetryPushback(end.status, rpc_);
       },
       [](const std::string&) {});
-  Close(status, std::move(summary_));
+  Close(end.status, end.summary);
 }
 
-void GenerationCall::LogEnd(const grpc::Status& status, const std::string& reason,
+void GenerationCall::LogEnd(const GenerationEnd& end, const std::string& reason,
                             absl::Duration duration) const {
   Log(LogLevel::kInfo, "request",
       {{"method", method_},
-       {"code", StatusCodeName(status.error_code())},
+       {"code", StatusCodeName(end.status.error_code())},
        {"reason", reason},
        {"request_id", request_id_},
        {"duration_ms", absl::ToDoubleMilliseconds(duration)},
-       {"queue_ms", absl::ToDoubleMilliseconds(queued_)},
+       {"queue_ms", absl::ToDoubleMilliseconds(end.queued)},
        {"size", image_count_ == 0 ? "" : absl::StrCat(first_image_.width, "x", first_image_.height)},
        {"steps", int64_t{image_count_ == 0 ? 0 : first_image_.steps}},
        {"images", int64_t{image_count_}}});

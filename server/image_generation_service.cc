@@ -1,6 +1,5 @@
 #include "server/image_generation_service.h"
 
-#include "server/config.h"
 #include "server/error_details.h"
 #include "server/exception_guard.h"
 #include "server/generate_images_reactor.h"
@@ -30,36 +29,54 @@ grpc::ServerUnaryReactor* ImageGenerationService::GenerateImages(grpc::CallbackS
   return reactor;
 }
 
-grpc::ServerUnaryReactor* ImageGenerationService::CancelGeneration(grpc::CallbackServerContext* rpc,
-                                                                   const grpc::ByteBuffer* request,
-                                                                   grpc::ByteBuffer* response) {
+template <typename Request, typename Response>
+grpc::ServerUnaryReactor* ImageGenerationService::Answer(
+    const char* method,
+    grpc::Status (GenerationMethods::*handle)(const grpc::ServerContextBase&, const Request&, Response&)
+        const,
+    grpc::CallbackServerContext& rpc, const grpc::ByteBuffer& request_bytes,
+    grpc::ByteBuffer& response_bytes) const {
   const absl::Time arrival = context_.clock.Now();
   grpc::Status status;
-  GuardExceptions([&] { status = Cancel(*request, *response); },
-                  [&](const std::string& cause) { status = InternalError(cause); });
   GuardExceptions(
       [&] {
-        context_.metrics.RecordRequest("CancelGeneration", StatusCodeName(status.error_code()),
-                                       ErrorReason(status), context_.clock.Now() - arrival);
+        context_.metrics.RecordStarted(method);
+        Request request;
+        Response response;
+        status = ParseMessage(request_bytes, request) ? (methods_.*handle)(rpc, request, response)
+                                                      : MalformedRequestError();
+        if (status.ok() && !SerializeMessage(response, response_bytes)) {
+          status = InternalError("the response could not be serialised");
+        }
+      },
+      [&](const std::string& cause) { status = InternalError(cause); });
+  GuardExceptions(
+      [&] {
+        context_.metrics.RecordRequest(method, StatusCodeName(status.error_code()), ErrorReason(status),
+                                       context_.clock.Now() - arrival);
       },
       LogThrow);
-  grpc::ServerUnaryReactor* const reactor = rpc->DefaultReactor();
+  grpc::ServerUnaryReactor* const reactor = rpc.DefaultReactor();
   reactor->Finish(status);
   return reactor;
 }
 
-grpc::Status ImageGenerationService::Cancel(const grpc::ByteBuffer& request_bytes,
-                                            grpc::ByteBuffer& response_bytes) const {
-  v1::CancelGenerationRequest request;
-  if (!ParseMessage(request_bytes, request)) return MalformedRequestError();
-  if (!IsValidName(request.id())) {
-    return InvalidRequestError({{"id", "must have 1 to 128 characters of A-Z a-z 0-9 . _ -"}});
-  }
-  Engine* const engine = context_.serving.engine();
-  if (engine == nullptr || !engine->Cancel(request.id()).ok())
-    return NotFoundError("generation", request.id());
-  SerializeMessage(v1::CancelGenerationResponse(), response_bytes);
-  return grpc::Status::OK;
+grpc::ServerUnaryReactor* ImageGenerationService::CancelGeneration(grpc::CallbackServerContext* rpc,
+                                                                   const grpc::ByteBuffer* request,
+                                                                   grpc::ByteBuffer* response) {
+  return Answer("CancelGeneration", &GenerationMethods::Cancel, *rpc, *request, *response);
+}
+
+grpc::ServerUnaryReactor* ImageGenerationService::GetGeneration(grpc::CallbackServerContext* rpc,
+                                                                const grpc::ByteBuffer* request,
+                                                                grpc::ByteBuffer* response) {
+  return Answer("GetGeneration", &GenerationMethods::Get, *rpc, *request, *response);
+}
+
+grpc::ServerUnaryReactor* ImageGenerationService::ListGenerations(grpc::CallbackServerContext* rpc,
+                                                                  const grpc::ByteBuffer* request,
+                                                                  grpc::ByteBuffer* response) {
+  return Answer("ListGenerations", &GenerationMethods::List, *rpc, *request, *response);
 }
 
 }  // namespace kandinsky

@@ -3,7 +3,8 @@
 #include <grpcpp/support/server_callback.h>
 
 #include "kandinsky/v1/image_generation.grpc.pb.h"
-#include "server/generation_call.h"
+#include "server/call_context.h"
+#include "server/generation_methods.h"
 
 namespace kandinsky {
 
@@ -13,9 +14,11 @@ class ImageGenerationService final
     : public v1::ImageGenerationService::WithRawCallbackMethod_Generate<
           v1::ImageGenerationService::WithRawCallbackMethod_GenerateImages<
               v1::ImageGenerationService::WithRawCallbackMethod_CancelGeneration<
-                  v1::ImageGenerationService::Service>>> {
+                  v1::ImageGenerationService::WithRawCallbackMethod_GetGeneration<
+                      v1::ImageGenerationService::WithRawCallbackMethod_ListGenerations<
+                          v1::ImageGenerationService::Service>>>>> {
  public:
-  explicit ImageGenerationService(const CallContext& context) : context_(context) {}
+  explicit ImageGenerationService(const CallContext& context) : context_(context), methods_(context) {}
 
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Generate(grpc::CallbackServerContext* rpc,
                                                        const grpc::ByteBuffer* request) override;
@@ -24,11 +27,22 @@ class ImageGenerationService final
   grpc::ServerUnaryReactor* CancelGeneration(grpc::CallbackServerContext* rpc,
                                              const grpc::ByteBuffer* request,
                                              grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* GetGeneration(grpc::CallbackServerContext* rpc, const grpc::ByteBuffer* request,
+                                          grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* ListGenerations(grpc::CallbackServerContext* rpc, const grpc::ByteBuffer* request,
+                                            grpc::ByteBuffer* response) override;
 
  private:
-  grpc::Status Cancel(const grpc::ByteBuffer& request_bytes, grpc::ByteBuffer& response_bytes) const;
+  // Answers a call of `method` with what `handle` makes of its request.
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* Answer(const char* method,
+                                   grpc::Status (GenerationMethods::*handle)(const grpc::ServerContextBase&,
+                                                                             const Request&, Response&) const,
+                                   grpc::CallbackServerContext& rpc, const grpc::ByteBuffer& request_bytes,
+                                   grpc::ByteBuffer& response_bytes) const;
 
   const CallContext context_;
+  const GenerationMethods methods_;
 };
 
 }  // namespace kandinsky

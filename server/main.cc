@@ -1,16 +1,60 @@
-#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/logging.h"
+#include "pipeline/simulated/simulated_pipeline.h"
 #include "server/command_line.h"
 #include "server/run_server.h"
+#ifdef KANDINSKY_WITH_TORCH
+#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#endif
+
+namespace kandinsky {
+namespace {
+
+SimulatedOptions ToOptions(const v1::ModelConfig& model) {
+  const v1::SimulatedConfig& simulated = model.simulated();
+  return {.model_name = model.name(),
+          .times = {.encode_ms = simulated.encode_ms(),
+                    .encode_row_ms = simulated.encode_row_ms(),
+                    .prior_ms = simulated.prior_ms(),
+                    .prior_row_ms = simulated.prior_row_ms(),
+                    .denoise_ms = simulated.denoise_ms(),
+                    .denoise_row_ms = simulated.denoise_row_ms(),
+                    .decode_ms = simulated.decode_ms(),
+                    .decode_row_ms = simulated.decode_row_ms()},
+          .out_of_memory_above_latent_pixels = simulated.out_of_memory_above_latent_pixels(),
+          .fail_every_steps = simulated.fail_every_steps(),
+          .lose_every_steps = simulated.lose_every_steps()};
+}
+
+// One factory per worker; blocks while weights are read.
+absl::StatusOr<std::vector<PipelineFactory>> LoadModel(const v1::ServerConfig& config) {
+  const v1::ModelConfig& model = config.model();
+  if (model.kind() == v1::MODEL_KIND_SIMULATED) {
+    Log(LogLevel::kWarning, "simulated model: images are noise");
+    return LoadSimulated(ToOptions(model), {model.devices().begin(), model.devices().end()}, config.workers(),
+                         Clock::Real());
+  }
+#ifdef KANDINSKY_WITH_TORCH
+  return LoadKandinsky({.model_name = model.name(),
+                        .model_path = model.path(),
+                        .prior_path = model.prior_path(),
+                        .threads = model.threads()},
+                       config.workers());
+#else
+  return absl::UnimplementedError("this build has no MODEL_KIND_KANDINSKY, only MODEL_KIND_SIMULATED");
+#endif
+}
+
+}  // namespace
+}  // namespace kandinsky
 
 int main(int argc, char** argv) {
   const kandinsky::CommandLine command_line = kandinsky::ParseCommandLine(argc, argv);
   if (!command_line.config.has_value()) return command_line.exit_code;
   const kandinsky::v1::ServerConfig& config = *command_line.config;
-  return kandinsky::RunServer(config, [&config] {
-    return kandinsky::LoadKandinsky({.model_name = config.model().name(),
-                                     .model_path = config.model().path(),
-                                     .prior_path = config.model().prior_path(),
-                                     .threads = config.model().threads()},
-                                    config.workers());
-  });
+  return kandinsky::RunServer(config, [&config] { return kandinsky::LoadModel(config); });
 }

@@ -14,36 +14,38 @@
 
 #include "absl/time/time.h"
 #include "pipeline/pipeline.h"
-#include "scheduler/engine.h"
+#include "scheduler/engine_types.h"
 #include "scheduler/generation_observer.h"
+#include "server/serving_metrics.h"
+#include "server/step_metrics.h"
 
 namespace kandinsky {
 
-// What gauges show; read at each scrape.
-struct ServingSnapshot {
-  bool ready = false;
-  bool draining = false;
-  int live_calls = 0;
-  EngineSnapshot engine;
-  absl::Duration estimated_wait = absl::ZeroDuration();
-};
-
-// The process's metrics in Prometheus form. Names start with kandinsky_, units are seconds and bytes, and no
-// label ever carries a prompt, an id or anything else a client can choose freely. Thread-safe.
+// The process's metrics in Prometheus form. Names start with kandinsky_ (but for process_* and grpc_server_*,
+// whose names are those that common dashboards read), units are seconds and bytes, and no label ever carries
+// a prompt, an id or anything else a client can choose freely. Thread-safe.
 class Metrics {
  public:
   // `snapshot` is called at each scrape, from the scraping thread.
   explicit Metrics(std::function<ServingSnapshot()> snapshot);
 
-  // One finished call. `reason` is its ErrorInfo's, "" when OK.
+  // A call of a method of ImageGenerationService has come; its end is RecordRequest. `method` is a literal.
+  void RecordStarted(const char* method);
+
+  // The end of such a call. `code` is its name in upper case, e.g. "INVALID_ARGUMENT", `reason` its
+  // ErrorInfo's, "" when OK.
   void RecordRequest(const char* method, const char* code, const std::string& reason,
                      absl::Duration duration);
+
+  // Arrival of a request to the first event that is sent for it, and to its first whole image.
+  void RecordFirstEvent(absl::Duration after_arrival);
+  void RecordFirstImage(absl::Duration after_arrival);
 
   // The end of a request that the engine took.
   void RecordGeneration(const GenerationStatistics& statistics);
 
-  // One batched step.
-  void RecordStep(const StepRecord& step);
+  // One batched step, also a failed one.
+  void RecordStep(const StepRecord& step) { steps_.Record(step); }
 
   // One image ready to be sent.
   void RecordImage(const char* format);
@@ -55,25 +57,25 @@ class Metrics {
   std::string Text() const;
 
   // Everything to be scraped. Valid as long as this object.
-  std::vector<std::shared_ptr<prometheus::Collectable>> collectables() const { return {registry_, gauges_}; }
+  std::vector<std::shared_ptr<prometheus::Collectable>> collectables() const { return {registry_, scraped_}; }
 
  private:
   const std::shared_ptr<prometheus::Registry> registry_;
-  const std::shared_ptr<prometheus::Collectable> gauges_;
+  const std::shared_ptr<prometheus::Collectable> scraped_;
   prometheus::Family<prometheus::Counter>& requests_;
   prometheus::Family<prometheus::Histogram>& request_duration_;
+  prometheus::Family<prometheus::Counter>& grpc_started_;
+  prometheus::Family<prometheus::Counter>& grpc_handled_;
+  prometheus::Family<prometheus::Histogram>& grpc_handling_;
   prometheus::Histogram& queue_wait_;
+  prometheus::Histogram& first_event_;
+  prometheus::Histogram& first_image_;
   prometheus::Family<prometheus::Histogram>& stage_duration_;
-  prometheus::Family<prometheus::Histogram>& step_duration_;
-  prometheus::Histogram& batch_rows_;
   prometheus::Family<prometheus::Counter>& images_;
   prometheus::Family<prometheus::Gauge>& model_info_;
   prometheus::Gauge& model_load_;
   prometheus::Gauge& weight_bytes_;
+  StepMetrics steps_;
 };
-
-// The edge in pixels of the smallest square, out of a short list, that holds `key`'s image, e.g. "512";
-// "none" for stages without a spatial size. Bounds the number of label values.
-std::string SizeLabel(const BatchKey& key);
 
 }  // namespace kandinsky

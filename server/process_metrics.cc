@@ -9,6 +9,9 @@
 #include <iterator>
 #include <optional>
 #include <sstream>
+#include <string>
+
+#include "server/metric_families.h"
 
 namespace kandinsky {
 namespace {
@@ -60,19 +63,11 @@ std::optional<double> CountOpenFiles() {
 
 }  // namespace
 
-prometheus::MetricFamily SimpleGauge(const std::string& name, const std::string& help, double value) {
-  prometheus::MetricFamily family{name, help, prometheus::MetricType::Gauge, {}};
-  family.metric.emplace_back().gauge.value = value;
-  return family;
-}
-
 std::vector<prometheus::MetricFamily> CollectProcessMetrics() {
   std::vector<prometheus::MetricFamily> families;
   if (const auto stat = ReadProcStat()) {
-    prometheus::MetricFamily cpu{
-        "process_cpu_seconds_total", "User and system CPU time", prometheus::MetricType::Counter, {}};
-    cpu.metric.emplace_back().counter.value = stat->cpu_seconds;
-    families.push_back(std::move(cpu));
+    families.push_back(
+        SimpleCounter("process_cpu_seconds_total", "User and system CPU time", stat->cpu_seconds));
     families.push_back(SimpleGauge("process_resident_memory_bytes", "Resident memory", stat->resident_bytes));
     families.push_back(SimpleGauge("process_threads", "Threads", stat->threads));
     if (const auto boot = ReadBootTime()) {

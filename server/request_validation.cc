@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kSmallestSize = 64;
 constexpr int kSmallestPriorSteps = 2;
+constexpr int kMostPreviewSteps = 1000;
 constexpr float kLargestGuidance = 100;
 constexpr int64_t kLatentScale = 8;  // pixels per latent pixel, in both directions
 constexpr int kLatentChannels = 4;
@@ -33,7 +34,9 @@ class Validator {
     CheckSampler();
     const std::vector<uint64_t> seeds = CheckSeeds(draw_seed);
     CheckFormat();
+    CheckPreview();
     CheckNames();
+    CheckPriority();
     CheckBudgets(static_cast<int64_t>(seeds.size()));
     if (!violations_.empty()) return std::move(violations_);
     ValidatedRequest validated = std::move(validated_);
@@ -185,6 +188,31 @@ class Validator {
     }
   }
 
+  void CheckPreview() {
+    if (!request_.preview().has_every_steps()) return;
+    image_.preview_every_steps =
+        CheckInt("preview.every_steps", request_.preview().every_steps(), 1, kMostPreviewSteps);
+    if (reply_ == ReplyKind::kUnary) Violate("preview", "is only possible in Generate");
+  }
+
+  void CheckPriority() {
+    switch (request_.priority()) {
+      case v1::PRIORITY_UNSPECIFIED:
+      case v1::PRIORITY_NORMAL:
+        break;
+      case v1::PRIORITY_LOW:
+        validated_.priority = Priority::kLow;
+        break;
+      case v1::PRIORITY_HIGH:
+        validated_.priority = Priority::kHigh;
+        break;
+      default:
+        Violate("priority", "is not a known priority");
+    }
+    validated_.detach = request_.detach();
+    if (validated_.detach && !request_.has_request_id()) Violate("detach", "needs a request_id");
+  }
+
   void CheckNames() {
     if (!request_.model().empty() && !IsValidName(request_.model())) {
       Violate("model", "must have 1 to 128 characters of A-Z a-z 0-9 . _ -");
@@ -202,22 +230,10 @@ class Validator {
       Violate("steps", "megapixels x images x steps must be at most ", limits_.max_megapixel_steps(),
               ", this request has ", work);
     }
-    const int64_t reply_bytes = images * ResultBytes(area);
+    const int64_t reply_bytes = images * ResultBytes(validated_.format, image_.width, image_.height);
     if (reply_ == ReplyKind::kUnary && reply_bytes > limits_.max_unary_reply_bytes()) {
       Violate("output", "the images may take ", reply_bytes, " bytes, a single reply holds ",
               limits_.max_unary_reply_bytes(), "; use Generate, fewer images or a smaller size");
-    }
-  }
-
-  // The most that one result takes on the wire; a PNG hardly exceeds its raw pixels.
-  int64_t ResultBytes(int64_t area) const {
-    switch (validated_.format) {
-      case v1::OUTPUT_FORMAT_NONE:
-        return 0;
-      case v1::OUTPUT_FORMAT_LATENT:
-        return area / (kLatentScale * kLatentScale) * kLatentChannels * static_cast<int64_t>(sizeof(float));
-      default:
-        return area * 3;
     }
   }
 
@@ -231,6 +247,18 @@ class Validator {
 };
 
 }  // namespace
+
+int64_t ResultBytes(v1::OutputFormat format, int width, int height) {
+  const int64_t area = int64_t{width} * height;
+  switch (format) {
+    case v1::OUTPUT_FORMAT_NONE:
+      return 0;
+    case v1::OUTPUT_FORMAT_LATENT:
+      return area / (kLatentScale * kLatentScale) * kLatentChannels * static_cast<int64_t>(sizeof(float));
+    default:
+      return area * 3;
+  }
+}
 
 std::variant<ValidatedRequest, std::vector<FieldViolation>> ValidateGenerateRequest(
     const v1::GenerateRequest& request, const ValidationRules& rules,

@@ -10,6 +10,7 @@
 #include "kandinsky/v1/server_config.pb.h"
 #include "pipeline/generation_request.h"
 #include "pipeline/pipeline.h"
+#include "scheduler/engine_types.h"
 #include "server/error_details.h"
 
 namespace kandinsky {
@@ -22,9 +23,15 @@ struct ValidatedRequest {
   std::string request_id;  // given or drawn
   v1::OutputFormat format = v1::OUTPUT_FORMAT_PNG;
   bool validate_only = false;
+  Priority priority = Priority::kNormal;
+  bool detach = false;
   // One per image; they differ in their seed only.
   std::vector<GenerationRequest> images;
 };
+
+// The most that one result takes in memory and on the wire, in bytes; a PNG hardly exceeds its raw pixels.
+// Width and height in pixels.
+int64_t ResultBytes(v1::OutputFormat format, int width, int height);
 
 // What a request is checked against.
 struct ValidationRules {

@@ -11,8 +11,10 @@
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
+#include "server/engine_options.h"
 #include "server/exception_guard.h"
 #include "server/grpc_options.h"
+#include "server/process_memory.h"
 
 namespace kandinsky {
 namespace {
@@ -25,15 +27,6 @@ constexpr absl::Duration kFlushTime = absl::Seconds(2);
 constexpr std::chrono::milliseconds kShutdownTime{100};
 
 constexpr char kLiveness[] = "liveness";
-
-EngineOptions ToEngineOptions(const v1::EngineConfig& config) {
-  EngineOptions options;
-  options.max_queued_requests = static_cast<size_t>(config.max_queued_requests());
-  options.max_batch_rows = config.max_batch_rows();
-  options.max_batch_latent_pixels = config.max_batch_latent_pixels();
-  options.max_active_generations = config.max_active_generations();
-  return options;
-}
 
 }  // namespace
 
@@ -49,17 +42,24 @@ Server::Server(const v1::ServerConfig& config, Clock& clock)
     : config_(config),
       clock_(clock),
       metrics_([this] { return Snapshot(); }),
+      budget_(config_.engine().max_inflight_bytes()),
+      store_(absl::Seconds(config_.results().keep_seconds()), config_.results().max_bytes(), clock),
+      timer_(clock),
       codec_("codec", config.codec_threads(), kCodecCapacity),
       service_({.limits = config_.limits(),
                 .serving = serving_,
                 .metrics = metrics_,
                 .codec = codec_,
-                .clock = clock_}) {}
+                .clock = clock_,
+                .timer = timer_,
+                .budget = budget_,
+                .store = store_}) {}
 
 Server::~Server() {
   if (!closed_) FinishWork(clock_.Now());
   if (load_thread_.joinable()) load_thread_.join();
   metrics_endpoint_.reset();  // reads the engine
+  timer_.Stop();              // its callbacks use calls and the engine
   grpc_server_.reset();       // waits for the last call
   engine_.reset();
 }
@@ -79,7 +79,8 @@ absl::Status Server::Listen() {
                                                ": in use, not permitted, or not an address of this machine"));
   }
   grpc_server_->GetHealthCheckService()->SetServingStatus(kLiveness, true);
-  SetReadiness(false);
+  MutexLock lock(health_mutex_);
+  UpdateHealth();
   return absl::OkStatus();
 }
 
@@ -91,7 +92,9 @@ void Server::Load(const PipelineLoader& load) {
   if (status.ok()) {
     metrics_.SetModel(engine_->capabilities(), clock_.Now() - start);
     serving_.BecomeReady(*engine_);
-    SetReadiness(true);
+    MutexLock lock(health_mutex_);
+    loaded_ok_ = true;
+    UpdateHealth();
   }
   MutexLock lock(load_mutex_);
   load_status_ = status;
@@ -100,8 +103,11 @@ void Server::Load(const PipelineLoader& load) {
 
 absl::Status Server::StartEngine(const PipelineLoader& load) {
   ASSIGN_OR_RETURN(std::vector<PipelineFactory> factories, load());
-  engine_ = std::make_unique<Engine>(ToEngineOptions(config_.engine()), std::move(factories), clock_,
-                                     [this](const StepRecord& step) { metrics_.RecordStep(step); });
+  const Engine::Callbacks callbacks = {
+      .on_step = [this](const StepRecord& step) { metrics_.RecordStep(step); },
+      .on_readiness = [this](int ready_workers) { OnReadiness(ready_workers); }};
+  engine_ = std::make_unique<Engine>(ToEngineOptions(config_.engine(), AvailableMemoryBytes()),
+                                     std::move(factories), clock_, callbacks);
   return engine_->WaitUntilReady();
 }
 
@@ -121,8 +127,8 @@ int Server::Drain() {
   {
     MutexLock lock(health_mutex_);
     draining_ = true;
+    UpdateHealth();
   }
-  SetReadiness(false);
   Log(LogLevel::kInfo, "draining", {{"lame_duck_s", config_.drain().lame_duck_seconds()}});
   {
     MutexLock lock(health_mutex_);
@@ -134,34 +140,48 @@ int Server::Drain() {
 int Server::FinishWork(absl::Time deadline) {
   closed_ = true;
   if (grpc_server_ == nullptr) return 0;
+  {
+    MutexLock lock(health_mutex_);
+    draining_ = true;
+  }
   serving_.Refuse();
   Engine* const engine = serving_.engine();
   const int cancelled = engine == nullptr ? 0 : engine->Drain(deadline);
-  serving_.WaitUntilIdle(clock_, std::max(deadline, clock_.Now()) + kFlushTime);
-  grpc_server_->Shutdown(std::chrono::system_clock::now() + kShutdownTime);
+  // The last images are still being encoded, which takes as long as it takes; how fast clients read is not
+  // waited for.
+  store_.WaitUntilNoneLive(std::max(deadline, clock_.Now()) + kFlushTime);
+  serving_.WaitUntilIdle(clock_, clock_.Now() + kFlushTime);
+  grpc_server_->Shutdown(std::chrono::system_clock::now() + kShutdownTime);  // cancels what is left
   return cancelled;
 }
 
-void Server::SetReadiness(bool ready) {
+void Server::OnReadiness(int ready_workers) {
+  Log(ready_workers > 0 ? LogLevel::kWarning : LogLevel::kError, "a worker lost or regained its pipeline",
+      {{"ready_workers", int64_t{ready_workers}}});
   MutexLock lock(health_mutex_);
+  worker_ready_ = ready_workers > 0;
+  // On the way out it is NOT_SERVING already, and the health service may be gone.
+  if (!draining_) UpdateHealth();
+}
+
+void Server::UpdateHealth() {
   grpc::HealthCheckServiceInterface& health = *grpc_server_->GetHealthCheckService();
-  const bool serving = ready && !draining_;
+  const bool serving = loaded_ok_ && worker_ready_ && !draining_;
   health.SetServingStatus("", serving);
   health.SetServingStatus(v1::ImageGenerationService::service_full_name(), serving);
 }
 
-ServingSnapshot Server::Snapshot() const {
+ServingSnapshot Server::Snapshot() {
   ServingSnapshot snapshot;
   {
     MutexLock lock(health_mutex_);
     snapshot.draining = draining_;
+    snapshot.ready = loaded_ok_ && worker_ready_ && !draining_;
   }
-  snapshot.ready = serving_.state() == ServingState::State::kReady && !snapshot.draining;
   snapshot.live_calls = serving_.live_calls();
-  if (const Engine* engine = serving_.engine()) {
-    snapshot.engine = engine->snapshot();
-    snapshot.estimated_wait = engine->EstimateWait();
-  }
+  snapshot.inflight_bytes = budget_.bytes();
+  snapshot.kept_results = static_cast<int64_t>(store_.kept());
+  if (const Engine* engine = serving_.engine()) snapshot.engine = engine->snapshot();
   return snapshot;
 }
 

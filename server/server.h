@@ -16,16 +16,19 @@
 #include "base/mutex.h"
 #include "kandinsky/v1/server_config.pb.h"
 #include "scheduler/engine.h"
+#include "server/byte_budget.h"
+#include "server/generation_store.h"
 #include "server/image_generation_service.h"
 #include "server/metrics.h"
 #include "server/metrics_endpoint.h"
 #include "server/serving_state.h"
+#include "server/timer.h"
 
 namespace kandinsky {
 
 // The whole server: gRPC services, health, reflection, metrics endpoint and, once the model is loaded, the
-// engine. Health names: "" and the service's name are ready or not, "liveness" is SERVING from start to
-// shutdown. Thread-safe.
+// engine. Health names: "" and the service's name are SERVING while the model is loaded, a worker has a
+// pipeline and no drain has begun, "liveness" from start to shutdown. Thread-safe.
 class Server {
  public:
   // Loads the model (seconds to minutes) and returns one factory per worker. Runs on a thread of the server.
@@ -50,6 +53,9 @@ class Server {
   // What /metrics answers, also when its address is empty.
   std::string MetricsText() const { return metrics_.Text(); }
 
+  // What the gauges of /metrics show now.
+  ServingSnapshot Snapshot() EXCLUDES(health_mutex_);
+
   // Blocks until loading ended; its error, if any.
   absl::Status WaitUntilReady() EXCLUDES(load_mutex_);
 
@@ -63,19 +69,23 @@ class Server {
  private:
   Server(const v1::ServerConfig& config, Clock& clock);
 
-  absl::Status Listen();
-  void Load(const PipelineLoader& load) EXCLUDES(load_mutex_);
+  absl::Status Listen() EXCLUDES(health_mutex_);
+  void Load(const PipelineLoader& load) EXCLUDES(load_mutex_, health_mutex_);
   absl::Status StartEngine(const PipelineLoader& load);
   // Refuses new work, ends the accepted one by `deadline`, closes the port.
-  int FinishWork(absl::Time deadline);
-  void SetReadiness(bool ready) EXCLUDES(health_mutex_);
-  ServingSnapshot Snapshot() const;
+  int FinishWork(absl::Time deadline) EXCLUDES(health_mutex_);
+  void UpdateHealth() REQUIRES(health_mutex_);
+  // Some workers have lost or regained their pipelines.
+  void OnReadiness(int ready_workers) EXCLUDES(health_mutex_);
 
   const v1::ServerConfig config_;
   Clock& clock_;
   ServingState serving_;
   Metrics metrics_;
-  Executor codec_;
+  ByteBudget budget_;
+  GenerationStore store_;
+  Timer timer_;
+  Executor codec_;  // after what its tasks use
   ImageGenerationService service_;
   std::unique_ptr<Engine> engine_;  // set by the load thread; others use serving_.engine()
   std::unique_ptr<grpc::Server> grpc_server_;
@@ -85,6 +95,8 @@ class Server {
 
   mutable Mutex health_mutex_;
   ConditionVariable lame_duck_;
+  bool loaded_ok_ GUARDED_BY(health_mutex_) = false;
+  bool worker_ready_ GUARDED_BY(health_mutex_) = true;  // some worker has its pipeline
   bool draining_ GUARDED_BY(health_mutex_) = false;
 
   mutable Mutex load_mutex_;

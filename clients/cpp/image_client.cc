@@ -45,29 +45,36 @@ bool Cancellation::cancelled() const {
 
 namespace {
 
-void SetDeadline(const CallOptions& options, grpc::ClientContext& context) {
+void Prepare(const CallOptions& options, grpc::ClientContext& context) {
+  if (!options.client_id.empty()) context.AddMetadata("x-client-id", options.client_id);
   if (options.timeout == absl::InfiniteDuration()) return;
   context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(options.timeout));
 }
 
-// Joins the parts of images.
+// Where a part has its bytes; null when it has none.
+std::string* DataOf(v1::GeneratedImage& part) {
+  if (part.has_latents()) return part.mutable_latents()->mutable_data();
+  return part.payload_case() == v1::GeneratedImage::kData ? part.mutable_data() : nullptr;
+}
+
+// Joins the parts of images and latents.
 class ImageAssembler {
  public:
   // Takes one part; the image when it is the last one. DATA_LOSS when parts do not follow each other.
   absl::StatusOr<absl::optional<v1::GeneratedImage>> Add(v1::GeneratedImage part) {
-    if (part.payload_case() != v1::GeneratedImage::kData)
-      return absl::optional<v1::GeneratedImage>(std::move(part));
+    std::string* const part_data = DataOf(part);
+    if (part_data == nullptr) return absl::optional<v1::GeneratedImage>(std::move(part));
     const int index = part.index();
     std::string& data = data_[index];
     if (data.size() != static_cast<size_t>(part.data_offset())) {
       return absl::DataLossError("a part of an image is missing");
     }
-    data += part.data();
+    data += *part_data;
     if (data.size() < static_cast<size_t>(part.total_bytes())) return absl::optional<v1::GeneratedImage>();
     if (data.size() > static_cast<size_t>(part.total_bytes())) {
       return absl::DataLossError("an image is longer than announced");
     }
-    part.set_data(std::move(data));
+    *part_data = std::move(data);
     part.set_data_offset(0);
     data_.erase(index);
     return absl::optional<v1::GeneratedImage>(std::move(part));
@@ -94,6 +101,9 @@ class EventReceiver {
         break;
       case v1::GenerateEvent::kProgress:
         if (callbacks_.on_progress) callbacks_.on_progress(event.progress());
+        break;
+      case v1::GenerateEvent::kPreview:
+        if (callbacks_.on_preview) callbacks_.on_preview(event.preview());
         break;
       case v1::GenerateEvent::kImage:
         return ReceiveImage(std::move(*event.mutable_image()));
@@ -138,7 +148,7 @@ absl::StatusOr<v1::GenerationSummary> ImageClient::Generate(const v1::GenerateRe
                                                             const GenerateCallbacks& callbacks,
                                                             const CallOptions& options) {
   grpc::ClientContext context;
-  SetDeadline(options, context);
+  Prepare(options, context);
   const Cancellation::Scope scope(options.cancellation, context);
   const auto reader = stub_->Generate(&context, request);
   EventReceiver receiver(callbacks);
@@ -158,7 +168,7 @@ absl::StatusOr<v1::GenerationSummary> ImageClient::Generate(const v1::GenerateRe
 absl::StatusOr<v1::GenerateImagesResponse> ImageClient::GenerateImages(const v1::GenerateRequest& request,
                                                                        const CallOptions& options) {
   grpc::ClientContext context;
-  SetDeadline(options, context);
+  Prepare(options, context);
   const Cancellation::Scope scope(options.cancellation, context);
   v1::GenerateImagesResponse response;
   const grpc::Status status = stub_->GenerateImages(&context, request, &response);
@@ -168,12 +178,37 @@ absl::StatusOr<v1::GenerateImagesResponse> ImageClient::GenerateImages(const v1:
 
 absl::Status ImageClient::CancelGeneration(const std::string& id, const CallOptions& options) {
   grpc::ClientContext context;
-  SetDeadline(options, context);
+  Prepare(options, context);
   const Cancellation::Scope scope(options.cancellation, context);
   v1::CancelGenerationRequest request;
   request.set_id(id);
   v1::CancelGenerationResponse response;
   return ReadableStatus(stub_->CancelGeneration(&context, request, &response));
+}
+
+absl::StatusOr<v1::Generation> ImageClient::GetGeneration(const std::string& id, bool include_images,
+                                                          const CallOptions& options) {
+  grpc::ClientContext context;
+  Prepare(options, context);
+  const Cancellation::Scope scope(options.cancellation, context);
+  v1::GetGenerationRequest request;
+  request.set_id(id);
+  request.set_include_images(include_images);
+  v1::Generation generation;
+  const grpc::Status status = stub_->GetGeneration(&context, request, &generation);
+  if (!status.ok()) return ReadableStatus(status);
+  return generation;
+}
+
+absl::StatusOr<v1::ListGenerationsResponse> ImageClient::ListGenerations(
+    const v1::ListGenerationsRequest& request, const CallOptions& options) {
+  grpc::ClientContext context;
+  Prepare(options, context);
+  const Cancellation::Scope scope(options.cancellation, context);
+  v1::ListGenerationsResponse response;
+  const grpc::Status status = stub_->ListGenerations(&context, request, &response);
+  if (!status.ok()) return ReadableStatus(status);
+  return response;
 }
 
 }  // namespace kandinsky

@@ -37,6 +37,8 @@ struct CallOptions {
   absl::Duration timeout = absl::InfiniteDuration();
   // May be null; outlives the call.
   Cancellation* cancellation = nullptr;
+  // Who calls (metadata x-client-id): 1 to 128 characters of A-Z a-z 0-9 . _ -  Empty: not said.
+  std::string client_id = {};
 };
 
 // Receives the events of ImageClient::Generate, on the calling thread. Any of them may be empty.
@@ -44,12 +46,14 @@ struct GenerateCallbacks {
   std::function<void(const v1::QueuedEvent&)> on_queued;
   std::function<void(const v1::StartedEvent&)> on_started;
   std::function<void(const v1::ProgressEvent&)> on_progress;
-  // A whole image, its parts joined.
+  std::function<void(const v1::PreviewEvent&)> on_preview;
+  // A whole image or tensor of latents, its parts joined.
   std::function<void(v1::GeneratedImage)> on_image;
 };
 
 // Calls a kandinsky server. Errors are those of the service (see image_generation.proto) with a message for
-// people that names fields and rules; DetailsOf (rich_error.h) has the parts. Thread-safe.
+// people that names fields and rules; DetailsOf (rich_error.h) has the parts, among them how long to wait
+// before a new attempt. Nothing is tried again by itself. Thread-safe.
 class ImageClient {
  public:
   explicit ImageClient(const std::shared_ptr<grpc::Channel>& channel);
@@ -66,8 +70,17 @@ class ImageClient {
   absl::StatusOr<v1::GenerateImagesResponse> GenerateImages(const v1::GenerateRequest& request,
                                                             const CallOptions& options = {});
 
-  // Ends the request `id` of any client. NOT_FOUND when it is not live.
+  // Ends the request `id` of this client. NOT_FOUND when it is not live.
   absl::Status CancelGeneration(const std::string& id, const CallOptions& options = {});
+
+  // Where the request `id` of this client stands, with its finished images if `include_images`. NOT_FOUND
+  // when it is neither live nor kept.
+  absl::StatusOr<v1::Generation> GetGeneration(const std::string& id, bool include_images = false,
+                                               const CallOptions& options = {});
+
+  // One page of the requests that are live or kept.
+  absl::StatusOr<v1::ListGenerationsResponse> ListGenerations(const v1::ListGenerationsRequest& request,
+                                                              const CallOptions& options = {});
 
  private:
   std::unique_ptr<v1::ImageGenerationService::Stub> stub_;

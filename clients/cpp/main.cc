@@ -6,7 +6,9 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <exception>
+#include <functional>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +16,9 @@
 #include <vector>
 
 #include "absl/strings/str_join.h"
+#include "clients/cpp/command_output.h"
 #include "clients/cpp/generate_command.h"
+#include "clients/cpp/generation_commands.h"
 #include "clients/cpp/image_client.h"
 
 namespace kandinsky {
@@ -37,13 +41,20 @@ void CancelOnSignals(const std::shared_ptr<Cancellation>& cancellation) {
   }).detach();
 }
 
+// The flags of every command.
+struct CallFlags {
+  std::string server = "localhost:50051";
+  std::string client_id;
+  std::optional<double> timeout_seconds;
+  bool json = false;
+};
+
 // The flags of `generate`; unset ones leave the server its defaults.
 struct GenerateFlags {
   std::vector<std::string> prompt;
-  std::string server = "localhost:50051";
   std::string output = "image.png";
-  bool json = false;
-  std::optional<double> timeout_seconds;
+  std::string preview;
+  int preview_every = 5;
   std::optional<std::string> negative_prompt;
   std::optional<int> width;
   std::optional<int> height;
@@ -54,11 +65,32 @@ struct GenerateFlags {
   std::optional<uint64_t> seed;
   std::optional<int> count;
   std::optional<std::string> sampler;
+  std::optional<std::string> priority;
+  std::optional<std::string> request_id;
+  bool detach = false;
 };
 
-void AddFlags(CLI::App& app, GenerateFlags& flags) {
-  app.add_option("prompt", flags.prompt, "What to draw; several words need no quotes")->required();
+const std::map<std::string, v1::Priority> kPriorities = {
+    {"low", v1::PRIORITY_LOW}, {"normal", v1::PRIORITY_NORMAL}, {"high", v1::PRIORITY_HIGH}};
+
+const std::map<std::string, v1::GenerationState> kStates = {{"queued", v1::GENERATION_STATE_QUEUED},
+                                                            {"running", v1::GENERATION_STATE_RUNNING},
+                                                            {"succeeded", v1::GENERATION_STATE_SUCCEEDED},
+                                                            {"failed", v1::GENERATION_STATE_FAILED},
+                                                            {"cancelled", v1::GENERATION_STATE_CANCELLED}};
+
+void AddFlags(CLI::App& app, CallFlags& flags) {
   app.add_option("--server", flags.server, "host:port of the server")->capture_default_str();
+  app.add_option("--client-id", flags.client_id,
+                 "Who asks: clients share the server evenly, and a request belongs to its client");
+  app.add_option("--timeout", flags.timeout_seconds,
+                 "Seconds until the call is given up (default: the server's)")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--json", flags.json, "Prints the result, or the error, as a JSON object");
+}
+
+void AddImageFlags(CLI::App& app, GenerateFlags& flags) {
+  app.add_option("prompt", flags.prompt, "What to draw; several words need no quotes")->required();
   app.add_option("--negative-prompt", flags.negative_prompt, "What to keep away from");
   app.add_option("--width", flags.width, "Pixels, a multiple of 64 (default 512)");
   app.add_option("--height", flags.height, "Pixels, a multiple of 64 (default 512)");
@@ -73,12 +105,25 @@ void AddFlags(CLI::App& app, GenerateFlags& flags) {
   app.add_option("--count", flags.count, "Images to make (default 1)")->check(CLI::Range(1, 64));
   app.add_option("--sampler", flags.sampler, "ddpm or ddim (default: the model's own)")
       ->check(CLI::IsMember({"ddpm", "ddim"}));
+}
+
+void AddRequestFlags(CLI::App& app, GenerateFlags& flags) {
   app.add_option("-o,--output", flags.output, "PNG file; several images become FILE-0.png, FILE-1.png, ...")
       ->capture_default_str();
-  app.add_option("--timeout", flags.timeout_seconds,
-                 "Seconds until the request is given up (default: the server's)")
-      ->check(CLI::PositiveNumber);
-  app.add_flag("--json", flags.json, "Prints the result, or the error, as a JSON object");
+  CLI::Option* const preview =
+      app.add_option("--preview", flags.preview,
+                     "File for small pictures of the unfinished image, each replacing the one before");
+  app.add_option("--preview-every", flags.preview_every, "Denoising steps from one preview to the next")
+      ->check(CLI::Range(1, 1000))
+      ->needs(preview)
+      ->capture_default_str();
+  app.add_option("--priority", flags.priority, "low, normal or high (default normal)")
+      ->check(CLI::IsMember({"low", "normal", "high"}));
+  CLI::Option* const request_id =
+      app.add_option("--request-id", flags.request_id,
+                     "Names the request; the same call again joins it or gets its result (default: drawn)");
+  app.add_flag("--detach", flags.detach, "The server goes on when this call ends; collect with `get`")
+      ->needs(request_id);
 }
 
 v1::GenerateRequest ToRequest(const GenerateFlags& flags) {
@@ -94,37 +139,96 @@ v1::GenerateRequest ToRequest(const GenerateFlags& flags) {
   if (flags.seed) request.set_seed(*flags.seed);
   if (flags.count) request.set_image_count(*flags.count);
   if (flags.sampler) request.set_sampler(*flags.sampler == "ddim" ? v1::SAMPLER_DDIM : v1::SAMPLER_DDPM);
+  if (!flags.preview.empty()) request.mutable_preview()->set_every_steps(flags.preview_every);
+  if (flags.priority) request.set_priority(kPriorities.at(*flags.priority));
+  if (flags.request_id) request.set_request_id(*flags.request_id);
+  if (flags.detach) request.set_detach(true);
   request.mutable_output()->set_format(v1::OUTPUT_FORMAT_PNG);
   return request;
 }
 
-int Generate(const GenerateFlags& flags) {
+// A command of the program: adds its flags, and runs once they are parsed.
+using Command = std::function<int(ImageClient& client, const CallOptions& call, const CommandOutput& output)>;
+
+Command AddGenerate(CLI::App& program) {
+  CLI::App& app =
+      *program.add_subcommand("generate", "Makes images from a prompt and writes them as PNG files");
+  const auto flags = std::make_shared<GenerateFlags>();
+  AddImageFlags(app, *flags);
+  AddRequestFlags(app, *flags);
+  return [flags](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
+    return RunGenerate({.request = ToRequest(*flags),
+                        .output = flags->output,
+                        .preview = flags->preview,
+                        .terminal = isatty(STDERR_FILENO) == 1,
+                        .call = call},
+                       client, output);
+  };
+}
+
+Command AddGet(CLI::App& program) {
+  CLI::App& app = *program.add_subcommand("get", "Tells how a request stands, and collects its images");
+  const auto command = std::make_shared<GetCommand>();
+  app.add_option("id", command->id, "The request's id")->required();
+  app.add_option("-o,--output", command->output,
+                 "PNG file for its image; several become FILE-0.png, FILE-1.png, ...");
+  return [command](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
+    command->call = call;
+    return RunGet(*command, client, output);
+  };
+}
+
+Command AddList(CLI::App& program) {
+  CLI::App& app =
+      *program.add_subcommand("list", "Lists the requests that are live or kept, the oldest first");
+  const auto command = std::make_shared<ListCommand>();
+  const auto state = std::make_shared<std::string>();
+  app.add_option("--of-client", command->of_client, "Only those of this client (default: of all)");
+  app.add_option("--state", *state, "Only those in this state")
+      ->check(CLI::IsMember({"queued", "running", "succeeded", "failed", "cancelled"}));
+  app.add_option("--limit", command->limit, "Most requests to list")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  return [command, state](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
+    command->call = call;
+    if (!state->empty()) command->state = kStates.at(*state);
+    return RunList(*command, client, output);
+  };
+}
+
+Command AddCancel(CLI::App& program) {
+  CLI::App& app = *program.add_subcommand("cancel", "Ends a request that waits or runs");
+  const auto id = std::make_shared<std::string>();
+  app.add_option("id", *id, "The request's id")->required();
+  return [id](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
+    return RunCancel(*id, call, client, output);
+  };
+}
+
+int Run(const Command& command, const CallFlags& flags) {
   const auto cancellation = std::make_shared<Cancellation>();
   CancelOnSignals(cancellation);
-  GenerateCommand command = {.request = ToRequest(flags),
-                             .output = flags.output,
-                             .json = flags.json,
-                             .terminal = isatty(STDERR_FILENO) == 1,
-                             .call = {}};
-  if (flags.timeout_seconds) command.call.timeout = absl::Seconds(*flags.timeout_seconds);
-  command.call.cancellation = cancellation.get();
+  CallOptions call = {.cancellation = cancellation.get(), .client_id = flags.client_id};
+  if (flags.timeout_seconds) call.timeout = absl::Seconds(*flags.timeout_seconds);
   ImageClient client = ImageClient::Connect(flags.server);
-  return RunGenerate(command, client, std::cout, std::cerr);
+  return command(client, call, {.out = std::cout, .err = std::cerr, .json = flags.json});
 }
 
 int Main(int argc, char** argv) {
   CLI::App app("Client of a Kandinsky image generation server.", "kandinsky");
   app.require_subcommand(1);
-  GenerateFlags flags;
-  CLI::App& generate =
-      *app.add_subcommand("generate", "Makes images from a prompt and writes them as PNG files");
-  AddFlags(generate, flags);
+  const std::map<std::string, Command> commands = {{"generate", AddGenerate(app)},
+                                                   {"get", AddGet(app)},
+                                                   {"list", AddList(app)},
+                                                   {"cancel", AddCancel(app)}};
+  CallFlags flags;
+  for (const auto& [name, command] : commands) AddFlags(*app.get_subcommand(name), flags);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
-  return Generate(flags);
+  return Run(commands.at(app.get_subcommands().front()->get_name()), flags);
 }
 
 }  // namespace

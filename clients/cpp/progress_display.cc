@@ -13,31 +13,59 @@ constexpr int kBarWidth = 30;
 
 // Where a stage begins in the whole of an image, and its share; roughly as the time goes by.
 struct StageShare {
-  const char* name;
-  double begin;
-  double share;
+  double begin = 0;
+  double share = 0;
 };
 
 StageShare ShareOf(v1::Stage stage) {
   switch (stage) {
     case v1::STAGE_ENCODE:
-      return {"encode", 0.0, 0.01};
+      return {0.0, 0.01};
     case v1::STAGE_PRIOR:
-      return {"prior", 0.01, 0.14};
+      return {0.01, 0.14};
     case v1::STAGE_DENOISE:
-      return {"denoise", 0.15, 0.8};
+      return {0.15, 0.8};
     case v1::STAGE_DECODE:
-      return {"decode", 0.95, 0.05};
+      return {0.95, 0.05};
     default:
-      return {"work", 0.0, 0.0};
+      return {};
   }
 }
 
-std::string Seconds(const google::protobuf::Duration& duration) {
-  return absl::StrFormat("%.1f s", static_cast<double>(duration.seconds()) + 1e-9 * duration.nanos());
+std::string About(const google::protobuf::Duration& duration) {
+  return absl::StrFormat(", about %.1f s", static_cast<double>(duration.seconds()) + 1e-9 * duration.nanos());
 }
 
 }  // namespace
+
+const char* StageName(v1::Stage stage) {
+  switch (stage) {
+    case v1::STAGE_ENCODE:
+      return "encode";
+    case v1::STAGE_PRIOR:
+      return "prior";
+    case v1::STAGE_DENOISE:
+      return "denoise";
+    case v1::STAGE_DECODE:
+      return "decode";
+    default:
+      return "work";
+  }
+}
+
+std::string DescribeQueued(const v1::QueuedEvent& event) {
+  std::string text = absl::StrCat("queued, ", event.position(), " ahead");
+  if (event.has_estimated_wait()) absl::StrAppend(&text, About(event.estimated_wait()));
+  return text;
+}
+
+std::string DescribeProgress(const v1::ProgressEvent& event, int image_count) {
+  std::string text = absl::StrCat(StageName(event.stage()), " ", event.step(), "/", event.total_steps());
+  if (image_count > 1) absl::StrAppend(&text, " of image ", event.image_index());
+  if (event.batch_rows() > 0) absl::StrAppend(&text, ", batch of ", event.batch_rows());
+  if (event.has_estimated_remaining()) absl::StrAppend(&text, About(event.estimated_remaining()));
+  return text;
+}
 
 ProgressDisplay::ProgressDisplay(std::ostream& out, bool terminal, int image_count)
     : out_(out), terminal_(terminal), fractions_(static_cast<size_t>(std::max(1, image_count)), 0.0) {}
@@ -61,9 +89,9 @@ double ProgressDisplay::Fraction() const {
 }
 
 void ProgressDisplay::OnQueued(const v1::QueuedEvent& event) {
-  std::string text = absl::StrCat("queued, ", event.position(), " ahead");
-  if (event.has_estimated_wait()) absl::StrAppend(&text, ", about ", Seconds(event.estimated_wait()));
-  Draw(text);
+  if (!terminal_ && event.position() == last_position_) return;
+  last_position_ = event.position();
+  Draw(DescribeQueued(event));
 }
 
 void ProgressDisplay::OnStarted(const v1::StartedEvent& event) {
@@ -74,7 +102,8 @@ void ProgressDisplay::OnProgress(const v1::ProgressEvent& event) {
   const StageShare share = ShareOf(event.stage());
   const size_t image = static_cast<size_t>(event.image_index());
   if (image < fractions_.size() && event.total_steps() > 0) {
-    fractions_[image] = share.begin + share.share * event.step() / event.total_steps();
+    const double done = std::clamp(static_cast<double>(event.step()) / event.total_steps(), 0.0, 1.0);
+    fractions_[image] = share.begin + share.share * done;
   }
   const double fraction = Fraction();
   const int tenth = static_cast<int>(10 * fraction);
@@ -88,11 +117,8 @@ void ProgressDisplay::OnProgress(const v1::ProgressEvent& event) {
     text = absl::StrCat("[", std::string(static_cast<size_t>(filled), '#'),
                         std::string(static_cast<size_t>(kBarWidth - filled), '.'), "] ");
   }
-  absl::StrAppendFormat(&text, "%3.0f %%  %s %d/%d", 100 * fraction, share.name, event.step(),
-                        event.total_steps());
-  if (fractions_.size() > 1) absl::StrAppend(&text, " of image ", event.image_index());
-  if (event.has_estimated_remaining())
-    absl::StrAppend(&text, ", about ", Seconds(event.estimated_remaining()));
+  absl::StrAppendFormat(&text, "%3.0f %%  ", 100 * fraction);
+  absl::StrAppend(&text, DescribeProgress(event, static_cast<int>(fractions_.size())));
   Draw(text);
 }
 

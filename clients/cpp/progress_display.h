@@ -8,6 +8,15 @@
 
 namespace kandinsky {
 
+// "encode", "prior", "denoise", "decode"; "work" for a stage that this client does not know.
+const char* StageName(v1::Stage stage);
+
+// E.g. "queued, 3 ahead, about 12.0 s".
+std::string DescribeQueued(const v1::QueuedEvent& event);
+
+// E.g. "denoise 25/50 of image 0, batch of 4, about 12.0 s"; the image only when there are several.
+std::string DescribeProgress(const v1::ProgressEvent& event, int image_count);
+
 // Shows how a request goes: one bar that is redrawn on a terminal, otherwise a line whenever something worth
 // a line has happened. Not thread-safe.
 class ProgressDisplay {
@@ -29,6 +38,7 @@ class ProgressDisplay {
   std::ostream& out_;
   const bool terminal_;
   std::vector<double> fractions_;  // done of each image, 0 to 1
+  int last_position_ = -1;
   v1::Stage last_stage_ = v1::STAGE_UNSPECIFIED;
   int last_tenth_ = 0;
   bool drawn_ = false;

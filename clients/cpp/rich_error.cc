@@ -38,14 +38,6 @@ RichError Decode(const std::string& serialized) {
   return error;
 }
 
-// A text from the network in one line of printable characters.
-std::string OneLine(std::string text) {
-  for (char& character : text) {
-    if (static_cast<unsigned char>(character) < 0x20 || character == 0x7f) character = ' ';
-  }
-  return text;
-}
-
 std::string Describe(const std::string& message, const RichError& error) {
   std::string text = message;
   const char* separator = text.empty() ? "" : ": ";
@@ -60,6 +52,13 @@ std::string Describe(const std::string& message, const RichError& error) {
 }
 
 }  // namespace
+
+std::string OneLine(std::string text) {
+  for (char& character : text) {
+    if (static_cast<unsigned char>(character) < 0x20 || character == 0x7f) character = ' ';
+  }
+  return text;
+}
 
 absl::Status ReadableStatus(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();

@@ -30,6 +30,9 @@ struct RichError {
 // details stay attached for DetailsOf.
 absl::Status ReadableStatus(const grpc::Status& status);
 
+// A text from the network in one line of printable characters.
+std::string OneLine(std::string text);
+
 // The details of a status that ReadableStatus made; empty ones when it has none.
 RichError DetailsOf(const absl::Status& status);
 

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/mapped_file.h"
-#include "clients/cpp/generate_command.h"
+#include "clients/cpp/command_output.h"
 #include "imaging/png.h"
 #include "tests/clients/child_process.h"
 #include "tests/server/test_server.h"
@@ -179,23 +179,6 @@ TEST_F(CommandLineClientTest, WrongUsageHasItsOwnExitCode) {
     EXPECT_EQ(program->Wait(), kExitUsage) << flags[0];
     EXPECT_THAT(program->ErrorOutput(), HasSubstr(flags[0].substr(2)));
   }
-}
-
-TEST_F(CommandLineClientTest, HelpNamesEveryFlag) {
-  ChildProcess program({KANDINSKY_PROGRAM, "generate", "--help"}, folder_);
-  EXPECT_EQ(program.Wait(), 0);
-  for (const char* flag : {"--server", "--negative-prompt", "--width", "--height", "--steps",
-                           "--guidance-scale", "--prior-steps", "--prior-guidance-scale", "--seed", "--count",
-                           "--sampler", "--output", "--timeout", "--json"}) {
-    EXPECT_THAT(program.Output(), HasSubstr(flag));
-  }
-}
-
-TEST(ImagePathTest, PutsTheIndexBeforeTheExtension) {
-  EXPECT_EQ(ImagePath("a/cat.png", 0, 1), "a/cat.png");
-  EXPECT_EQ(ImagePath("a/cat.png", 2, 3), "a/cat-2.png");
-  EXPECT_EQ(ImagePath("cat", 0, 2), "cat-0");
-  EXPECT_EQ(ImagePath("a.b/cat.tar.png", 1, 2), "a.b/cat.tar-1.png");
 }
 
 }  // namespace

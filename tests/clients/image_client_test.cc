@@ -1,6 +1,5 @@
 #include "clients/cpp/image_client.h"
 
-#include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -9,6 +8,7 @@
 
 #include "clients/cpp/rich_error.h"
 #include "imaging/png.h"
+#include "tests/clients/scripted_server.h"
 #include "tests/server/test_server.h"
 
 namespace kandinsky {
@@ -176,27 +176,15 @@ TEST(ImageClientTest, ADeadServerIsUnavailable) {
   EXPECT_TRUE(absl::IsUnavailable(ImageClient::Connect(address).Generate(SmallRequest(), {}).status()));
 }
 
-// A server that sends a set stream and ends OK.
-class ScriptedService : public v1::ImageGenerationService::Service {
- public:
-  std::vector<v1::GenerateEvent> events;
-
-  grpc::Status Generate(grpc::ServerContext*, const v1::GenerateRequest*,
-                        grpc::ServerWriter<v1::GenerateEvent>* writer) override {
-    for (const v1::GenerateEvent& event : events) writer->Write(event);
-    return grpc::Status::OK;
-  }
-};
-
-class BrokenStreamTest : public testing::Test {
+class EventStreamTest : public testing::Test {
  protected:
   absl::Status Generate(std::vector<v1::GenerateEvent> events) {
-    service_.events = std::move(events);
-    grpc::ServerBuilder builder;
-    builder.RegisterService(&service_);
-    const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-    ImageClient client(server->InProcessChannel({}));
-    return client.Generate(SmallRequest(), {}).status();
+    ScriptedServer server({.events = std::move(events)});
+    ImageClient client = ImageClient::Connect(server.address());
+    GenerateCallbacks callbacks;
+    callbacks.on_image = [this](v1::GeneratedImage image) { images_.push_back(std::move(image)); };
+    callbacks.on_preview = [this](const v1::PreviewEvent& preview) { previews_.push_back(preview); };
+    return client.Generate(SmallRequest(), callbacks).status();
   }
 
   static v1::GenerateEvent Part(int offset, const std::string& data, int total_bytes) {
@@ -213,24 +201,50 @@ class BrokenStreamTest : public testing::Test {
     return event;
   }
 
-  ScriptedService service_;
+  std::vector<v1::GeneratedImage> images_;
+  std::vector<v1::PreviewEvent> previews_;
 };
 
-TEST_F(BrokenStreamTest, AWholeStreamIsOk) {
+TEST_F(EventStreamTest, AWholeStreamIsOk) {
   EXPECT_TRUE(Generate({Part(0, "ab", 3), Part(2, "c", 3), Completed()}).ok());
 }
 
-TEST_F(BrokenStreamTest, SkipsKindsItDoesNotKnow) {
+TEST_F(EventStreamTest, JoinsThePartsOfLatentsToo) {
+  std::vector<v1::GenerateEvent> events;
+  for (const auto& [offset, data] : {std::pair(0, "abcd"), std::pair(4, "efgh")}) {
+    v1::GeneratedImage& part = *events.emplace_back().mutable_image();
+    part.set_total_bytes(8);
+    part.set_data_offset(offset);
+    part.mutable_latents()->add_shape(2);
+    part.mutable_latents()->set_data(data);
+  }
+  events.push_back(Completed());
+  ASSERT_TRUE(Generate(std::move(events)).ok());
+  ASSERT_EQ(images_.size(), 1u);
+  EXPECT_EQ(images_[0].latents().data(), "abcdefgh");
+  ASSERT_EQ(images_[0].latents().shape_size(), 1);
+  EXPECT_EQ(images_[0].latents().shape(0), 2);
+}
+
+TEST_F(EventStreamTest, HandsPreviewsOver) {
+  v1::GenerateEvent event;
+  event.mutable_preview()->set_step(7);
+  ASSERT_TRUE(Generate({event, Completed()}).ok());
+  ASSERT_EQ(previews_.size(), 1u);
+  EXPECT_EQ(previews_[0].step(), 7);
+}
+
+TEST_F(EventStreamTest, SkipsKindsItDoesNotKnow) {
   EXPECT_TRUE(Generate({v1::GenerateEvent(), Completed()}).ok());
 }
 
-TEST_F(BrokenStreamTest, MissingOrSurplusPartsAreDataLoss) {
+TEST_F(EventStreamTest, MissingOrSurplusPartsAreDataLoss) {
   EXPECT_TRUE(absl::IsDataLoss(Generate({Part(0, "a", 3), Part(2, "c", 3), Completed()})));
   EXPECT_TRUE(absl::IsDataLoss(Generate({Part(0, "abcd", 3), Completed()})));
   EXPECT_TRUE(absl::IsDataLoss(Generate({Part(0, "ab", 3), Completed()})));
 }
 
-TEST_F(BrokenStreamTest, AStreamWithoutItsLastEventIsDataLoss) {
+TEST_F(EventStreamTest, AStreamWithoutItsLastEventIsDataLoss) {
   EXPECT_TRUE(absl::IsDataLoss(Generate({Part(0, "a", 1)})));
 }
 

@@ -37,6 +37,36 @@ TEST(ProgressDisplayTest, WritesPlainLinesWithoutATerminal) {
   EXPECT_EQ(out.str(), "queued, 3 ahead, about 12.0 s\nstarted by worker-0 on cpu\n 55 %  denoise 25/50\n");
 }
 
+TEST(ProgressDisplayTest, TellsBatchAndRemainingTime) {
+  v1::ProgressEvent event = Progress(v1::STAGE_DENOISE, 25, 50, /*image=*/1);
+  event.set_batch_rows(4);
+  event.mutable_estimated_remaining()->set_seconds(12);
+  event.mutable_estimated_remaining()->set_nanos(500'000'000);
+  EXPECT_EQ(DescribeProgress(event, 1), "denoise 25/50, batch of 4, about 12.5 s");
+  EXPECT_EQ(DescribeProgress(event, 2), "denoise 25/50 of image 1, batch of 4, about 12.5 s");
+}
+
+TEST(ProgressDisplayTest, WritesALineForEachPlaceInTheQueueNotForEachEstimate) {
+  std::ostringstream out;
+  ProgressDisplay display(out, /*terminal=*/false, 1);
+  for (const auto& [position, seconds] : {std::pair(2, 9), std::pair(2, 8), std::pair(1, 5)}) {
+    v1::QueuedEvent queued;
+    queued.set_position(position);
+    queued.mutable_estimated_wait()->set_seconds(seconds);
+    display.OnQueued(queued);
+  }
+  EXPECT_EQ(out.str(), "queued, 2 ahead, about 9.0 s\nqueued, 1 ahead, about 5.0 s\n");
+}
+
+TEST(ProgressDisplayTest, StaysWithinTheBarWhateverTheServerSays) {
+  std::ostringstream out;
+  ProgressDisplay display(out, /*terminal=*/true, 1);
+  display.OnProgress(Progress(v1::STAGE_DECODE, 1000, 1));
+  EXPECT_THAT(out.str(), HasSubstr("] 100 %"));
+  display.OnProgress(Progress(v1::STAGE_ENCODE, -1000, 1));
+  EXPECT_THAT(out.str(), HasSubstr("]   0 %"));
+}
+
 TEST(ProgressDisplayTest, WritesNotEveryStepAsALine) {
   std::ostringstream out;
   ProgressDisplay display(out, /*terminal=*/false, 1);

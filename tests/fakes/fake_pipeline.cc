@@ -15,11 +15,19 @@ uint64_t Mix(uint64_t value) {
   return value ^ (value >> 31);
 }
 
+bool Contains(const std::vector<std::string>& texts, const std::string& text) {
+  return std::find(texts.begin(), texts.end(), text) != texts.end();
+}
+
 class FakeGeneration : public Generation {
  public:
-  FakeGeneration(GenerationRequest request, int image_edge, bool has_result,
+  FakeGeneration(GenerationRequest request, const FakePipelineOptions& options,
                  std::shared_ptr<FakePipelineLog> log)
-      : request_(std::move(request)), image_edge_(image_edge), has_result_(has_result), log_(std::move(log)) {
+      : request_(std::move(request)),
+        image_edge_(options.image_edge),
+        memory_bytes_(options.memory_bytes),
+        has_result_(!Contains(options.prompts_without_result, request_.prompt)),
+        log_(std::move(log)) {
     if (log_ != nullptr) log_->AddGeneration();
     const int words = 2 + static_cast<int>(std::count(request_.prompt.begin(), request_.prompt.end(), ' ')) +
                       (request_.prompt.empty() ? 0 : 1);
@@ -38,7 +46,8 @@ class FakeGeneration : public Generation {
   StepCost step_cost() const override {
     const int rows = key_.guided ? 2 : 1;
     return {.network_rows = rows,
-            .latent_pixels = static_cast<int64_t>(key_.latent_height) * key_.latent_width * rows};
+            .latent_pixels = static_cast<int64_t>(key_.latent_height) * key_.latent_width * rows,
+            .memory_bytes = memory_bytes_};
   }
 
   int remaining_steps() const override {
@@ -50,6 +59,11 @@ class FakeGeneration : public Generation {
   }
 
   const std::vector<PromptTokens>& prompt_tokens() const override { return prompt_tokens_; }
+
+  std::optional<Image> Preview() const override {
+    if (progress_.stage != Stage::kDenoise) return std::nullopt;
+    return FakePipeline::ExpectedImage(request_.seed + static_cast<uint64_t>(progress_.step), 4, 4);
+  }
 
   absl::StatusOr<GenerationResult> TakeResult() override {
     if (!has_result_) return absl::InternalError("the latents are not finite");
@@ -114,16 +128,13 @@ class FakeGeneration : public Generation {
 
   const GenerationRequest request_;
   const int image_edge_;
+  const int64_t memory_bytes_;
   const bool has_result_;
   const std::shared_ptr<FakePipelineLog> log_;
   BatchKey key_;
   StageProgress progress_;
   std::vector<PromptTokens> prompt_tokens_;
 };
-
-bool Contains(const std::vector<std::string>& texts, const std::string& text) {
-  return std::find(texts.begin(), texts.end(), text) != texts.end();
-}
 
 }  // namespace
 
@@ -176,8 +187,7 @@ absl::StatusOr<std::unique_ptr<Generation>> FakePipeline::Admit(const Generation
   }
   if (Contains(options_.throwing_prompts, request.prompt))
     throw std::runtime_error("secret text of the exception");
-  const bool has_result = !Contains(options_.prompts_without_result, request.prompt);
-  return std::make_unique<FakeGeneration>(request, options_.image_edge, has_result, log_);
+  return std::make_unique<FakeGeneration>(request, options_, log_);
 }
 
 absl::Status FakePipeline::InjectedFailure(const FakeStep& step) const {
@@ -189,13 +199,14 @@ absl::Status FakePipeline::InjectedFailure(const FakeStep& step) const {
     if (!hit) continue;
     if (failure.kind == ScriptedFailure::Kind::kThrow)
       throw std::runtime_error("secret text of the exception");
-    if (failure.kind == ScriptedFailure::Kind::kUnavailable)
-      return absl::UnavailableError("the device is lost");
+    if (failure.kind == ScriptedFailure::Kind::kLost) return absl::UnavailableError("the device is lost");
+    if (failure.kind == ScriptedFailure::Kind::kForeign) return absl::DataLossError("no code of the seam");
     if (failure.kind == ScriptedFailure::Kind::kInternal)
       return absl::InternalError("the latents are not finite");
     return absl::ResourceExhaustedError("the device ran out of memory");
   }
-  if (static_cast<int>(step.members.size()) > options_.out_of_memory_above_rows.value_or(INT32_MAX)) {
+  if (static_cast<int>(step.members.size()) > options_.out_of_memory_above_rows.value_or(INT32_MAX) ||
+      (options_.out_of_memory_when && options_.out_of_memory_when(step))) {
     return absl::ResourceExhaustedError("the device ran out of memory");
   }
   return absl::OkStatus();

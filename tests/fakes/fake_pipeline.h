@@ -52,8 +52,8 @@ class FakePipelineLog {
 
 // A failure of the step in which a generation of `prompt` does its step number `step` (from 0) of `stage`.
 struct ScriptedFailure {
-  // kUnavailable is a code that no step may return.
-  enum class Kind { kInternal, kOutOfMemory, kThrow, kUnavailable };
+  // kLost: the pipeline is lost. kForeign is a code that no step may return.
+  enum class Kind { kInternal, kOutOfMemory, kThrow, kLost, kForeign };
 
   std::string prompt;
   Stage stage = Stage::kDenoise;
@@ -73,7 +73,11 @@ struct FakePipelineOptions {
   int image_edge = 8;
   // Steps with more generations than this run out of memory.
   std::optional<int> out_of_memory_above_rows;
+  // Steps for which this returns true run out of memory; null: none.
+  std::function<bool(const FakeStep&)> out_of_memory_when;
   std::vector<ScriptedFailure> failures;
+  // StepCost::memory_bytes of every step.
+  int64_t memory_bytes = 0;
   // Prompts that Admit refuses with INVALID_ARGUMENT, and with an exception.
   std::vector<std::string> refused_prompts;
   std::vector<std::string> throwing_prompts;

@@ -46,6 +46,14 @@ void RecordingObserver::OnProgress(const ProgressUpdate& update) {
   changed_.NotifyAll();
 }
 
+void RecordingObserver::OnPreview(PreviewImage preview) {
+  const Call call(*this);
+  MutexLock lock(mutex_);
+  Require(!starts_.empty() && ends_.empty(), "preview before started or after finished");
+  previews_.push_back(std::move(preview));
+  changed_.NotifyAll();
+}
+
 void RecordingObserver::OnImage(FinishedImage image) {
   const Call call(*this);
   MutexLock lock(mutex_);
@@ -107,6 +115,11 @@ std::vector<StartedInfo> RecordingObserver::starts() const {
 std::vector<ProgressUpdate> RecordingObserver::progress() const {
   MutexLock lock(mutex_);
   return progress_;
+}
+
+std::vector<PreviewImage> RecordingObserver::previews() const {
+  MutexLock lock(mutex_);
+  return previews_;
 }
 
 std::vector<FinishedImage> RecordingObserver::images() const {

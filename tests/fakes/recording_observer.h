@@ -17,6 +17,7 @@ class RecordingObserver : public GenerationObserver {
   void OnQueued(const QueueStatus& status) override;
   void OnStarted(const StartedInfo& info) override;
   void OnProgress(const ProgressUpdate& update) override;
+  void OnPreview(PreviewImage preview) override;
   void OnImage(FinishedImage image) override;
   void OnFinished(const absl::Status& status, const GenerationStatistics& statistics) override;
 
@@ -32,6 +33,7 @@ class RecordingObserver : public GenerationObserver {
   std::vector<QueueStatus> queued() const EXCLUDES(mutex_);
   std::vector<StartedInfo> starts() const EXCLUDES(mutex_);
   std::vector<ProgressUpdate> progress() const EXCLUDES(mutex_);
+  std::vector<PreviewImage> previews() const EXCLUDES(mutex_);
   std::vector<FinishedImage> images() const EXCLUDES(mutex_);
   GenerationStatistics statistics() const EXCLUDES(mutex_);
   // One text per breach: concurrent calls, a wrong order, a second end.
@@ -48,6 +50,7 @@ class RecordingObserver : public GenerationObserver {
   std::vector<QueueStatus> queued_ GUARDED_BY(mutex_);
   std::vector<StartedInfo> starts_ GUARDED_BY(mutex_);
   std::vector<ProgressUpdate> progress_ GUARDED_BY(mutex_);
+  std::vector<PreviewImage> previews_ GUARDED_BY(mutex_);
   std::vector<FinishedImage> images_ GUARDED_BY(mutex_);
   std::vector<absl::Status> ends_ GUARDED_BY(mutex_);
   GenerationStatistics statistics_ GUARDED_BY(mutex_);

@@ -35,12 +35,12 @@ TEST_F(EngineTest, ImagesOfOneRequestShareEveryStep) {
 }
 
 TEST_F(EngineTest, JoinsARunningBatchAtTheNextStep) {
-  options_.max_times_passed_over = 1;
   StartGated();
-  EngineRequest request = {.id = "first", .images = {Small("first")}, .deadline = absl::InfiniteFuture()};
+  EngineRequest request = {.images = {Small("first")}};
   request.images[0].steps = 30;
   SubmitRequest(std::move(request));
-  gate_.WaitForArrivals(1);
+  gate_.Allow(5);
+  gate_.WaitForArrivals(6);  // two denoise steps are done
   Submit("second");
   gate_.Open();
   for (const auto& observer : observers_) ASSERT_TRUE(observer->WaitForEnd().ok());
@@ -59,7 +59,7 @@ TEST_F(EngineTest, RequestsThatGatheredDuringAStepShareTheNextOnes) {
   gate_.WaitForArrivals(1);
   Submit("second");
   Submit("third");
-  engine_->Cancel("first").IgnoreError();
+  Cancel("first").IgnoreError();
   gate_.Open();
   for (const auto& observer : observers_) observer->WaitForEnd().IgnoreError();
   const std::vector<FakeStep> steps = log_->steps();
@@ -71,8 +71,7 @@ TEST_F(EngineTest, RequestsThatGatheredDuringAStepShareTheNextOnes) {
 
 TEST_F(EngineTest, SizesAreNotMixedInADenoiseStep) {
   StartGated();
-  EngineRequest request = {
-      .id = "mixed", .images = {Small("a"), Small("b")}, .deadline = absl::InfiniteFuture()};
+  EngineRequest request = {.images = {Small("a"), Small("b")}};
   request.images[1].width = 768;
   const auto observer = SubmitRequest(std::move(request));
   gate_.Open();
@@ -132,8 +131,7 @@ TEST_F(EngineTest, AnIdleWorkerTakesARequestLargerThanItsRoom) {
 
 TEST_F(EngineTest, ImagesArriveAsSoonAsEachIsDone) {
   StartGated();
-  EngineRequest request = {
-      .id = "uneven", .images = {Small("a"), Small("b")}, .deadline = absl::InfiniteFuture()};
+  EngineRequest request = {.images = {Small("a"), Small("b")}};
   request.images[1].steps = 30;
   const auto observer = SubmitRequest(std::move(request));
   gate_.Allow(kSmallSteps + 4);
@@ -148,12 +146,12 @@ TEST_F(EngineTest, ImagesArriveAsSoonAsEachIsDone) {
 TEST_F(EngineTest, ALateRequestIsNotStarvedByALongOne) {
   options_.max_times_passed_over = 3;
   StartGated();
-  EngineRequest request = {.id = "long", .images = {Small("long")}, .deadline = absl::InfiniteFuture()};
+  EngineRequest request = {.images = {Small("long")}};
   request.images[0].steps = 1000;
   SubmitRequest(std::move(request));
   gate_.WaitForArrivals(1);
   clock_.Advance(absl::Seconds(1));
-  EngineRequest late = {.id = "late", .images = {Small("late")}, .deadline = absl::InfiniteFuture()};
+  EngineRequest late = {.images = {Small("late")}};
   late.images[0].width = 768;
   const auto observer = SubmitRequest(std::move(late));
   gate_.Open();
@@ -172,14 +170,12 @@ TEST_F(EngineTest, ANearerDeadlineGoesFirst) {
   StartGated();
   Submit("blocker");
   gate_.WaitForArrivals(1);
-  EngineRequest relaxed = {
-      .id = "relaxed", .images = {Small("relaxed")}, .deadline = clock_.Now() + absl::Hours(2)};
-  EngineRequest urgent = {
-      .id = "urgent", .images = {Small("urgent")}, .deadline = clock_.Now() + absl::Hours(1)};
+  EngineRequest relaxed = {.images = {Small("relaxed")}, .deadline = clock_.Now() + absl::Seconds(100)};
+  EngineRequest urgent = {.images = {Small("urgent")}, .deadline = clock_.Now() + absl::Seconds(50)};
   urgent.images[0].width = 768;
   SubmitRequest(std::move(relaxed));
   const auto observer = SubmitRequest(std::move(urgent));
-  engine_->Cancel("blocker").IgnoreError();
+  Cancel("blocker").IgnoreError();
   gate_.Allow(1 + kSmallSteps);
   EXPECT_TRUE(observer->WaitForEnd().ok());
   EXPECT_FALSE(observers_[1]->finished());

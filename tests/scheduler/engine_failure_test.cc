@@ -57,7 +57,7 @@ std::vector<Fault> AllFaults() {
   std::vector<Fault> faults;
   for (const Stage stage : {Stage::kEncode, Stage::kPrior, Stage::kDenoise, Stage::kDecode}) {
     for (const auto kind : {ScriptedFailure::Kind::kInternal, ScriptedFailure::Kind::kThrow,
-                            ScriptedFailure::Kind::kOutOfMemory, ScriptedFailure::Kind::kUnavailable}) {
+                            ScriptedFailure::Kind::kOutOfMemory, ScriptedFailure::Kind::kForeign}) {
       faults.push_back({stage, kind});
     }
   }
@@ -69,8 +69,7 @@ INSTANTIATE_TEST_SUITE_P(EveryStage, StageFaultTest, testing::ValuesIn(AllFaults
 TEST_F(EngineTest, TheFirstFailureEndsTheWholeRequest) {
   pipeline_options_.failures = {{.prompt = "bad", .stage = Stage::kDenoise, .step = 1}};
   Start();
-  EngineRequest request = {
-      .id = "two", .images = {Small("good"), Small("bad")}, .deadline = absl::InfiniteFuture()};
+  EngineRequest request = {.images = {Small("good"), Small("bad")}};
   request.images[0].width = 768;  // the two are never in one denoise step
   request.images[0].steps = 50;
   const auto observer = SubmitRequest(std::move(request));
@@ -120,8 +119,7 @@ TEST_F(EngineTest, OneGenerationThatDoesNotFitFailsAlone) {
 TEST_F(EngineTest, ARequestThatThePipelineRefusesIsRejected) {
   pipeline_options_.refused_prompts = {"unfit"};
   Start();
-  EngineRequest request = {
-      .id = "two", .images = {Small("fine"), Small("unfit")}, .deadline = absl::InfiniteFuture()};
+  EngineRequest request = {.images = {Small("fine"), Small("unfit")}};
   const auto observer = SubmitRequest(std::move(request));
   EXPECT_TRUE(absl::IsInvalidArgument(observer->WaitForEnd()));
   EXPECT_TRUE(Submit("next")->WaitForEnd().ok());

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@ class EngineTest : public testing::Test {
         return std::make_unique<FakePipeline>(pipeline_options_, log_);
       });
     }
+    options_.queue_status_interval = absl::ZeroDuration();
     engine_ = std::make_unique<Engine>(options_, std::move(factories), clock_);
     ASSERT_TRUE(engine_->WaitUntilReady().ok());
   }
@@ -46,10 +48,10 @@ class EngineTest : public testing::Test {
   }
   static constexpr int kSmallSteps = 7;
 
-  // Submits one request whose id and prompt are `name`; it must be accepted.
+  // Submits one request whose prompt is `name`; it must be accepted.
   std::shared_ptr<RecordingObserver> Submit(const std::string& name, int images = 1,
                                             absl::Time deadline = absl::InfiniteFuture()) {
-    EngineRequest request = {.id = name, .images = {}, .deadline = deadline};
+    EngineRequest request = {.deadline = deadline};
     for (int i = 0; i < images; ++i) {
       request.images.push_back(Small(name));
       request.images.back().seed += static_cast<uint64_t>(i);
@@ -57,13 +59,24 @@ class EngineTest : public testing::Test {
     return SubmitRequest(std::move(request));
   }
 
+  // Submits a request that must be accepted. Its name is the prompt of its first image.
   std::shared_ptr<RecordingObserver> SubmitRequest(EngineRequest request) {
     auto observer = std::make_shared<RecordingObserver>();
-    const absl::Status status = engine_->Submit(std::move(request), observer);
-    EXPECT_TRUE(status.ok()) << status;
-    if (status.ok()) observers_.push_back(observer);
+    const std::string name = request.images.front().prompt;
+    const Submission submission = engine_->Submit(std::move(request), observer);
+    EXPECT_TRUE(submission.status.ok()) << submission.status;
+    if (submission.status.ok()) observers_.push_back(observer);
+    numbers_[name] = submission.number;
     return observer;
   }
+
+  // Submits a request that may be refused; it must not end later than the test.
+  absl::Status TrySubmit(EngineRequest request, std::shared_ptr<GenerationObserver> observer) {
+    return engine_->Submit(std::move(request), std::move(observer)).status;
+  }
+
+  // Cancels the last request of that name.
+  absl::Status Cancel(const std::string& name) { return engine_->Cancel(numbers_.at(name)); }
 
   void TearDown() override {
     gate_.Open();
@@ -89,6 +102,7 @@ class EngineTest : public testing::Test {
   std::shared_ptr<FakePipelineLog> log_ = std::make_shared<FakePipelineLog>();
   std::unique_ptr<Engine> engine_;
   std::vector<std::shared_ptr<RecordingObserver>> observers_;
+  std::map<std::string, RequestNumber> numbers_;
 };
 
 }  // namespace kandinsky

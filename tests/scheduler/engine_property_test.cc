@@ -23,6 +23,8 @@ TEST_P(EnginePropertyTest, RandomWorkloadsKeepTheContract) {
   options_.max_active_generations = draw(1, 20);
   options_.max_batch_latent_pixels = draw(1, 16) * 64 * 64;
   options_.max_times_passed_over = draw(1, 6);
+  options_.probe_after_steps = draw(1, 3);
+  if (draw(0, 3) == 0) options_.batch_mode = BatchMode::kStrict;
   if (draw(0, 2) == 0) pipeline_options_.out_of_memory_above_rows = draw(1, 4);
   pipeline_options_.failures = {
       {.prompt = "r7", .stage = Stage::kDenoise, .step = 0},
@@ -31,9 +33,11 @@ TEST_P(EnginePropertyTest, RandomWorkloadsKeepTheContract) {
 
   std::vector<EngineRequest> requests;
   for (int i = 0; i < 60; ++i) {
-    EngineRequest request = {.id = absl::StrCat("r", i), .images = {}, .deadline = absl::InfiniteFuture()};
+    const std::string name = absl::StrCat("r", i);
+    EngineRequest request = {.client = absl::StrCat(draw(0, 3)),
+                             .priority = static_cast<Priority>(draw(0, 2))};
     for (int images = draw(1, 3); images > 0; --images) {
-      GenerationRequest image = Small(request.id);
+      GenerationRequest image = Small(name);
       image.width = 256 * draw(1, 3);
       image.prior_steps = draw(2, 5);
       image.steps = draw(1, 12);
@@ -42,12 +46,14 @@ TEST_P(EnginePropertyTest, RandomWorkloadsKeepTheContract) {
     }
     requests.push_back(request);
     SubmitRequest(std::move(request));
-    if (i % 5 == 4) engine_->Cancel(absl::StrCat("r", draw(0, i))).IgnoreError();
+    if (i % 5 == 4) Cancel(absl::StrCat("r", draw(0, i))).IgnoreError();
   }
 
   for (const auto& observer : observers_) observer->WaitForEnd().IgnoreError();
   const EngineSnapshot snapshot = engine_->snapshot();
-  EXPECT_EQ(snapshot.completed_total + snapshot.cancelled_total + snapshot.failed_total, 60);
+  EXPECT_EQ(snapshot.completed_total + snapshot.cancelled_queued_total + snapshot.cancelled_running_total +
+                snapshot.failed_total,
+            60);
   EXPECT_EQ(snapshot.queued_requests + snapshot.running_requests, 0u);
 
   for (size_t i = 0; i < requests.size(); ++i) {
@@ -98,22 +104,21 @@ TEST_F(EngineTest, SurvivesThreadsThatSubmitAndCancelAtWill) {
     threads.emplace_back([&, t] {
       std::mt19937 random(static_cast<unsigned>(t));
       for (int i = 0; i < kRequestsPerThread; ++i) {
-        const std::string id = absl::StrCat(t, "-", i);
         const char* const prompts[] = {"good", "good", "good", "good", "bad", "worse"};
-        EngineRequest request = {.id = id, .images = {}, .deadline = absl::InfiniteFuture()};
+        EngineRequest request = {.client = absl::StrCat(t), .priority = static_cast<Priority>(random() % 3)};
         request.images.resize(1 + random() % 3, Small(prompts[random() % 6]));
         if (random() % 4 == 0) {
           request.deadline = Clock::Real().Now() + absl::Microseconds(static_cast<int>(random() % 3000));
         }
         const auto observer = std::make_shared<RecordingObserver>();
-        if (engine_->Submit(std::move(request), observer).ok()) {
+        const Submission submission = engine_->Submit(std::move(request), observer);
+        if (submission.status.ok()) {
           MutexLock lock(mutex);
           ++accepted;
           observers_.push_back(observer);
         }
-        if (random() % 3 == 0) engine_->Cancel(id).IgnoreError();
+        if (random() % 3 == 0) engine_->Cancel(submission.number).IgnoreError();
         if (random() % 16 == 0) observer->progress();
-        engine_->EstimateWait();
         engine_->snapshot();
       }
     });
@@ -121,9 +126,12 @@ TEST_F(EngineTest, SurvivesThreadsThatSubmitAndCancelAtWill) {
   for (std::thread& thread : threads) thread.join();
   engine_->Drain(absl::InfiniteFuture());
   const EngineSnapshot snapshot = engine_->snapshot();
-  EXPECT_EQ(
-      snapshot.completed_total + snapshot.cancelled_total + snapshot.failed_total + snapshot.expired_total,
-      accepted);
+  EXPECT_EQ(snapshot.completed_total + snapshot.cancelled_queued_total + snapshot.cancelled_running_total +
+                snapshot.failed_total + snapshot.expired_queued_total + snapshot.expired_running_total +
+                snapshot.shed_total,
+            accepted);
+  EXPECT_EQ(snapshot.accepted_total, accepted);
+  EXPECT_EQ(snapshot.active_generations, 0);
   EXPECT_EQ(snapshot.queued_requests + snapshot.running_requests, 0u);
   EXPECT_GT(snapshot.completed_total, 0);
 }
@@ -134,8 +142,8 @@ TEST_F(EngineTest, CancelRacesWithTheWorkerHarmlessly) {
   for (int round = 0; round < 200; ++round) {
     const std::string id = absl::StrCat("r", round);
     const auto observer = Submit(id, /*images=*/2);
-    std::thread other([&] { engine_->Cancel(id).IgnoreError(); });
-    if (round % 2 == 0) engine_->Cancel(id).IgnoreError();
+    std::thread other([&] { Cancel(id).IgnoreError(); });
+    if (round % 2 == 0) Cancel(id).IgnoreError();
     const absl::Status status = observer->WaitForEnd();
     EXPECT_TRUE(status.ok() || absl::IsCancelled(status)) << status;
     EXPECT_EQ(status.ok(), observer->images().size() == 2);

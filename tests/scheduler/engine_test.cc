@@ -50,7 +50,7 @@ TEST_F(EngineTest, TellsQueueWorkerAndDevice) {
 
 TEST_F(EngineTest, SkipsTheDecodeStageWhenNoImageIsWanted) {
   Start();
-  EngineRequest request = {.id = "latents", .images = {Small("latents")}, .deadline = absl::InfiniteFuture()};
+  EngineRequest request = {.images = {Small("latents")}};
   request.images[0].output = {.image = false, .latents = true};
   const auto observer = SubmitRequest(std::move(request));
   ASSERT_TRUE(observer->WaitForEnd().ok());
@@ -86,28 +86,16 @@ TEST_F(EngineTest, AStepOfSeveralImagesOfARequestCountsOnceForIt) {
 
 TEST_F(EngineTest, RefusesARequestWithoutImageOrObserver) {
   Start();
-  EXPECT_TRUE(absl::IsInvalidArgument(engine_->Submit(
-      {.id = "a", .images = {}, .deadline = absl::InfiniteFuture()}, std::make_shared<RecordingObserver>())));
-  EXPECT_TRUE(absl::IsInvalidArgument(
-      engine_->Submit({.id = "a", .images = {Small("a")}, .deadline = absl::InfiniteFuture()}, nullptr)));
+  EXPECT_TRUE(absl::IsInvalidArgument(TrySubmit({.images = {}}, std::make_shared<RecordingObserver>())));
+  EXPECT_TRUE(absl::IsInvalidArgument(TrySubmit({.images = {Small("a")}}, nullptr)));
 }
 
 TEST_F(EngineTest, RefusesADeadlineThatHasPassed) {
   Start();
   const auto observer = std::make_shared<RecordingObserver>();
-  EXPECT_TRUE(absl::IsDeadlineExceeded(
-      engine_->Submit({.id = "a", .images = {Small("a")}, .deadline = clock_.Now()}, observer)));
+  EXPECT_TRUE(
+      absl::IsDeadlineExceeded(TrySubmit({.images = {Small("a")}, .deadline = clock_.Now()}, observer)));
   EXPECT_FALSE(observer->finished());
-}
-
-TEST_F(EngineTest, RefusesTheIdOfALiveRequest) {
-  StartGated();
-  Submit("a");
-  gate_.WaitForArrivals(1);
-  const absl::Status status =
-      engine_->Submit({.id = "a", .images = {Small("b")}, .deadline = absl::InfiniteFuture()},
-                      std::make_shared<RecordingObserver>());
-  EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists);
 }
 
 TEST_F(EngineTest, RefusesExactlyTheExcessOfAFullQueue) {
@@ -118,8 +106,7 @@ TEST_F(EngineTest, RefusesExactlyTheExcessOfAFullQueue) {
   for (const char* name : {"a", "b", "c"}) Submit(name);
   for (const char* name : {"d", "e"}) {
     const auto observer = std::make_shared<RecordingObserver>();
-    EXPECT_TRUE(absl::IsResourceExhausted(engine_->Submit(
-        {.id = name, .images = {Small(name)}, .deadline = absl::InfiniteFuture()}, observer)));
+    EXPECT_TRUE(absl::IsResourceExhausted(TrySubmit({.images = {Small(name)}}, observer)));
     EXPECT_TRUE(observer->queued().empty());
   }
   EXPECT_EQ(engine_->snapshot().queued_requests, 3u);
@@ -131,9 +118,9 @@ TEST_F(EngineTest, RefusesExactlyTheExcessOfAFullQueue) {
 TEST_F(EngineTest, IsUnavailableWithoutAReadyWorker) {
   Engine engine({}, {}, clock_);
   EXPECT_EQ(engine.WaitUntilReady().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_TRUE(absl::IsUnavailable(
-      engine.Submit({.id = "a", .images = {Small("a")}, .deadline = absl::InfiniteFuture()},
-                    std::make_shared<RecordingObserver>())));
+  const Submission refused = engine.Submit({.images = {Small("a")}}, std::make_shared<RecordingObserver>());
+  EXPECT_EQ(refused.refusal, RefusalReason::kNoWorker);
+  EXPECT_TRUE(absl::IsUnavailable(refused.status));
 }
 
 TEST_F(EngineTest, WaitUntilReadyReturnsTheErrorOfAFactory) {
@@ -181,15 +168,13 @@ TEST_F(EngineTest, RecordsEveryStepForMetrics) {
   pipeline_options_.failures = {{.prompt = "bad", .stage = Stage::kPrior, .step = 1}};
   {
     Engine engine({}, {[this] { return std::make_unique<FakePipeline>(pipeline_options_); }}, clock_,
-                  [&](const StepRecord& record) {
+                  {.on_step = [&](const StepRecord& record) {
                     MutexLock lock(mutex);
                     records.push_back(record);
-                  });
+                  }});
     ASSERT_TRUE(engine.WaitUntilReady().ok());
     const auto observer = std::make_shared<RecordingObserver>();
-    ASSERT_TRUE(
-        engine.Submit({.id = "bad", .images = {Small("bad")}, .deadline = absl::InfiniteFuture()}, observer)
-            .ok());
+    ASSERT_TRUE(engine.Submit({.images = {Small("bad")}}, observer).status.ok());
     EXPECT_EQ(observer->WaitForEnd().code(), absl::StatusCode::kInternal);
   }
   ASSERT_EQ(records.size(), 3u);
@@ -206,16 +191,16 @@ TEST_F(EngineTest, EstimatesTheWaitFromMeasuredSteps) {
     if (step.members[0].prompt != "first") gate_.Pass();
   };
   Start();
-  EXPECT_EQ(engine_->EstimateWait(), absl::ZeroDuration());
+  EXPECT_EQ(engine_->snapshot().estimated_wait, absl::ZeroDuration());
   const auto first = Submit("first");
   ASSERT_TRUE(first->WaitForEnd().ok());
-  EXPECT_EQ(engine_->EstimateWait(), absl::ZeroDuration());
+  EXPECT_EQ(engine_->snapshot().estimated_wait, absl::ZeroDuration());
   const auto running = Submit("running");
   gate_.WaitForArrivals(1);
-  EXPECT_EQ(engine_->EstimateWait(), absl::Seconds(kSmallSteps));
+  EXPECT_EQ(engine_->snapshot().estimated_wait, absl::Seconds(kSmallSteps));
   const auto waiting = Submit("waiting");
   EXPECT_EQ(waiting->queued()[0].estimated_wait, absl::Seconds(kSmallSteps));
-  EXPECT_EQ(engine_->EstimateWait(), absl::Seconds(2 * kSmallSteps));
+  EXPECT_EQ(engine_->snapshot().estimated_wait, absl::Seconds(2 * kSmallSteps));
   EXPECT_EQ(first->progress()[0].estimated_remaining, absl::ZeroDuration());
 }
 

@@ -5,8 +5,9 @@
 namespace kandinsky {
 namespace {
 
-BatchKey Key(Stage stage, int height = 0, int width = 0) {
+BatchKey Key(Stage stage, int height = 0, int width = 0, bool guided = false) {
   BatchKey key;
+  key.guided = guided;
   key.stage = stage;
   key.latent_height = height;
   key.latent_width = width;
@@ -14,9 +15,12 @@ BatchKey Key(Stage stage, int height = 0, int width = 0) {
 }
 
 // `steps` denoise steps at a latent size.
-RemainingWork Denoise(int steps, int height, int width) {
-  return {.steps = {0, 0, steps, 0}, .latent_height = height, .latent_width = width};
+RemainingWork Denoise(int steps, int height, int width, bool guided = false) {
+  return {
+      .steps = {0, 0, steps, 0}, .latent_height = height, .latent_width = width, .decoder_guided = guided};
 }
+
+RemainingWork Prior(int steps, bool guided) { return {.steps = {0, steps, 0, 0}, .prior_guided = guided}; }
 
 TEST(StepTimeModelTest, IsZeroBeforeAnyMeasurement) {
   const StepTimeModel model;
@@ -52,6 +56,81 @@ TEST(StepTimeModelTest, ScalesAnUnmeasuredSizeByArea) {
   EXPECT_EQ(model.ElapsedTime(Denoise(1, 64, 128)), absl::Seconds(2));
 }
 
+TEST(StepTimeModelTest, ScalesFromTheSizeNearestInArea) {
+  StepTimeModel model;
+  model.Record(Key(Stage::kDenoise, 32, 32), 1, absl::Seconds(100));
+  model.Record(Key(Stage::kDenoise, 96, 96), 1, absl::Seconds(9));
+  model.Record(Key(Stage::kDenoise, 128, 128), 1, absl::Seconds(100));
+  EXPECT_EQ(model.ElapsedTime(Denoise(1, 96, 64)), absl::Seconds(6));  // 1.5 times smaller than 96 x 96
+  EXPECT_EQ(model.ElapsedTime(Denoise(1, 64, 64)), absl::Seconds(4));  // 2.25 times, 32 x 32 is 4 times
+}
+
+TEST(StepTimeModelTest, TheSameAreaInAnotherShapeIsNearerThanAnotherArea) {
+  StepTimeModel model;
+  model.Record(Key(Stage::kDenoise, 64, 80), 1, absl::Seconds(100));
+  model.Record(Key(Stage::kDenoise, 96, 64), 1, absl::Seconds(3));
+  EXPECT_EQ(model.ElapsedTime(Denoise(1, 64, 96)), absl::Seconds(3));
+}
+
+TEST(StepTimeModelTest, WhatItTakesForAnUnmeasuredSizeDoesNotDependOnTheOrderOfMeasurements) {
+  StepTimeModel up;
+  StepTimeModel down;
+  for (int edge = 16; edge <= 256; edge += 16) {
+    up.Record(Key(Stage::kDenoise, edge, edge), 1, absl::Seconds(edge));
+    down.Record(Key(Stage::kDenoise, 272 - edge, 272 - edge), 1, absl::Seconds(272 - edge));
+  }
+  for (int edge = 8; edge <= 300; ++edge) {
+    EXPECT_EQ(up.ElapsedTime(Denoise(1, edge, edge)), down.ElapsedTime(Denoise(1, edge, edge)));
+  }
+}
+
+TEST(StepTimeModelTest, KeepsGuidedAndUnguidedStepsApart) {
+  StepTimeModel model;
+  model.Record(Key(Stage::kDenoise, 64, 64, true), 1, absl::Seconds(5));
+  model.Record(Key(Stage::kDenoise, 64, 64, false), 1, absl::Seconds(3));
+  EXPECT_EQ(model.ElapsedTime(Denoise(1, 64, 64, true)), absl::Seconds(5));
+  EXPECT_EQ(model.ElapsedTime(Denoise(1, 64, 64, false)), absl::Seconds(3));
+}
+
+TEST(StepTimeModelTest, AGuidedStepCountsAsTwoUntilItIsMeasured) {
+  StepTimeModel model;
+  model.Record(Key(Stage::kDenoise, 64, 64, false), 2, absl::Seconds(3));
+  EXPECT_EQ(model.ElapsedTime(Denoise(1, 64, 64, true)), absl::Seconds(6));
+  EXPECT_EQ(model.DeviceTime(Denoise(1, 64, 64, true)), absl::Seconds(3));
+}
+
+TEST(StepTimeModelTest, AnUnguidedStepCountsAsHalfUntilItIsMeasured) {
+  StepTimeModel model;
+  model.Record(Key(Stage::kDenoise, 64, 64, true), 1, absl::Seconds(6));
+  model.Record(Key(Stage::kPrior, 0, 0, true), 1, absl::Seconds(2));
+  EXPECT_EQ(model.ElapsedTime(Denoise(1, 64, 64, false)), absl::Seconds(3));
+  EXPECT_EQ(model.ElapsedTime(Prior(1, false)), absl::Seconds(1));
+}
+
+TEST(StepTimeModelTest, TheNearerSizeCountsMoreThanTheSameGuidance) {
+  StepTimeModel model;
+  model.Record(Key(Stage::kDenoise, 64, 64, true), 1, absl::Seconds(4));
+  model.Record(Key(Stage::kDenoise, 128, 128, false), 1, absl::Seconds(100));
+  EXPECT_EQ(model.ElapsedTime(Denoise(1, 64, 64, false)), absl::Seconds(2));
+}
+
+TEST(StepTimeModelTest, APriorThatIsMeasuredWithoutGuidanceServesBoth) {
+  StepTimeModel model;
+  model.Record(Key(Stage::kPrior), 1, absl::Seconds(2));
+  EXPECT_EQ(model.ElapsedTime(Prior(3, true)), absl::Seconds(6));
+  model.Record(Key(Stage::kPrior, 0, 0, true), 1, absl::Seconds(5));
+  EXPECT_EQ(model.ElapsedTime(Prior(3, true)), absl::Seconds(15));
+  EXPECT_EQ(model.ElapsedTime(Prior(3, false)), absl::Seconds(6));
+}
+
+TEST(StepTimeModelTest, DecodeStepsHaveNoGuidance) {
+  StepTimeModel model;
+  model.Record(Key(Stage::kDecode, 64, 64), 1, absl::Seconds(2));
+  EXPECT_EQ(model.ElapsedTime(
+                {.steps = {0, 0, 0, 1}, .latent_height = 64, .latent_width = 64, .decoder_guided = true}),
+            absl::Seconds(2));
+}
+
 TEST(StepTimeModelTest, EncodeAndPriorDoNotDependOnTheSize) {
   StepTimeModel model;
   model.Record(Key(Stage::kEncode), 1, absl::Seconds(3));
@@ -71,6 +150,19 @@ TEST(RemainingWorkTest, OfAWholeRequestCountsEveryStage) {
   EXPECT_EQ(work.steps, (std::array<int, 4>{1, 5, 30, 1}));
   EXPECT_EQ(work.latent_width, 96);
   EXPECT_EQ(work.latent_height, 64);
+}
+
+TEST(RemainingWorkTest, GuidanceScalesAboveOneMeanGuidance) {
+  GenerationRequest request;
+  request.guidance_scale = 1;
+  request.prior_guidance_scale = 1.5f;
+  EXPECT_FALSE(WorkOf(request).decoder_guided);
+  EXPECT_TRUE(WorkOf(request).prior_guided);
+  request.guidance_scale = 4;
+  request.prior_guidance_scale = 0;
+  const RemainingWork left = WorkAfter(request, {.stage = Stage::kDenoise, .step = 1, .total_steps = 5});
+  EXPECT_TRUE(left.decoder_guided);
+  EXPECT_FALSE(left.prior_guided);
 }
 
 TEST(RemainingWorkTest, HasNoDecodeStepWithoutAnImage) {

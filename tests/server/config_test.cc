@@ -12,6 +12,7 @@
 namespace kandinsky {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 constexpr char kModel[] = R"(model { path: "m" } )";
@@ -65,14 +66,33 @@ TEST(Config, KeepsWhatIsSetAndFillsInTheRest) {
   EXPECT_TRUE(config.reflection());
   EXPECT_EQ(config.limits().max_connection_age_grace_seconds(), 630);
   EXPECT_EQ(config.drain().finish_seconds(), 600);
+  EXPECT_EQ(config.engine().batch_mode(), v1::BATCH_MODE_SHAPE);
+  EXPECT_EQ(config.engine().max_inflight_bytes(), int64_t{1} << 30);
+  EXPECT_EQ(config.results().keep_seconds(), 300);
+  EXPECT_EQ(config.model().kind(), v1::MODEL_KIND_KANDINSKY);
+  EXPECT_EQ(config.model().simulated().denoise_row_ms(), 2.55);
+}
+
+TEST(Config, DefaultsOfOneFieldFollowAnother) {
+  EXPECT_EQ(Valid().engine().preferred_batch_rows(), 8);
+  const auto config = WithDefaults(*ParseConfig("engine { max_batch_rows: 5 }", ConfigFormat::kTextProto));
+  EXPECT_EQ(config.engine().preferred_batch_rows(), 5);
+}
+
+TEST(Config, HasOneCpuUnlessDevicesAreNamed) {
+  EXPECT_THAT(Valid().model().devices(), ElementsAre("cpu"));
+  const auto config =
+      WithDefaults(*ParseConfig(R"(model { devices: "sim:0" devices: "sim:1" })", ConfigFormat::kTextProto));
+  EXPECT_THAT(config.model().devices(), ElementsAre("sim:0", "sim:1"));
 }
 
 TEST(Config, IsValidWithDefaultsAndAModel) { EXPECT_EQ(ValidateConfig(Valid()), absl::OkStatus()); }
 
 TEST(Config, AppliesOverridesOfEveryScalarType) {
   v1::ServerConfig config;
-  for (const char* text : {"workers=3", "limits.max_deadline_seconds=1.5", "reflection=false",
-                           "model.path=a=b", "log.level=LOG_LEVEL_ERROR", "metrics_address="}) {
+  for (const char* text :
+       {"workers=3", "limits.max_deadline_seconds=1.5", "reflection=false", "model.path=a=b",
+        "log.level=LOG_LEVEL_ERROR", "metrics_address=", "results.max_bytes=1099511627776"}) {
     EXPECT_EQ(ApplyOverride(text, config), absl::OkStatus()) << text;
   }
   EXPECT_EQ(config.workers(), 3);
@@ -82,6 +102,58 @@ TEST(Config, AppliesOverridesOfEveryScalarType) {
   EXPECT_EQ(config.model().path(), "a=b");
   EXPECT_EQ(config.log().level(), v1::LOG_LEVEL_ERROR);
   EXPECT_TRUE(config.has_metrics_address());
+  EXPECT_EQ(config.results().max_bytes(), int64_t{1} << 40);
+}
+
+TEST(Config, AnOverrideReplacesAWholeList) {
+  v1::ServerConfig config;
+  ASSERT_EQ(ApplyOverride("model.devices=a,b", config), absl::OkStatus());
+  EXPECT_THAT(config.model().devices(), ElementsAre("a", "b"));
+  ASSERT_EQ(ApplyOverride("model.devices=c", config), absl::OkStatus());
+  EXPECT_THAT(config.model().devices(), ElementsAre("c"));
+  ASSERT_EQ(ApplyOverride("model.devices=", config), absl::OkStatus());
+  EXPECT_THAT(WithDefaults(config).model().devices(), ElementsAre("cpu"));
+}
+
+TEST(Config, NeedsAModelPathForKandinskyAlone) {
+  EXPECT_THAT(ValidationError("model.path="), HasSubstr("model.path is not set"));
+  v1::ServerConfig config = Valid();
+  config.mutable_model()->clear_path();
+  config.mutable_model()->set_kind(v1::MODEL_KIND_SIMULATED);
+  EXPECT_EQ(ValidateConfig(config), absl::OkStatus());
+}
+
+TEST(Config, LetsASimulatedModelHaveDevicesOfAnyName) {
+  v1::ServerConfig config = Valid();
+  config.mutable_model()->set_kind(v1::MODEL_KIND_SIMULATED);
+  const auto error = [&](const std::string& devices) {
+    EXPECT_EQ(ApplyOverride("model.devices=" + devices, config), absl::OkStatus());
+    return std::string(ValidateConfig(config).message());
+  };
+  EXPECT_EQ(error("cuda:0,cuda:1,a-b_c.d"), "");
+  EXPECT_EQ(error("a,b,a"), "model.devices has \"a\", twice");
+  EXPECT_EQ(error("a,,b"), "model.devices has \"\", a device has 1 to 64 characters of A-Z a-z 0-9 . _ - :");
+  EXPECT_THAT(error("a b"), HasSubstr("1 to 64 characters"));
+  EXPECT_THAT(error(std::string(65, 'a')), HasSubstr("1 to 64 characters"));
+  std::string many = "d0";
+  for (int i = 1; i < 64; ++i) many += ",d" + std::to_string(i);
+  EXPECT_EQ(error(many), "");
+  EXPECT_EQ(error(many + ",d64"), "model.devices has 65 entries, must have 1 to 64");
+}
+
+TEST(Config, ComputesOnTheCpuAlone) {
+  EXPECT_EQ(ValidationError("model.devices=cpu"), "");
+  EXPECT_EQ(ValidationError("model.devices=cuda:0"),
+            "model.devices has \"cuda:0\", this build computes on \"cpu\" only");
+}
+
+TEST(Config, RefusesEnumValuesThatDoNotExist) {
+  for (const char* field : {"log { level", "log { format", "model { kind", "engine { batch_mode"}) {
+    auto config = ParseConfig(std::string(field) + ": 9 }", ConfigFormat::kTextProto);
+    ASSERT_TRUE(config.ok()) << config.status();
+    config->mutable_model()->set_path("m");
+    EXPECT_THAT(ValidateConfig(WithDefaults(*config)).message(), HasSubstr("is unknown")) << field;
+  }
 }
 
 TEST(Config, KeepsAnAddressThatWasSetToNothing) {
@@ -116,6 +188,10 @@ INSTANTIATE_TEST_SUITE_P(
                     BadOverride{"workers=3000000000", "32-bit"}, BadOverride{"workers=1.5", "32-bit"},
                     BadOverride{"limits.max_deadline_seconds=x", "number"},
                     BadOverride{"reflection=yes", "true or false"},
+                    BadOverride{"results.max_bytes=1.5", "64-bit"},
+                    BadOverride{"results.max_bytes=9223372036854775808", "64-bit"},
+                    BadOverride{"model.simulated=3", "group of fields"},
+                    BadOverride{"engine.batch_mode=shape", "not a value of BatchMode"},
                     BadOverride{"log.level=LOUD", "not a value of LogLevel"}));
 
 struct Bound {
@@ -140,10 +216,21 @@ INSTANTIATE_TEST_SUITE_P(
         Bound{"workers", "1", "0"}, Bound{"workers", "64", "65"}, Bound{"codec_threads", "1", "0"},
         Bound{"codec_threads", "64", "65"}, Bound{"engine.max_queued_requests", "1", "0"},
         Bound{"engine.max_batch_rows", "256", "257"}, Bound{"engine.max_batch_latent_pixels", "1", "0"},
-        Bound{"engine.max_active_generations", "1", "0"}, Bound{"limits.max_images", "64", "65"},
-        Bound{"limits.max_images", "1", "0"}, Bound{"limits.max_size", "64", "63"},
-        Bound{"limits.max_steps", "1000", "1001"}, Bound{"limits.max_prior_steps", "2", "1"},
-        Bound{"limits.max_prompt_bytes", "1", "0"}, Bound{"limits.max_prompt_bytes", "31744", "31745"},
+        Bound{"engine.max_active_generations", "1", "0"}, Bound{"engine.max_queued_seconds", "0.001", "0"},
+        Bound{"engine.max_queued_seconds", "86400", "86401"},
+        Bound{"engine.priority_ageing_seconds", "0.001", "0"},
+        Bound{"engine.batch_delay_seconds", "0", "-0.1"}, Bound{"engine.batch_delay_seconds", "60", "61"},
+        Bound{"engine.preferred_batch_rows", "256", "257"},
+        Bound{"engine.max_times_passed_over", "1000", "1001"},
+        Bound{"engine.max_batch_memory_bytes", "1099511627776", "1099511627777"},
+        Bound{"engine.max_inflight_bytes", "1048576", "1048575"}, Bound{"results.keep_seconds", "0", "-1"},
+        Bound{"results.max_bytes", "1099511627776", "1099511627777"},
+        Bound{"model.simulated.denoise_row_ms", "60000", "60001"},
+        Bound{"model.simulated.lose_every_steps", "1000000000", "1000000001"},
+        Bound{"limits.max_images", "64", "65"}, Bound{"limits.max_images", "1", "0"},
+        Bound{"limits.max_size", "64", "63"}, Bound{"limits.max_steps", "1000", "1001"},
+        Bound{"limits.max_prior_steps", "2", "1"}, Bound{"limits.max_prompt_bytes", "1", "0"},
+        Bound{"limits.max_prompt_bytes", "31744", "31745"},
         Bound{"limits.max_receive_message_bytes", "10240", "10239"},
         Bound{"limits.max_receive_message_bytes", "67108864", "67108865"},
         Bound{"limits.max_metadata_bytes", "1024", "1023"}, Bound{"limits.max_megapixel_steps", "0.001", "0"},
@@ -162,24 +249,40 @@ INSTANTIATE_TEST_SUITE_P(
         Bound{"listen_address", "[::]:1", "::1"}, Bound{"listen_address", "h:65535", "h:65536"},
         Bound{"listen_address", ":0", "h"}, Bound{"metrics_address", "", "h:x"}));
 
-TEST(Config, CoversEveryNumericFieldWithARange) {
-  // A number that no rule bounds would accept the smallest int.
-  const v1::ServerConfig defaults = Valid();
-  const auto* root = v1::ServerConfig::descriptor();
-  const auto check = [](const google::protobuf::FieldDescriptor* field, const std::string& prefix) {
-    if (field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_INT32 &&
-        field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_DOUBLE) {
-      return;
+// Dotted names of the numbers in `message` and in the messages below it.
+void CollectNumbers(const google::protobuf::Descriptor& message, const std::string& prefix,
+                    std::vector<std::string>& names) {
+  using google::protobuf::FieldDescriptor;
+  for (int i = 0; i < message.field_count(); ++i) {
+    const FieldDescriptor& field = *message.field(i);
+    const std::string name = prefix + field.name();
+    if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      CollectNumbers(*field.message_type(), name + ".", names);
+    } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_INT32 ||
+               field.cpp_type() == FieldDescriptor::CPPTYPE_INT64 ||
+               field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE) {
+      names.push_back(name);
     }
-    EXPECT_NE(ValidationError(prefix + field->name() + "=-2147483648"), "") << prefix << field->name();
-  };
-  for (int i = 0; i < root->field_count(); ++i) {
-    const auto* field = root->field(i);
-    check(field, "");
-    if (field->message_type() == nullptr) continue;
-    for (int j = 0; j < field->message_type()->field_count(); ++j) {
-      check(field->message_type()->field(j), field->name() + ".");
-    }
+  }
+}
+
+TEST(Config, CoversEveryNumericFieldWithARangeAndADefault) {
+  std::vector<std::string> names;
+  CollectNumbers(*v1::ServerConfig::descriptor(), "", names);
+  EXPECT_GT(names.size(), 40u);
+  // A number that no rule bounds would accept the smallest int, one without a default would not be printed.
+  const std::string printed = PrintConfig(Valid());
+  for (const std::string& name : names) {
+    EXPECT_THAT(ValidationError(name + "=-2147483648"), HasSubstr(name));
+    EXPECT_THAT(printed, HasSubstr(name.substr(name.rfind('.') + 1) + ": "));
+  }
+}
+
+TEST(Config, OfDeployIsValid) {
+  for (const char* name : {"server.textproto", "simulated.textproto"}) {
+    const auto config = ReadConfigFile(std::string(KANDINSKY_SOURCE_DIR) + "/deploy/" + name);
+    ASSERT_TRUE(config.ok()) << config.status();
+    EXPECT_EQ(ValidateConfig(WithDefaults(*config)), absl::OkStatus()) << name;
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
@@ -14,10 +16,30 @@ google::rpc::Status Rich(const grpc::Status& status) {
   return rich;
 }
 
+template <typename T>
+T Find(const grpc::Status& status) {
+  const google::rpc::Status rich = Rich(status);
+  T detail;
+  for (const auto& any : rich.details()) {
+    if (any.UnpackTo(&detail)) return detail;
+  }
+  return T();
+}
+
+Submission Refused(RefusalReason refusal, absl::Duration wait = absl::Seconds(3)) {
+  return {.status = absl::InternalError("secret"),
+          .refusal = refusal,
+          .number = 0,
+          .estimated_wait = wait,
+          .estimated_total = absl::Seconds(12.5)};
+}
+
 TEST(ErrorDetails, BeginWithAnErrorInfoOfTheProjectsDomain) {
   for (const grpc::Status& status :
        {InvalidRequestError({{"width", "rule"}}), MalformedRequestError(), NotFoundError("model", "x"),
-        RequestIdInUseError("x"), QueueFullError(absl::Seconds(1)),
+        RequestIdInUseError("x"), BytesInFlightError(absl::Seconds(1)), ShedError(absl::Seconds(1)),
+        RefusalError(Refused(RefusalReason::kQueueFull)),
+        RefusalError(Refused(RefusalReason::kDeadlineUnreachable)),
         UnavailableError("MODEL_LOADING", "text", absl::Seconds(1)), DeadlineExceededError("queued"),
         CancelledError(true), CancelledError(false), InternalError("cause")}) {
     const google::rpc::Status rich = Rich(status);
@@ -40,13 +62,49 @@ TEST(ErrorDetails, ListEveryViolation) {
 }
 
 TEST(ErrorDetails, CarryTheRetryDelayButNeverLessThanATenthOfASecond) {
-  google::rpc::RetryInfo retry;
-  ASSERT_TRUE(Rich(QueueFullError(absl::Milliseconds(2500))).details(1).UnpackTo(&retry));
-  EXPECT_EQ(retry.retry_delay().seconds(), 2);
-  EXPECT_EQ(retry.retry_delay().nanos(), 500'000'000);
-  ASSERT_TRUE(Rich(QueueFullError(absl::ZeroDuration())).details(1).UnpackTo(&retry));
-  EXPECT_EQ(retry.retry_delay().seconds(), 0);
-  EXPECT_EQ(retry.retry_delay().nanos(), 100'000'000);
+  EXPECT_EQ(RetryDelay(ShedError(absl::Milliseconds(2500))), absl::Milliseconds(2500));
+  EXPECT_EQ(RetryDelay(ShedError(absl::ZeroDuration())), absl::Milliseconds(100));
+  EXPECT_EQ(RetryDelay(BytesInFlightError(absl::Seconds(7))), absl::Seconds(7));
+}
+
+TEST(ErrorDetails, HaveNoRetryDelayWhereARetryCannotHelp) {
+  EXPECT_EQ(RetryDelay(BytesInFlightError(std::nullopt)), std::nullopt);
+  EXPECT_EQ(RetryDelay(InvalidRequestError({})), std::nullopt);
+  EXPECT_EQ(RetryDelay(grpc::Status::OK), std::nullopt);
+}
+
+TEST(ErrorDetails, TellAFullQueueFromOneThatIsTooLong) {
+  for (const auto& [refusal, reason, setting] :
+       {std::tuple{RefusalReason::kQueueFull, "QUEUE_FULL", "engine.max_queued_requests"},
+        std::tuple{RefusalReason::kQueueTooLong, "QUEUE_TOO_LONG", "engine.max_queued_seconds"}}) {
+    const grpc::Status status = RefusalError(Refused(refusal));
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+    EXPECT_EQ(ErrorReason(status), reason);
+    EXPECT_EQ(Find<google::rpc::QuotaFailure>(status).violations(0).subject(), setting);
+    EXPECT_EQ(RetryDelay(status), absl::Seconds(3));
+  }
+}
+
+TEST(ErrorDetails, SayWhenARequestOfAnUnreachableDeadlineWouldHaveEnded) {
+  const grpc::Status status = RefusalError(Refused(RefusalReason::kDeadlineUnreachable));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  const auto info = Find<google::rpc::ErrorInfo>(status);
+  EXPECT_EQ(info.reason(), "DEADLINE_UNREACHABLE");
+  EXPECT_EQ(info.metadata().at("phase"), "admission");
+  EXPECT_EQ(info.metadata().at("predicted_seconds"), "12.5");
+}
+
+TEST(ErrorDetails, MapEveryRefusalOfTheEngine) {
+  for (const auto& [refusal, code, reason] :
+       {std::tuple{RefusalReason::kDraining, grpc::StatusCode::UNAVAILABLE, "SHUTTING_DOWN"},
+        std::tuple{RefusalReason::kNoWorker, grpc::StatusCode::UNAVAILABLE, "NO_WORKER"},
+        std::tuple{RefusalReason::kDeadlinePassed, grpc::StatusCode::DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"},
+        std::tuple{RefusalReason::kInvalid, grpc::StatusCode::INTERNAL, "INTERNAL"}}) {
+    const grpc::Status status = RefusalError(Refused(refusal));
+    EXPECT_EQ(status.error_code(), code) << reason;
+    EXPECT_EQ(ErrorReason(status), reason);
+    EXPECT_EQ(RetryDelay(status).has_value(), code == grpc::StatusCode::UNAVAILABLE) << reason;
+  }
 }
 
 TEST(ErrorDetails, HideTheCauseOfAnInternalErrorBehindAnId) {
@@ -64,7 +122,8 @@ TEST(ErrorDetails, HideTheCauseOfAnInternalErrorBehindAnId) {
 TEST(ErrorDetails, MapWhatTheEngineEndsRequestsWith) {
   EXPECT_EQ(ErrorReason(GenerationError(absl::ResourceExhaustedError("x"))), "OUT_OF_MEMORY");
   EXPECT_EQ(ErrorReason(GenerationError(absl::InvalidArgumentError("x"))), "REFUSED_BY_MODEL");
-  EXPECT_EQ(ErrorReason(GenerationError(absl::UnavailableError("x"))), "NO_WORKER");
+  EXPECT_EQ(ErrorReason(GenerationError(absl::UnavailableError("x"))), "WORKER_LOST");
+  EXPECT_TRUE(RetryDelay(GenerationError(absl::UnavailableError("x"))).has_value());
   for (const absl::Status& unexpected :
        {absl::InternalError("x"), absl::DataLossError("x"), absl::UnknownError("x")}) {
     EXPECT_EQ(GenerationError(unexpected).error_code(), grpc::StatusCode::INTERNAL);

@@ -23,23 +23,9 @@ std::vector<Kind> KindsOf(const std::vector<v1::GenerateEvent>& events) {
   return kinds;
 }
 
-struct StreamOutcome {
-  std::vector<v1::GenerateEvent> events;
-  grpc::Status status;
-};
-
-StreamOutcome Stream(TestServer& server, const v1::GenerateRequest& request) {
-  grpc::ClientContext context;
-  const auto reader = server.stub().Generate(&context, request);
-  StreamOutcome outcome;
-  outcome.events = ReadAll(*reader);
-  outcome.status = reader->Finish();
-  return outcome;
-}
-
 TEST(Generate, StreamsQueuedStartedProgressImageCompletedInThisOrder) {
   TestServer server;
-  const auto [events, status] = Stream(server, SmallRequest());
+  const auto [events, status, pushback] = Stream(server, SmallRequest());
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_THAT(KindsOf(events),
               ElementsAre(Kind::kQueued, Kind::kStarted, Kind::kProgress, Kind::kImage, Kind::kCompleted));
@@ -109,7 +95,7 @@ TEST(Generate, CutsALargeImageIntoMessagesOfAtMostOneMebibyte) {
   request.set_width(1024);
   request.set_height(1024);
   request.mutable_output()->set_format(v1::OUTPUT_FORMAT_RAW_RGB);
-  const auto [events, status] = Stream(server, request);
+  const auto [events, status, pushback] = Stream(server, request);
   ASSERT_TRUE(status.ok()) << status.error_message();
   std::string joined;
   int chunks = 0;
@@ -145,6 +131,62 @@ TEST(Generate, SendsNoPixelsForMetadataOnly) {
   const v1::GeneratedImage& image = events[events.size() - 2].image();
   EXPECT_EQ(image.payload_case(), v1::GeneratedImage::PAYLOAD_NOT_SET);
   EXPECT_EQ(image.seed(), 7u);
+}
+
+TEST(Generate, CutsLargeLatentsAndSendsTheirShapeWithEachPart) {
+  TestServer server({.overrides = {"limits.image_chunk_bytes=1024"}});
+  v1::GenerateRequest request = SmallRequest();
+  request.set_width(128);
+  request.mutable_output()->set_format(v1::OUTPUT_FORMAT_LATENT);
+  const auto [events, status, pushback] = Stream(server, request);
+  ASSERT_TRUE(status.ok());
+  size_t bytes = 0;
+  for (const auto& event : events) {
+    if (!event.has_image()) continue;
+    EXPECT_EQ(event.image().data_offset(), static_cast<int>(bytes));
+    EXPECT_EQ(event.image().total_bytes(), 4 * 8 * 16 * 4);
+    EXPECT_THAT(event.image().latents().shape(), ElementsAre(4, 8, 16));
+    EXPECT_LE(event.image().latents().data().size(), 1024u);
+    bytes += event.image().latents().data().size();
+  }
+  EXPECT_EQ(bytes, 4u * 8 * 16 * 4);
+}
+
+TEST(Generate, SendsPreviewsAsSmallPngs) {
+  TestServer server({.gated = true});
+  v1::GenerateRequest request = SmallRequest();
+  request.mutable_preview()->set_every_steps(2);
+  OpenStream call(server.stub(), request);
+  server.gate().Allow(1 + 3 + 2);  // up to the second denoising step
+  const v1::PreviewEvent preview = call.WaitFor(Kind::kPreview).preview();
+  EXPECT_EQ(preview.image_index(), 0);
+  EXPECT_EQ(preview.step(), 2);
+  EXPECT_EQ(preview.mime_type(), "image/png");
+  const auto decoded = DecodePng(preview.data());
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(decoded->width, preview.width());
+  EXPECT_EQ(decoded->height, preview.height());
+  server.gate().Open();
+  EXPECT_TRUE(call.End().status.ok());
+}
+
+TEST(Generate, SaysWhyStepsWereNotShared) {
+  TestServer server;
+  const auto events = Stream(server, SmallRequest()).events;
+  const auto& not_merged = events.back().completed().batch().not_merged();
+  ASSERT_EQ(not_merged.size(), 1);
+  EXPECT_EQ(not_merged[0].reason(), "alone");
+  EXPECT_EQ(not_merged[0].steps(), 1 + 3 + 4 + 1);
+}
+
+TEST(Generate, EstimatesWaitAndWorkOfACheckedRequestOnceStepsWereMeasured) {
+  TestServer server;
+  v1::GenerateRequest check = SmallRequest();
+  check.set_validate_only(true);
+  EXPECT_FALSE(Stream(server, check).events[0].completed().has_estimated_work());
+  ASSERT_TRUE(Stream(server, SmallRequest()).status.ok());
+  EXPECT_TRUE(Stream(server, check).events[0].completed().has_estimated_work());
+  EXPECT_FALSE(Stream(server, check).events[0].completed().has_estimated_wait());  // a worker has room
 }
 
 TEST(Generate, DropsProgressButNoImageForASlowReader) {
@@ -273,7 +315,7 @@ TEST(Generate, RunsNothingForValidateOnly) {
   v1::GenerateRequest request = SmallRequest();
   request.set_validate_only(true);
   request.set_image_count(2);
-  const auto [events, status] = Stream(server, request);
+  const auto [events, status, pushback] = Stream(server, request);
   ASSERT_TRUE(status.ok());
   ASSERT_THAT(events, SizeIs(1));
   EXPECT_THAT(events[0].completed().seeds(), ElementsAre(7, 8));

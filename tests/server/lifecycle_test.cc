@@ -104,7 +104,7 @@ TEST(Drain, FinishesRunningAndWaitingWorkAndRefusesNewWork) {
   server.gate().WaitForArrivals(1);
   grpc::ClientContext waiting_context;
   const auto waiting = server.stub().Generate(&waiting_context, SmallRequest("waiting"));
-  server.WaitForMetric("kandinsky_queue_depth 1");
+  server.WaitForMetric("kandinsky_queue_depth{priority=\"normal\"} 1");
 
   int cancelled = -1;
   std::thread drain([&] { cancelled = server.server().Drain(); });

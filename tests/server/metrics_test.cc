@@ -3,9 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <set>
-#include <sstream>
-
 #include "tests/server/raw_rpc.h"
 #include "tests/server/test_server.h"
 
@@ -42,7 +39,19 @@ TEST(Metrics, CountCallsImagesAndStepsExactly) {
            "kandinsky_step_duration_seconds_count{size=\"none\",stage=\"prior\"} 9\n",
            "kandinsky_batch_rows_count 27\n",
            "kandinsky_images_total{format=\"png\"} 3\n",
-           "kandinsky_queue_depth 0\n",
+           "kandinsky_first_event_seconds_count 3\n",
+           "kandinsky_first_image_seconds_count 3\n",
+           "kandinsky_steps_total{stage=\"denoise\"} 12\n",
+           "kandinsky_batch_close_reason_total{reason=\"complete\"} 27\n",
+           "kandinsky_not_merged_reason_total{reason=\"alone\"} 27\n",
+           "grpc_server_started_total{grpc_method=\"Generate\",grpc_service=\"kandinsky.v1."
+           "ImageGenerationService\",grpc_type=\"server_stream\"} 3\n",
+           "grpc_server_handled_total{grpc_code=\"InvalidArgument\",grpc_method=\"GenerateImages\",grpc_"
+           "service="
+           "\"kandinsky.v1.ImageGenerationService\",grpc_type=\"unary\"} 1\n",
+           "kandinsky_queue_depth{priority=\"normal\"} 0\n",
+           "kandinsky_workers 1\n",
+           "kandinsky_workers_ready 1\n",
            "kandinsky_inflight_generations 0\n",
            "kandinsky_ready 1\n",
            "kandinsky_draining 0\n",
@@ -57,47 +66,6 @@ TEST(Metrics, CountCallsImagesAndStepsExactly) {
     EXPECT_THAT(text, HasSubstr(name));
   }
   EXPECT_THAT(text, Not(HasSubstr("SECRET")));
-}
-
-TEST(Metrics, HaveHelpAndTypeForEachFamilyOnce) {
-  TestServer server;
-  std::istringstream lines(server.server().MetricsText());
-  std::set<std::string> helped;
-  std::set<std::string> typed;
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string hash, kind, name;
-    words >> hash >> kind >> name;
-    if (hash != "#") continue;
-    std::set<std::string>& seen = kind == "HELP" ? helped : typed;
-    EXPECT_TRUE(seen.insert(name).second) << line;
-  }
-  EXPECT_EQ(helped, typed);
-  EXPECT_GT(helped.size(), 15u);
-}
-
-TEST(Metrics, HaveFewSizeLabels) {
-  std::set<std::string> labels;
-  for (int height = 8; height <= 256; height += 8) {
-    for (int width = 8; width <= 256; width += 8) {
-      BatchKey key;
-      key.latent_height = height;
-      key.latent_width = width;
-      labels.insert(SizeLabel(key));
-    }
-  }
-  EXPECT_EQ(labels, (std::set<std::string>{"256", "512", "768", "1024", "1536", "2048"}));
-}
-
-TEST(Metrics, PutASizeIntoTheSmallestSquareThatHoldsIt) {
-  BatchKey key;
-  EXPECT_EQ(SizeLabel(key), "none");
-  key.latent_height = key.latent_width = 64;
-  EXPECT_EQ(SizeLabel(key), "512");
-  key.latent_width = 65;
-  EXPECT_EQ(SizeLabel(key), "768");
-  key.latent_height = key.latent_width = 1024;
-  EXPECT_EQ(SizeLabel(key), "larger");
 }
 
 }  // namespace

@@ -23,11 +23,11 @@ namespace {
 
 using testing::HasSubstr;
 
-// A running fake_server, whose standard error is read line by line.
+// A running server, fake_server or the real one, whose standard error is read line by line.
 class ServerProcess {
  public:
-  explicit ServerProcess(const std::vector<std::string>& overrides) {
-    std::vector<std::string> words = {FAKE_SERVER};
+  explicit ServerProcess(const std::vector<std::string>& overrides, const char* program = FAKE_SERVER) {
+    std::vector<std::string> words = {program};
     for (const char* text : {"listen_address=127.0.0.1:0", "metrics_address=127.0.0.1:0", "model.path=x",
                              "drain.lame_duck_seconds=0"}) {
       words.insert(words.end(), {"--set", text});
@@ -43,7 +43,7 @@ class ServerProcess {
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
     posix_spawn_file_actions_addclose(&actions, ends[0]);
     posix_spawn_file_actions_addclose(&actions, ends[1]);
-    EXPECT_EQ(posix_spawn(&pid_, FAKE_SERVER, &actions, nullptr, arguments.data(), environ), 0);
+    EXPECT_EQ(posix_spawn(&pid_, program, &actions, nullptr, arguments.data(), environ), 0);
     posix_spawn_file_actions_destroy(&actions);
     close(ends[1]);
     errors_ = fdopen(ends[0], "r");
@@ -195,6 +195,37 @@ TEST(Process, SaysInOneLineWhatIsWrongWithItsConfiguration) {
   ServerProcess server({"workers=0"});
   EXPECT_EQ(server.WaitForExit(), 2);
   EXPECT_EQ(server.output(), "kandinsky-server: workers is 0, must be 1 to 64\n");
+}
+
+TEST(Process, ServesASimulatedModelFromConfigurationAlone) {
+  ServerProcess server({"model.kind=MODEL_KIND_SIMULATED", "model.path=", "model.devices=sim:0,sim:1",
+                        "workers=2", "model.simulated.encode_ms=0", "model.simulated.denoise_ms=0"},
+                       REAL_SERVER);
+  const int port = NumberIn(server.WaitForLine("\"msg\":\"ready\""), "port");
+  EXPECT_THAT(server.output(), HasSubstr("simulated model: images are noise"));
+  const auto stub = v1::ImageGenerationService::NewStub(
+      grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+  v1::GenerateRequest request;
+  request.set_prompt("a red cat");
+  request.set_width(128);
+  request.set_height(64);
+  request.set_image_count(2);
+  grpc::ClientContext context;
+  v1::GenerateImagesResponse response;
+  const grpc::Status status = stub->GenerateImages(&context, request, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_EQ(response.images_size(), 2);
+  EXPECT_EQ(response.images(1).width(), 128);
+  EXPECT_EQ(response.images(1).height(), 64);
+  EXPECT_EQ(response.summary().timings().stages_size(), 4);
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
+TEST(Process, CannotServeAModelThatIsNotThere) {
+  ServerProcess server({"model.path=/no/such/model"}, REAL_SERVER);
+  EXPECT_EQ(server.WaitForExit(), 4);
+  EXPECT_THAT(server.output(), HasSubstr("\"msg\":\"model could not be loaded\""));
 }
 
 }  // namespace

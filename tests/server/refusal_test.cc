@@ -20,10 +20,7 @@ grpc::Status Call(TestServer& server, const v1::GenerateRequest& request) {
 }
 
 grpc::Status StreamStatus(TestServer& server, const v1::GenerateRequest& request) {
-  grpc::ClientContext context;
-  const auto reader = server.stub().Generate(&context, request);
-  ReadAll(*reader);
-  return reader->Finish();
+  return Stream(server, request).status;
 }
 
 // A server whose second denoising step fails for `prompt`.
@@ -60,7 +57,8 @@ TEST(Refusal, OfTextThatIsNotUtf8IsInvalidArgument) {
 
 TEST(Refusal, OfBytesThatAreNoMessageIsInvalidArgument) {
   TestServer server;
-  for (const char* method : {"Generate", "GenerateImages", "CancelGeneration"}) {
+  for (const char* method :
+       {"Generate", "GenerateImages", "CancelGeneration", "GetGeneration", "ListGenerations"}) {
     const RawReply reply = CallRaw(
         server.channel(), std::string("/kandinsky.v1.ImageGenerationService/") + method, "\x0A\x7F garbage");
     EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << method;
@@ -101,7 +99,7 @@ TEST(Refusal, OfARequestBeyondTheQueueTellsWhenToRetry) {
   submit("running");
   server.gate().WaitForArrivals(1);
   submit("waiting");
-  server.WaitForMetric("kandinsky_queue_depth 1");
+  server.WaitForMetric("kandinsky_queue_depth{priority=\"normal\"} 1");
   const grpc::Status status = Call(server, SmallRequest("excess"));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_EQ(Reason(status), "QUEUE_FULL");
@@ -112,22 +110,6 @@ TEST(Refusal, OfARequestBeyondTheQueueTellsWhenToRetry) {
     ReadAll(*reader);
     EXPECT_TRUE(reader->Finish().ok());
   }
-}
-
-TEST(Refusal, OfARequestIdInUseIsAlreadyExists) {
-  TestServer server({.gated = true});
-  v1::GenerateRequest request = SmallRequest();
-  request.set_request_id("twin");
-  grpc::ClientContext context;
-  const auto reader = server.stub().Generate(&context, request);
-  server.gate().WaitForArrivals(1);
-  const grpc::Status status = Call(server, request);
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::ALREADY_EXISTS);
-  EXPECT_EQ(Reason(status), "REQUEST_ID_IN_USE");
-  server.gate().Open();
-  ReadAll(*reader);
-  EXPECT_TRUE(reader->Finish().ok());
-  EXPECT_TRUE(Call(server, request).ok());  // free again
 }
 
 TEST(Refusal, OfAnUnknownGenerationToCancelIsNotFound) {

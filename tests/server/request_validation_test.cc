@@ -148,7 +148,17 @@ INSTANTIATE_TEST_SUITE_P(
         LimitCase{"RequestIdEmpty", CHANGE(r.set_request_id("")), "request_id"},
         LimitCase{"RequestIdWithSpace", CHANGE(r.set_request_id("a b")), "request_id"},
         LimitCase{"RequestId128", CHANGE(r.set_request_id(std::string(128, 'x'))), ""},
-        LimitCase{"RequestId129", CHANGE(r.set_request_id(std::string(129, 'x'))), "request_id"}),
+        LimitCase{"RequestId129", CHANGE(r.set_request_id(std::string(129, 'x'))), "request_id"},
+        LimitCase{"PriorityHigh", CHANGE(r.set_priority(v1::PRIORITY_HIGH)), ""},
+        LimitCase{"PriorityUnknown", CHANGE(r.set_priority(static_cast<v1::Priority>(9))), "priority"},
+        LimitCase{"PreviewWithoutSteps", CHANGE(r.mutable_preview()), ""},
+        LimitCase{"PreviewEvery0", CHANGE(r.mutable_preview()->set_every_steps(0)), "preview.every_steps"},
+        LimitCase{"PreviewEvery1", CHANGE(r.mutable_preview()->set_every_steps(1)), ""},
+        LimitCase{"PreviewEvery1000", CHANGE(r.mutable_preview()->set_every_steps(1000)), ""},
+        LimitCase{"PreviewEvery1001", CHANGE(r.mutable_preview()->set_every_steps(1001)),
+                  "preview.every_steps"},
+        LimitCase{"DetachWithoutId", CHANGE(r.set_detach(true)), "detach"},
+        LimitCase { "DetachWithId", CHANGE(r.set_detach(true); r.set_request_id("x")), "" }),
     [](const auto& info) { return info.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
@@ -321,6 +331,31 @@ TEST(RequestValidation, CarriesEveryFieldOver) {
   EXPECT_TRUE(image.strict_prompt);
 }
 
+TEST(RequestValidation, CarriesPriorityDetachAndPreviewsOver) {
+  v1::GenerateRequest request = MinimalRequest();
+  request.set_request_id("abc");
+  request.set_priority(v1::PRIORITY_LOW);
+  request.set_detach(true);
+  request.mutable_preview()->set_every_steps(5);
+  const auto validated = std::get<0>(Validate(request));
+  EXPECT_EQ(validated.priority, Priority::kLow);
+  EXPECT_TRUE(validated.detach);
+  EXPECT_EQ(validated.images.front().preview_every_steps, 5);
+}
+
+TEST(RequestValidation, RefusesPreviewsInAUnaryCall) {
+  v1::GenerateRequest request = MinimalRequest();
+  request.mutable_preview()->set_every_steps(5);
+  EXPECT_THAT(WrongFields(Validate(request, ReplyKind::kUnary)), ElementsAre("preview"));
+}
+
+TEST(RequestValidation, CountsRawPixelsOrLatentsAsAResultsBytes) {
+  EXPECT_EQ(ResultBytes(v1::OUTPUT_FORMAT_PNG, 64, 128), 64 * 128 * 3);
+  EXPECT_EQ(ResultBytes(v1::OUTPUT_FORMAT_RAW_RGB, 64, 128), 64 * 128 * 3);
+  EXPECT_EQ(ResultBytes(v1::OUTPUT_FORMAT_LATENT, 64, 128), 4 * 8 * 16 * 4);
+  EXPECT_EQ(ResultBytes(v1::OUTPUT_FORMAT_NONE, 64, 128), 0);
+}
+
 TEST(RequestValidation, FillsInTheDocumentedDefaults) {
   const Result result = Validate(MinimalRequest());
   ASSERT_EQ(result.index(), 0u);
@@ -343,6 +378,9 @@ TEST(RequestValidation, FillsInTheDocumentedDefaults) {
   EXPECT_TRUE(image.output.image);
   EXPECT_FALSE(image.output.latents);
   EXPECT_FALSE(image.strict_prompt);
+  EXPECT_EQ(image.preview_every_steps, 0);
+  EXPECT_EQ(validated.priority, Priority::kNormal);
+  EXPECT_FALSE(validated.detach);
 }
 
 std::vector<uint64_t> SeedsOf(const Result& result) {

@@ -3,6 +3,8 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +26,9 @@ struct TestServerOptions {
   // Loading waits until this gate lets one step through; null: it is immediate.
   StepGate* load_gate = nullptr;
   absl::Status load_error = absl::OkStatus();
+  Clock* clock = &Clock::Real();
+  // Called each time a worker makes its pipeline, with how often that was done before; may block.
+  std::function<void(int)> on_make = nullptr;
 };
 
 // A whole server on a free port of the loopback interface, around a FakePipeline. Without overrides the
@@ -45,6 +50,12 @@ class TestServer {
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   v1::ImageGenerationService::Stub& stub() { return *stub_; }
 
+  // GetGeneration of a client's request; one without an id when there is none.
+  v1::Generation Get(const std::string& id, const std::string& client = "", bool include_images = false);
+
+  // Blocks until a request is in this state.
+  void WaitForState(const std::string& id, v1::GenerationState state, const std::string& client = "");
+
   // Blocks until the metrics have `line`.
   void WaitForMetric(const std::string& line) const;
 
@@ -53,6 +64,7 @@ class TestServer {
 
  private:
   StepGate gate_;
+  std::atomic<int> made_ = 0;
   const std::shared_ptr<FakePipelineLog> log_ = std::make_shared<FakePipelineLog>();
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
@@ -64,6 +76,40 @@ v1::GenerateRequest SmallRequest(const std::string& prompt = "a red cat");
 
 // All messages of a stream.
 std::vector<v1::GenerateEvent> ReadAll(grpc::ClientReader<v1::GenerateEvent>& reader);
+
+// How a streaming call ended.
+struct StreamOutcome {
+  std::vector<v1::GenerateEvent> events;
+  grpc::Status status;
+  std::string retry_pushback_ms;  // the trailer; "" when there is none
+
+  // The parts of the image, joined.
+  std::string ImageData(int index = 0) const;
+};
+
+// A streaming call that is under way. `client` is its x-client-id, "" for none.
+class OpenStream {
+ public:
+  OpenStream(v1::ImageGenerationService::Stub& stub, const v1::GenerateRequest& request,
+             const std::string& client = "", absl::Duration timeout = absl::InfiniteDuration());
+
+  // Blocks until the first event of this kind; the events before it are kept for End.
+  v1::GenerateEvent WaitFor(v1::GenerateEvent::EventCase kind);
+  void Cancel() { context_.TryCancel(); }
+  // Reads the rest.
+  StreamOutcome End();
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReader<v1::GenerateEvent>> reader_;
+  std::vector<v1::GenerateEvent> events_;
+};
+
+// A whole streaming call.
+StreamOutcome Stream(TestServer& server, const v1::GenerateRequest& request, const std::string& client = "");
+
+// Metadata for a call of `client`.
+void SetClient(const std::string& client, grpc::ClientContext& context);
 
 // The detail of type T in a rich error; an empty one when there is none.
 template <typename T>

@@ -43,9 +43,9 @@ TEST(ProjectStructureTest, NoNameIsACatchAll) { EXPECT_EQ(Joined(CheckNames(Proj
 SourceTree Tree(const std::string& path, const std::string& text) {
   SourceTree tree;
   for (const char* header :
-       {"base/b.h", "imaging/i.h", "pipeline/pipeline.h", "pipeline/tokenizers/t.h", "pipeline/models/m.h",
-        "pipeline/samplers/s.h", "pipeline/weights/w.h", "pipeline/kandinsky/k.h", "scheduler/s.h",
-        "server/s.h", "tools/t.h", "clients/cpp/c.h"}) {
+       {"base/b.h", "imaging/i.h", "pipeline/pipeline.h", "pipeline/tokenizers/t.h", "pipeline/simulated/s.h",
+        "pipeline/models/m.h", "pipeline/samplers/s.h", "pipeline/weights/w.h", "pipeline/kandinsky/k.h",
+        "scheduler/s.h", "server/s.h", "tools/t.h", "clients/cpp/c.h"}) {
     tree[header] = "";
   }
   tree[path] = text;
@@ -91,6 +91,17 @@ TEST(CheckLayersTest, PartsOfThePipelineDoNotSeeEachOther) {
   EXPECT_FALSE(Allowed("pipeline/tokenizers/x.cc", "pipeline/pipeline.h"));
   EXPECT_FALSE(Allowed("pipeline/x.h", "pipeline/models/m.h"));
   EXPECT_TRUE(Allowed("pipeline/kandinsky/x.cc", "pipeline/models/m.h"));
+}
+
+TEST(CheckLayersTest, TheSimulatedPipelineSeesTheSeamAlone) {
+  EXPECT_TRUE(Allowed("pipeline/simulated/x.cc", "pipeline/pipeline.h"));
+  EXPECT_TRUE(Allowed("pipeline/simulated/x.cc", "imaging/i.h"));
+  EXPECT_FALSE(Allowed("pipeline/simulated/x.cc", "pipeline/kandinsky/k.h"));
+  EXPECT_FALSE(Allowed("pipeline/simulated/x.cc", "scheduler/s.h"));
+  EXPECT_FALSE(Allowed("pipeline/simulated/x.cc", "torch/torch.h"));
+  EXPECT_FALSE(Allowed("scheduler/x.cc", "pipeline/simulated/s.h"));
+  EXPECT_FALSE(Allowed("server/x.cc", "pipeline/simulated/s.h"));
+  EXPECT_TRUE(Allowed("server/main.cc", "pipeline/simulated/s.h"));
 }
 
 TEST(CheckLayersTest, ClientsSeeTheProtoAlone) {

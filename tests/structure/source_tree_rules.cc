@@ -41,6 +41,7 @@ const std::vector<Layer>& Layers() {
       {"imaging", {"base"}, {}},
       {"pipeline", {"base", "imaging"}, {}},
       {"pipeline/tokenizers", {"base"}, {}},
+      {"pipeline/simulated", {"base", "imaging", "pipeline"}, {}},
       {"pipeline/device", {"base"}, {kTorch}},
       {"pipeline/models", {"base"}, {kTorch}},
       {"pipeline/samplers", {"base"}, {kTorch}},

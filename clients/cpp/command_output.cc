@@ -1,0 +1,37 @@
+#include "clients/cpp/command_output.h"
+
+#include "absl/time/time.h"
+#include "clients/cpp/rich_error.h"
+
+namespace kandinsky {
+
+int PrintError(const absl::Status& status, const CommandOutput& output) {
+  const std::string code = absl::StatusCodeToString(status.code());
+  const std::string message(status.message());
+  output.err << "kandinsky: " << code << ": " << message << std::endl;
+  if (!output.json) return kExitError;
+  const RichError details = DetailsOf(status);
+  nlohmann::ordered_json error = {{"code", code}, {"message", message}};
+  if (!details.reason.empty()) error["reason"] = details.reason;
+  for (const RichError::Violation& violation : details.violations) {
+    error["violations"].push_back({{"field", violation.field}, {"rule", violation.rule}});
+  }
+  if (details.retry_after) error["retry_after_seconds"] = absl::ToDoubleSeconds(*details.retry_after);
+  if (!details.error_id.empty()) error["error_id"] = details.error_id;
+  PrintJson({{"error", error}}, output.out);
+  return kExitError;
+}
+
+void PrintJson(const nlohmann::ordered_json& json, std::ostream& out) {
+  out << json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << std::endl;
+}
+
+double ToSeconds(const google::protobuf::Duration& duration) {
+  return static_cast<double>(duration.seconds()) + 1e-9 * duration.nanos();
+}
+
+std::string ToText(const google::protobuf::Timestamp& time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixSeconds(time.seconds()), absl::UTCTimeZone());
+}
+
+}  // namespace kandinsky

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <google/protobuf/duration.pb.h>
+#include <google/protobuf/timestamp.pb.h>
+
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace kandinsky {
+
+// Exit codes of the program.
+constexpr int kExitError = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitInterrupted = 130;
+
+// Where a command writes, and how.
+struct CommandOutput {
+  std::ostream& out;
+  std::ostream& err;
+  bool json = false;  // result and errors as one JSON object on `out`
+};
+
+// One line on `err`, and with --json an object on `out`. Returns kExitError.
+int PrintError(const absl::Status& status, const CommandOutput& output);
+
+// An object as one line; what is not UTF-8 in its texts is replaced.
+void PrintJson(const nlohmann::ordered_json& json, std::ostream& out);
+
+double ToSeconds(const google::protobuf::Duration& duration);
+
+// RFC 3339 in UTC with whole seconds, e.g. "2026-01-31T09:15:00Z".
+std::string ToText(const google::protobuf::Timestamp& time);
+
+}  // namespace kandinsky

@@ -1,0 +1,241 @@
+#include "clients/cpp/generation_commands.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "clients/cpp/image_files.h"
+#include "clients/cpp/progress_display.h"
+#include "clients/cpp/rich_error.h"
+
+namespace kandinsky {
+namespace {
+
+constexpr int kMaxPage = 1000;  // of ListGenerations
+
+const char* PriorityName(v1::Priority priority) {
+  switch (priority) {
+    case v1::PRIORITY_LOW:
+      return "low";
+    case v1::PRIORITY_NORMAL:
+      return "normal";
+    case v1::PRIORITY_HIGH:
+      return "high";
+    default:
+      return "unknown";
+  }
+}
+
+// How far it is, or how it ended, in a few words.
+std::string Standing(const v1::Generation& generation) {
+  switch (generation.state()) {
+    case v1::GENERATION_STATE_QUEUED:
+      return DescribeQueued(generation.queued());
+    case v1::GENERATION_STATE_RUNNING:
+      return generation.has_progress() ? DescribeProgress(generation.progress(), generation.image_count())
+                                       : "";
+    case v1::GENERATION_STATE_FAILED:
+    case v1::GENERATION_STATE_CANCELLED:
+      return OneLine(generation.error().message());
+    default:
+      return "";
+  }
+}
+
+std::string ImageCounts(const v1::Generation& generation) {
+  return absl::StrCat(generation.finished_images(), "/", generation.image_count());
+}
+
+nlohmann::ordered_json ToJson(const v1::Generation& generation) {
+  nlohmann::ordered_json json = {{"request_id", generation.request_id()},
+                                 {"client_id", generation.client_id()},
+                                 {"state", StateName(generation.state())},
+                                 {"priority", PriorityName(generation.priority())},
+                                 {"detached", generation.detached()},
+                                 {"image_count", generation.image_count()},
+                                 {"finished_images", generation.finished_images()},
+                                 {"create_time", ToText(generation.create_time())}};
+  if (generation.has_end_time()) json["end_time"] = ToText(generation.end_time());
+  if (generation.has_expire_time()) json["expire_time"] = ToText(generation.expire_time());
+  if (generation.has_queued()) {
+    json["position"] = generation.queued().position();
+    if (generation.queued().has_estimated_wait()) {
+      json["estimated_wait_seconds"] = ToSeconds(generation.queued().estimated_wait());
+    }
+  }
+  if (generation.has_progress()) {
+    const v1::ProgressEvent& progress = generation.progress();
+    json["progress"] = {{"image", progress.image_index()},
+                        {"stage", StageName(progress.stage())},
+                        {"step", progress.step()},
+                        {"total_steps", progress.total_steps()},
+                        {"batch_rows", progress.batch_rows()}};
+    if (progress.has_estimated_remaining()) {
+      json["progress"]["estimated_remaining_seconds"] = ToSeconds(progress.estimated_remaining());
+    }
+  }
+  for (const uint64_t seed : generation.summary().seeds()) json["seeds"].push_back(seed);
+  if (generation.has_error()) {
+    json["error"] = {
+        {"code", absl::StatusCodeToString(static_cast<absl::StatusCode>(generation.error().code()))},
+        {"reason", generation.error().reason()},
+        {"message", generation.error().message()}};
+  }
+  return json;
+}
+
+void PrintText(const v1::Generation& generation, std::ostream& out) {
+  const auto line = [&](const char* name, const std::string& value) {
+    if (!value.empty()) out << absl::StreamFormat("%-10s %s\n", name, OneLine(value));
+  };
+  line("request", generation.request_id());
+  line("client", generation.client_id());
+  line("state", StateName(generation.state()));
+  line("priority", PriorityName(generation.priority()));
+  line("images", ImageCounts(generation));
+  line("created", ToText(generation.create_time()));
+  if (generation.has_end_time()) line("ended", ToText(generation.end_time()));
+  if (generation.has_expire_time()) line("kept until", ToText(generation.expire_time()));
+  line(generation.has_error() ? "error" : "progress", Standing(generation));
+  out << std::flush;
+}
+
+// Writes the images that came with `generation`.
+absl::StatusOr<std::vector<std::string>> WriteImages(const v1::Generation& generation,
+                                                     const std::string& output) {
+  std::vector<std::string> paths;
+  for (const v1::GeneratedImage& image : generation.images()) {
+    if (image.mime_type() != "image/png") {
+      return absl::FailedPreconditionError(absl::StrCat("image ", image.index(),
+                                                        " is no PNG: it was asked for as ",
+                                                        v1::OutputFormat_Name(image.format())));
+    }
+    paths.push_back(ImagePath(output, image.index(), generation.image_count()));
+    const absl::Status written = WriteFile(paths.back(), image.data());
+    if (!written.ok()) return written;
+  }
+  return paths;
+}
+
+using Row = std::array<std::string, 6>;
+
+// Left-aligned columns, two spaces apart.
+void PrintTable(const std::vector<Row>& rows, std::ostream& out) {
+  std::array<size_t, std::tuple_size_v<Row>> widths = {};
+  for (const Row& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const Row& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      absl::StrAppend(&line, row[i], std::string(widths[i] - row[i].size() + 2, ' '));
+    }
+    out << line.substr(0, line.find_last_not_of(' ') + 1) << "\n";
+  }
+  out << std::flush;
+}
+
+// All pages up to the limit.
+absl::StatusOr<std::vector<v1::Generation>> FetchList(const ListCommand& command, ImageClient& client) {
+  std::vector<v1::Generation> generations;
+  v1::ListGenerationsRequest request;
+  request.set_state(command.state);
+  request.set_client_id(command.of_client);
+  // The page size is a part of the request that must stay the same.
+  request.set_page_size(std::min(command.limit, kMaxPage));
+  while (true) {
+    absl::StatusOr<v1::ListGenerationsResponse> page = client.ListGenerations(request, command.call);
+    if (!page.ok()) return page.status();
+    for (v1::Generation& generation : *page->mutable_generations())
+      generations.push_back(std::move(generation));
+    if (generations.size() >= static_cast<size_t>(command.limit)) {
+      generations.resize(static_cast<size_t>(command.limit));
+      return generations;
+    }
+    if (page->next_page_token().empty()) return generations;
+    request.set_page_token(page->next_page_token());
+  }
+}
+
+}  // namespace
+
+int RunGet(const GetCommand& command, ImageClient& client, const CommandOutput& output) {
+  const bool wants_images = !command.output.empty();
+  if (wants_images) {
+    if (const absl::Status status = CheckOutput(command.output); !status.ok())
+      return PrintError(status, output);
+  }
+  const absl::StatusOr<v1::Generation> generation =
+      client.GetGeneration(command.id, wants_images, command.call);
+  if (!generation.ok()) return PrintError(generation.status(), output);
+  const absl::StatusOr<std::vector<std::string>> files = WriteImages(*generation, command.output);
+  if (!files.ok()) return PrintError(files.status(), output);
+  if (wants_images && generation->state() != v1::GENERATION_STATE_SUCCEEDED) {
+    return PrintError(
+        absl::FailedPreconditionError(absl::StrCat("the request is ", StateName(generation->state()), ", ",
+                                                   ImageCounts(*generation), " images done")),
+        output);
+  }
+  if (output.json) {
+    nlohmann::ordered_json json = ToJson(*generation);
+    for (const std::string& file : *files) json["files"].push_back(file);
+    PrintJson(json, output.out);
+    return 0;
+  }
+  PrintText(*generation, output.out);
+  for (const std::string& file : *files) output.out << file << std::endl;
+  return 0;
+}
+
+int RunList(const ListCommand& command, ImageClient& client, const CommandOutput& output) {
+  const absl::StatusOr<std::vector<v1::Generation>> generations = FetchList(command, client);
+  if (!generations.ok()) return PrintError(generations.status(), output);
+  if (output.json) {
+    nlohmann::ordered_json json = {{"generations", nlohmann::ordered_json::array()}};
+    for (const v1::Generation& generation : *generations) json["generations"].push_back(ToJson(generation));
+    PrintJson(json, output.out);
+    return 0;
+  }
+  std::vector<Row> rows = {{"REQUEST", "CLIENT", "STATE", "PRIORITY", "IMAGES", "CREATED"}};
+  for (const v1::Generation& generation : *generations) {
+    rows.push_back({OneLine(generation.request_id()),
+                    generation.client_id().empty() ? "-" : OneLine(generation.client_id()),
+                    StateName(generation.state()), PriorityName(generation.priority()),
+                    ImageCounts(generation), ToText(generation.create_time())});
+  }
+  PrintTable(rows, output.out);
+  return 0;
+}
+
+int RunCancel(const std::string& id, const CallOptions& call, ImageClient& client,
+              const CommandOutput& output) {
+  const absl::Status status = client.CancelGeneration(id, call);
+  if (!status.ok()) return PrintError(status, output);
+  if (output.json) {
+    PrintJson({{"request_id", id}, {"cancelled", true}}, output.out);
+  } else {
+    output.out << "cancelled " << id << std::endl;
+  }
+  return 0;
+}
+
+const char* StateName(v1::GenerationState state) {
+  switch (state) {
+    case v1::GENERATION_STATE_QUEUED:
+      return "queued";
+    case v1::GENERATION_STATE_RUNNING:
+      return "running";
+    case v1::GENERATION_STATE_SUCCEEDED:
+      return "succeeded";
+    case v1::GENERATION_STATE_FAILED:
+      return "failed";
+    case v1::GENERATION_STATE_CANCELLED:
+      return "cancelled";
+    default:
+      return "unknown";
+  }
+}
+
+}  // namespace kandinsky

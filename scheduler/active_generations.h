@@ -1,0 +1,95 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/clock.h"
+#include "pipeline/pipeline.h"
+#include "scheduler/batch_planner.h"
+#include "scheduler/engine_types.h"
+#include "scheduler/request_registry.h"
+#include "scheduler/row_caps.h"
+#include "scheduler/step_time_model.h"
+
+namespace kandinsky {
+
+// What a worker shares with the rest of its engine; everything outlives the worker.
+struct WorkerContext {
+  RequestRegistry& registry;
+  StepTimeModel& step_times;
+  Clock& clock;
+  const EngineOptions& options;
+  const std::function<void(const StepRecord&)>& on_step;  // may be empty
+};
+
+// What a generation under way still has to do.
+struct BacklogItem {
+  RemainingWork work;
+  absl::Time urgency;
+};
+
+// The generations that a worker has begun, and their steps: plans a batch, steps it, publishes what came of
+// it.
+//
+// A batch that runs out of memory lowers the row cap of its key, and its members, which are unchanged, are
+// planned again; one generation alone that does not fit fails. Any other failure ends the requests of the
+// batch's members and nobody else's. Exceptions of the pipeline are such failures. Used by one thread.
+class ActiveGenerations {
+ public:
+  // `pipeline` outlives this object.
+  ActiveGenerations(Pipeline& pipeline, const WorkerContext& context);
+
+  // Drops what is left; the registry learns of it.
+  ~ActiveGenerations();
+
+  ActiveGenerations(const ActiveGenerations&) = delete;
+  ActiveGenerations& operator=(const ActiveGenerations&) = delete;
+
+  // Admits an image; if the pipeline refuses, its request ends.
+  void Add(const BegunImage& image);
+
+  // Ends the requests whose deadline has passed, and drops what nobody waits for any more.
+  void DropEnded();
+
+  // Makes one batched step of those that are there; UNAVAILABLE when the pipeline is lost.
+  absl::Status Step();
+
+  // Ends the requests of all that is there with `status`.
+  void FailAll(const absl::Status& status);
+
+  size_t size() const { return active_.size(); }
+  size_t capped_keys() const { return row_caps_.size(); }
+  // What is left to do for each.
+  std::vector<BacklogItem> Backlog() const;
+
+ private:
+  struct ActiveGeneration {
+    std::shared_ptr<LiveRequest> request;
+    int image_index = 0;
+    std::unique_ptr<Generation> generation;  // null once its result was delivered
+    int times_passed_over = 0;
+
+    const GenerationRequest& image_request() const {
+      return request->images()[static_cast<size_t>(image_index)];
+    }
+  };
+
+  void EndOverdue();
+  void RefuseTooLarge();
+  BatchPlan Plan();
+  void FailMembers(const BatchPlan& plan, const StepRecord& record);
+  void RecordStatistics(const BatchPlan& plan, const StepRecord& record);
+  void PublishStep(ActiveGeneration& active, const StageProgress& before, int batch_rows);
+  void PublishPreview(const ActiveGeneration& active, int step);
+  void PublishResult(ActiveGeneration& active);
+
+  Pipeline& pipeline_;
+  const WorkerContext context_;
+  BatchLimits limits_;
+  RowCaps row_caps_;
+  std::vector<ActiveGeneration> active_;
+};
+
+}  // namespace kandinsky

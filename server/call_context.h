@@ -1,0 +1,27 @@
+#pragma once
+
+#include "base/clock.h"
+#include "base/executor.h"
+#include "kandinsky/v1/server_config.pb.h"
+#include "server/byte_budget.h"
+#include "server/metrics.h"
+#include "server/serving_state.h"
+#include "server/timer.h"
+
+namespace kandinsky {
+
+class GenerationStore;
+
+// What all calls and the requests behind them share; outlives them.
+struct CallContext {
+  const v1::LimitsConfig& limits;  // complete
+  ServingState& serving;
+  Metrics& metrics;
+  Executor& codec;  // encodes finished images
+  Clock& clock;
+  Timer& timer;
+  ByteBudget& budget;
+  GenerationStore& store;
+};
+
+}  // namespace kandinsky

@@ -1,0 +1,50 @@
+#include "server/call_metadata.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/config.h"
+#include "server/error_details.h"
+
+namespace kandinsky {
+
+std::optional<std::string> ClientIdOf(const grpc::ServerContextBase& rpc) {
+  const auto [begin, end] = rpc.client_metadata().equal_range(kClientIdKey);
+  if (begin == end) return "";
+  std::string name(begin->second.data(), begin->second.size());
+  if (std::next(begin) != end || !IsValidName(name)) return std::nullopt;
+  return name;
+}
+
+grpc::Status InvalidClientIdError() {
+  return InvalidRequestError(
+      {{kClientIdKey, "must be given once, with 1 to 128 characters of A-Z a-z 0-9 . _ -"}});
+}
+
+absl::Time DeadlineOf(const grpc::ServerContextBase& rpc, absl::Time arrival,
+                      const v1::LimitsConfig& limits) {
+  // Not rpc.deadline(): a deadline centuries away overflows its nanoseconds and would lie in the past.
+  const gpr_timespec given = gpr_convert_clock_type(rpc.raw_deadline(), GPR_CLOCK_REALTIME);
+  if (gpr_time_cmp(given, gpr_inf_future(GPR_CLOCK_REALTIME)) == 0) {
+    return arrival + absl::Seconds(limits.default_deadline_seconds());
+  }
+  const absl::Duration left =
+      absl::FromUnixSeconds(given.tv_sec) + absl::Nanoseconds(given.tv_nsec) - absl::Now();
+  return arrival + std::min(left, absl::Seconds(limits.max_deadline_seconds()));
+}
+
+bool IsLate(absl::Time now, absl::Time arrival, absl::Time deadline) {
+  // The client's clock for its deadline started before the request arrived, and gRPC rounds the timeout on
+  // the wire up by as much as a hundredth: a client gives up a little before the server's deadline.
+  return now >= deadline - ((deadline - arrival) / 100 + absl::Milliseconds(10));
+}
+
+void AddRetryPushback(const grpc::Status& status, grpc::ServerContextBase& rpc) {
+  const std::optional<absl::Duration> delay = RetryDelay(status);
+  if (!delay.has_value()) return;
+  rpc.AddTrailingMetadata("grpc-retry-pushback-ms",
+                          absl::StrCat(absl::ToInt64Milliseconds(absl::Ceil(*delay, absl::Milliseconds(1)))));
+}
+
+}  // namespace kandinsky

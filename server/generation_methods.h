@@ -1,0 +1,27 @@
+#pragma once
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/status.h>
+
+#include "kandinsky/v1/image_generation.pb.h"
+#include "server/call_context.h"
+
+namespace kandinsky {
+
+// The unary methods that deal with requests of other calls. None blocks. Thread-safe.
+class GenerationMethods {
+ public:
+  explicit GenerationMethods(const CallContext& context) : context_(context) {}
+
+  grpc::Status Cancel(const grpc::ServerContextBase& rpc, const v1::CancelGenerationRequest& request,
+                      v1::CancelGenerationResponse& response) const;
+  grpc::Status Get(const grpc::ServerContextBase& rpc, const v1::GetGenerationRequest& request,
+                   v1::Generation& response) const;
+  grpc::Status List(const grpc::ServerContextBase& rpc, const v1::ListGenerationsRequest& request,
+                    v1::ListGenerationsResponse& response) const;
+
+ private:
+  const CallContext context_;
+};
+
+}  // namespace kandinsky

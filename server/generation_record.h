@@ -1,0 +1,135 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/mutex.h"
+#include "scheduler/engine.h"
+#include "server/call_context.h"
+#include "server/generation_listener.h"
+#include "server/request_validation.h"
+
+namespace kandinsky {
+
+// What is known about a request when it comes.
+struct GenerationSpec {
+  std::string client;
+  std::string request_id;
+  // The request without its id, as bytes that are the same for the same request; empty when the server drew
+  // the id: nobody can join such a request, and its result is not kept.
+  std::string body;
+  bool detach = false;
+  Priority priority = Priority::kNormal;
+  v1::OutputFormat format = v1::OUTPUT_FORMAT_PNG;
+  GenerationRequest first_image;  // stands for all: they differ in their seed only
+  int image_count = 0;
+  absl::Time arrival;
+  absl::Time deadline;            // of the work
+  v1::GenerationSummary summary;  // id, model and seeds
+
+  bool joinable() const { return !body.empty(); }
+};
+
+// One request from its acceptance until its result is forgotten, and all that the server knows about it.
+// Takes the engine's events, encodes images and previews on the codec executor, and feeds any number of
+// listeners. Thread-safe. Lock order: store before record before listener.
+class GenerationRecord final : public GenerationObserver,
+                               public std::enable_shared_from_this<GenerationRecord> {
+ public:
+  // `listener` is its first.
+  GenerationRecord(const CallContext& context, GenerationSpec spec,
+                   std::shared_ptr<GenerationListener> listener);
+
+  const GenerationSpec& spec() const { return spec_; }
+
+  // Gives the record its share of the byte budget: the request and, for each image, ResultBytes. Before the
+  // work is submitted.
+  void Hold(ByteBudget::Reservation bytes) EXCLUDES(mutex_);
+
+  // The engine took the request as `submission`. Events may have come before.
+  void Accepted(Engine& engine, const Submission& submission) EXCLUDES(mutex_);
+
+  // Ends a request that the engine did not take.
+  void Refused(const grpc::Status& status) EXCLUDES(mutex_);
+
+  // Tells `listener` where the request stands, the images included, and from then on what happens. False,
+  // without telling anything, when the request is dead().
+  bool Attach(const std::shared_ptr<GenerationListener>& listener) EXCLUDES(mutex_);
+
+  // Takes a listener away; false when it is not there any more, because it had its OnEnd. Ends the work when
+  // nobody listens any more, unless the request is detached.
+  bool Detach(const GenerationListener& listener) EXCLUDES(mutex_);
+
+  // Ends the work within one step; false when it has ended already.
+  bool Cancel() EXCLUDES(mutex_);
+
+  // Whether it ended with an error, or certainly will: a call with its id starts a new run.
+  bool dead() const EXCLUDES(mutex_);
+  bool started() const EXCLUDES(mutex_);
+  v1::GenerationState state() const EXCLUDES(mutex_);
+
+  // Bytes that it holds if it should be kept after its end, else nothing.
+  std::optional<int64_t> KeptBytes() const EXCLUDES(mutex_);
+
+  // The request as of now, without images; expire_time is the end plus `keep` when it is kept.
+  v1::Generation Describe(absl::Duration keep) const EXCLUDES(mutex_);
+
+  // The images that are done, by index. None of a request that is not joinable, or not live and failed.
+  std::vector<SharedImage> images() const EXCLUDES(mutex_);
+
+  void OnQueued(const QueueStatus& status) override;
+  void OnStarted(const StartedInfo& info) override;
+  void OnProgress(const ProgressUpdate& update) override;
+  void OnPreview(PreviewImage preview) override;
+  void OnImage(FinishedImage image) override;
+  void OnFinished(const absl::Status& status, const GenerationStatistics& statistics) override;
+
+ private:
+  // Runs `body`; an exception in it is a failure of the request.
+  template <typename Body>
+  void Guarded(Body&& body) noexcept;
+  void Publish(const v1::GenerateEvent& event) REQUIRES(mutex_);
+  void Replay(GenerationListener& listener) const REQUIRES(mutex_);
+  void Encode(const FinishedImage& image) EXCLUDES(mutex_);
+  void EncodePreviewOf(int image_index) EXCLUDES(mutex_);
+  void AddImage(v1::GeneratedImage image) EXCLUDES(mutex_);
+  bool Wanted() const EXCLUDES(mutex_);
+  // The server's own part failed: ends what is left of the work, soon and from another thread.
+  void Fail(const std::string& cause) EXCLUDES(mutex_);
+  void CancelWork() EXCLUDES(mutex_);
+  // One of the results that the end waits for (each image, and the engine's end) has come.
+  void ResultCame() EXCLUDES(mutex_);
+  grpc::Status FinalStatus() const REQUIRES(mutex_);
+  v1::GenerationState StateNow() const REQUIRES(mutex_);
+  bool DeadNow() const REQUIRES(mutex_);
+
+  const CallContext context_;
+  const GenerationSpec spec_;
+
+  mutable Mutex mutex_;
+  std::vector<std::shared_ptr<GenerationListener>> listeners_ GUARDED_BY(mutex_);
+  ByteBudget::Reservation bytes_ GUARDED_BY(mutex_);
+  Engine* engine_ GUARDED_BY(mutex_) = nullptr;  // set when it took the request
+  RequestNumber number_ GUARDED_BY(mutex_) = 0;
+  bool cancelled_ GUARDED_BY(mutex_) = false;
+  int missing_results_ GUARDED_BY(mutex_) = 1;
+  bool has_event_ GUARDED_BY(mutex_) = false;  // some event was told
+  std::optional<QueueStatus> queued_ GUARDED_BY(mutex_);
+  std::optional<StartedInfo> started_ GUARDED_BY(mutex_);
+  std::map<int, ProgressUpdate> progress_ GUARDED_BY(mutex_);  // of unfinished images
+  std::optional<ProgressUpdate> last_progress_ GUARDED_BY(mutex_);
+  std::map<int, PreviewImage> previews_ GUARDED_BY(mutex_);  // that wait for the codec
+  std::map<int, SharedImage> images_ GUARDED_BY(mutex_);     // of a joinable request
+  int finished_images_ GUARDED_BY(mutex_) = 0;
+  std::optional<absl::Status> engine_status_ GUARDED_BY(mutex_);
+  std::optional<grpc::Status> failure_ GUARDED_BY(mutex_);  // of the server's own part, or the refusal
+  GenerationEnd end_ GUARDED_BY(mutex_);                    // complete when end_time_ is set
+  std::optional<absl::Time> end_time_ GUARDED_BY(mutex_);
+};
+
+}  // namespace kandinsky

@@ -1,0 +1,57 @@
+#include "server/metric_families.h"
+
+namespace kandinsky {
+
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+prometheus::Family<prometheus::Counter>& AddCounters(prometheus::Registry& registry, const std::string& name,
+                                                     const std::string& help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+}
+
+prometheus::Family<prometheus::Gauge>& AddGauges(prometheus::Registry& registry, const std::string& name,
+                                                 const std::string& help) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
+}
+
+prometheus::Family<prometheus::Histogram>& AddHistograms(prometheus::Registry& registry,
+                                                         const std::string& name, const std::string& help) {
+  return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
+}
+
+MetricFamily SimpleGauge(const std::string& name, const std::string& help, double value) {
+  MetricFamily family{name, help, MetricType::Gauge, {}};
+  family.metric.emplace_back().gauge.value = value;
+  return family;
+}
+
+MetricFamily SimpleCounter(const std::string& name, const std::string& help, double value) {
+  MetricFamily family{name, help, MetricType::Counter, {}};
+  family.metric.emplace_back().counter.value = value;
+  return family;
+}
+
+MetricFamily LabelledGauge(const std::string& name, const std::string& help, const std::string& label,
+                           const std::vector<LabelledValue>& values) {
+  MetricFamily family{name, help, MetricType::Gauge, {}};
+  for (const LabelledValue& entry : values) {
+    prometheus::ClientMetric& metric = family.metric.emplace_back();
+    metric.label.push_back({label, entry.label_value});
+    metric.gauge.value = entry.value;
+  }
+  return family;
+}
+
+MetricFamily LabelledCounter(const std::string& name, const std::string& help, const std::string& label,
+                             const std::vector<LabelledValue>& values) {
+  MetricFamily family{name, help, MetricType::Counter, {}};
+  for (const LabelledValue& entry : values) {
+    prometheus::ClientMetric& metric = family.metric.emplace_back();
+    metric.label.push_back({label, entry.label_value});
+    metric.counter.value = entry.value;
+  }
+  return family;
+}
+
+}  // namespace kandinsky

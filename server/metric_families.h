@@ -1,0 +1,37 @@
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/metric_family.h>
+#include <prometheus/registry.h>
+
+#include <string>
+#include <vector>
+
+namespace kandinsky {
+
+// Families that are kept up to date: an empty one in `registry`, valid as long as it. `name` is new there.
+prometheus::Family<prometheus::Counter>& AddCounters(prometheus::Registry& registry, const std::string& name,
+                                                     const std::string& help);
+prometheus::Family<prometheus::Gauge>& AddGauges(prometheus::Registry& registry, const std::string& name,
+                                                 const std::string& help);
+prometheus::Family<prometheus::Histogram>& AddHistograms(prometheus::Registry& registry,
+                                                         const std::string& name, const std::string& help);
+
+// Families that are made at each scrape: with one value and no label...
+prometheus::MetricFamily SimpleGauge(const std::string& name, const std::string& help, double value);
+prometheus::MetricFamily SimpleCounter(const std::string& name, const std::string& help, double value);
+
+// ...and with one value for each value of a label.
+struct LabelledValue {
+  std::string label_value;
+  double value = 0;
+};
+prometheus::MetricFamily LabelledGauge(const std::string& name, const std::string& help,
+                                       const std::string& label, const std::vector<LabelledValue>& values);
+prometheus::MetricFamily LabelledCounter(const std::string& name, const std::string& help,
+                                         const std::string& label, const std::vector<LabelledValue>& values);
+
+}  // namespace kandinsky

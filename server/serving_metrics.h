@@ -1,0 +1,25 @@
+#pragma once
+
+#include <prometheus/metric_family.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "scheduler/engine_types.h"
+
+namespace kandinsky {
+
+// What is read at each scrape instead of being counted.
+struct ServingSnapshot {
+  bool ready = false;
+  bool draining = false;
+  int live_calls = 0;
+  int64_t inflight_bytes = 0;  // of requests and results in memory, kept ones included
+  int64_t kept_results = 0;    // requests whose result is kept after their call
+  EngineSnapshot engine;       // all zero while there is no engine
+};
+
+// The gauges, and the engine's totals as counters.
+std::vector<prometheus::MetricFamily> CollectServingMetrics(const ServingSnapshot& now);
+
+}  // namespace kandinsky

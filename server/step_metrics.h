@@ -1,0 +1,50 @@
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <array>
+#include <string>
+
+#include "pipeline/pipeline.h"
+#include "scheduler/batch_planner.h"
+#include "scheduler/engine_types.h"
+
+namespace kandinsky {
+
+// The metrics of batched steps. Thread-safe.
+class StepMetrics {
+ public:
+  // Adds its families to `registry`, which outlives this object.
+  explicit StepMetrics(prometheus::Registry& registry);
+
+  // One batched step, also a failed one.
+  void Record(const StepRecord& step);
+
+ private:
+  using StageCounters = std::array<prometheus::Counter*, 4>;  // by Stage, encode..decode
+
+  static StageCounters CountersByStage(prometheus::Family<prometheus::Counter>& family);
+
+  prometheus::Family<prometheus::Histogram>& duration_;
+  prometheus::Histogram& rows_;
+  const StageCounters steps_;
+  const StageCounters out_of_memory_;
+  const StageCounters splits_;
+  prometheus::Counter& caps_raised_;
+  prometheus::Family<prometheus::Counter>& close_reasons_;
+  std::array<prometheus::Counter*, kNotMergedReasons> not_merged_ = {};
+};
+
+// Why a batch was not larger, from StepRecord::not_merged: "complete" when no generation was left out, else
+// the limit that left one out ("row_limit", "pixel_limit", "memory_limit", "row_cap", the first of them),
+// else "other_key".
+const char* BatchCloseReason(const std::array<int, kNotMergedReasons>& not_merged);
+
+// The edge in pixels of the smallest square, out of a short list, that holds `key`'s image, e.g. "512";
+// "none" for stages without a spatial size. Bounds the number of label values.
+std::string SizeLabel(const BatchKey& key);
+
+}  // namespace kandinsky

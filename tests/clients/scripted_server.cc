@@ -1,0 +1,101 @@
+#include "tests/clients/scripted_server.h"
+
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+namespace kandinsky {
+
+ScriptedServer::ScriptedServer(Script script) : script_(std::move(script)) {
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(static_cast<v1::ImageGenerationService::Service*>(this));
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr) std::abort();
+  address_ = "127.0.0.1:" + std::to_string(port);
+}
+
+ScriptedServer::~ScriptedServer() {
+  server_->Shutdown();
+  server_->Wait();
+}
+
+ReceivedCalls ScriptedServer::received() const {
+  MutexLock lock(mutex_);
+  return received_;
+}
+
+int ScriptedServer::calls() const {
+  MutexLock lock(mutex_);
+  return calls_;
+}
+
+void ScriptedServer::WaitForCall() {
+  MutexLock lock(mutex_);
+  while (calls_ == 0) called_.Wait(mutex_);
+}
+
+void ScriptedServer::Note(const grpc::ServerContext& context) {
+  const auto entry = context.client_metadata().find("x-client-id");
+  received_.client_id =
+      entry == context.client_metadata().end() ? "" : std::string(entry->second.data(), entry->second.size());
+  ++calls_;
+  called_.NotifyAll();
+}
+
+grpc::Status ScriptedServer::Generate(grpc::ServerContext* context, const v1::GenerateRequest* request,
+                                      grpc::ServerWriter<v1::GenerateEvent>* writer) {
+  {
+    MutexLock lock(mutex_);
+    received_.generate = *request;
+    Note(*context);
+  }
+  bool open = true;
+  do {
+    for (const v1::GenerateEvent& event : script_.events) open = open && writer->Write(event);
+  } while (script_.repeat && open);
+  return script_.status;
+}
+
+grpc::Status ScriptedServer::CancelGeneration(grpc::ServerContext* context,
+                                              const v1::CancelGenerationRequest* request,
+                                              v1::CancelGenerationResponse*) {
+  MutexLock lock(mutex_);
+  received_.cancel = *request;
+  Note(*context);
+  return script_.status;
+}
+
+grpc::Status ScriptedServer::GetGeneration(grpc::ServerContext* context,
+                                           const v1::GetGenerationRequest* request,
+                                           v1::Generation* response) {
+  MutexLock lock(mutex_);
+  received_.get = *request;
+  Note(*context);
+  for (const v1::Generation& generation : script_.generations) {
+    if (generation.request_id() == request->id()) *response = generation;
+  }
+  if (!request->include_images()) response->clear_images();
+  return script_.status;
+}
+
+grpc::Status ScriptedServer::ListGenerations(grpc::ServerContext* context,
+                                             const v1::ListGenerationsRequest* request,
+                                             v1::ListGenerationsResponse* response) {
+  MutexLock lock(mutex_);
+  received_.lists.push_back(*request);
+  Note(*context);
+  // The token is the index of the next one.
+  size_t index = static_cast<size_t>(std::atoi(request->page_token().c_str()));
+  for (int i = 0; i < request->page_size() && index < script_.generations.size(); ++i, ++index) {
+    *response->add_generations() = script_.generations[index];
+  }
+  if (index < script_.generations.size()) response->set_next_page_token(std::to_string(index));
+  return script_.status;
+}
+
+}  // namespace kandinsky

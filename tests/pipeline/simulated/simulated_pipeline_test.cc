@@ -1,0 +1,250 @@
+#include "pipeline/simulated/simulated_pipeline.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "pipeline/simulated/simulated_generation.h"
+#include "pipeline/simulated/simulated_picture.h"
+
+namespace kandinsky {
+namespace {
+
+constexpr SimulatedStepTimes kNoTime = {0, 0, 0, 0, 0, 0, 0, 0};
+
+SimulatedOptions Instant() {
+  SimulatedOptions options;
+  options.model_name = "simulated";
+  options.times = kNoTime;
+  return options;
+}
+
+GenerationRequest SmallRequest() {
+  GenerationRequest request;
+  request.prompt = "a red cat";
+  request.width = 128;
+  request.height = 64;
+  request.steps = 3;
+  request.prior_steps = 2;
+  request.seed = 7;
+  return request;
+}
+
+class SimulatedPipelineTest : public testing::Test {
+ protected:
+  static std::unique_ptr<Generation> Admit(Pipeline& pipeline, const GenerationRequest& request) {
+    absl::StatusOr<std::unique_ptr<Generation>> generation = pipeline.Admit(request);
+    EXPECT_TRUE(generation.ok()) << generation.status();
+    return *std::move(generation);
+  }
+
+  // Steps until the end; the stages in order, one entry a step.
+  static std::vector<Stage> RunToEnd(Pipeline& pipeline, Generation& generation) {
+    std::vector<Stage> stages;
+    while (generation.stage() != Stage::kDone) {
+      stages.push_back(generation.stage());
+      EXPECT_EQ(pipeline.Step({&generation}), absl::OkStatus());
+    }
+    return stages;
+  }
+
+  FakeClock clock_;
+};
+
+TEST_F(SimulatedPipelineTest, GoesThroughTheStagesOfTextToImage) {
+  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  const auto generation = Admit(pipeline, SmallRequest());
+  EXPECT_EQ(RunToEnd(pipeline, *generation),
+            (std::vector<Stage>{Stage::kEncode, Stage::kPrior, Stage::kPrior, Stage::kDenoise,
+                                Stage::kDenoise, Stage::kDenoise, Stage::kDecode}));
+  const absl::StatusOr<GenerationResult> result = generation->TakeResult();
+  ASSERT_TRUE(result.ok() && result->image.has_value());
+  EXPECT_EQ(result->image->pixels, SimulatedPicture(7, 128, 64).pixels);
+  EXPECT_FALSE(result->latents.has_value());
+}
+
+TEST_F(SimulatedPipelineTest, SkipsDecodingWhenNoImageIsWanted) {
+  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  GenerationRequest request = SmallRequest();
+  request.output = {.image = false, .latents = true};
+  const auto generation = Admit(pipeline, request);
+  EXPECT_EQ(generation->remaining_steps(), 1 + 2 + 3);
+  EXPECT_EQ(RunToEnd(pipeline, *generation).back(), Stage::kDenoise);
+  const absl::StatusOr<GenerationResult> result = generation->TakeResult();
+  ASSERT_TRUE(result.ok() && result->latents.has_value());
+  EXPECT_FALSE(result->image.has_value());
+  EXPECT_EQ(result->latents->shape, (std::vector<int64_t>{4, 8, 16}));
+  EXPECT_EQ(result->latents->values.size(), 4u * 8 * 16);
+}
+
+TEST_F(SimulatedPipelineTest, CountsStepsDownToZero) {
+  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  const auto generation = Admit(pipeline, SmallRequest());
+  for (int remaining = 1 + 2 + 3 + 1; remaining > 0; --remaining) {
+    EXPECT_EQ(generation->remaining_steps(), remaining);
+    const StageProgress progress = generation->progress();
+    EXPECT_LT(progress.step, progress.total_steps);
+    ASSERT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
+  }
+  EXPECT_EQ(generation->remaining_steps(), 0);
+}
+
+TEST_F(SimulatedPipelineTest, HasTheBatchKeysAndCostsOfARealPipeline) {
+  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  GenerationRequest request = SmallRequest();
+  request.prior_guidance_scale = 1;
+  const auto generation = Admit(pipeline, request);
+  std::vector<BatchKey> keys;
+  while (generation->stage() != Stage::kDone) {
+    const BatchKey& key = generation->batch_key();
+    if (keys.empty() || !(keys.back() == key)) keys.push_back(key);
+    const StepCost cost = generation->step_cost();
+    EXPECT_EQ(cost.network_rows, key.guided ? 2 : 1);
+    EXPECT_EQ(cost.latent_pixels, key.latent_height * key.latent_width * cost.network_rows);
+    EXPECT_EQ(cost.memory_bytes, cost.latent_pixels * kSimulatedBytesPerLatentPixel);
+    ASSERT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
+  }
+  const auto key = [](Stage stage, const char* network, int height, int width, bool guided) {
+    return BatchKey{stage, network, height, width, guided};
+  };
+  EXPECT_EQ(keys,
+            (std::vector<BatchKey>{
+                key(Stage::kEncode, "text_encoder", 0, 0, false), key(Stage::kPrior, "prior", 0, 0, false),
+                key(Stage::kDenoise, "unet", 8, 16, true), key(Stage::kDecode, "movq", 8, 16, false)}));
+}
+
+TEST_F(SimulatedPipelineTest, MovesEveryMemberOfABatchAndKeepsTheirResultsApart) {
+  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  GenerationRequest other = SmallRequest();
+  other.seed = 8;
+  const auto first = Admit(pipeline, SmallRequest());
+  const auto second = Admit(pipeline, other);
+  while (first->stage() != Stage::kDone) {
+    ASSERT_EQ(pipeline.Step({first.get(), second.get()}), absl::OkStatus());
+  }
+  EXPECT_EQ(first->TakeResult()->image->pixels, SimulatedPicture(7, 128, 64).pixels);
+  EXPECT_EQ(second->TakeResult()->image->pixels, SimulatedPicture(8, 128, 64).pixels);
+}
+
+TEST_F(SimulatedPipelineTest, ShowsPreviewsWhileDenoising) {
+  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  const auto generation = Admit(pipeline, SmallRequest());
+  int previews = 0;
+  while (generation->stage() != Stage::kDone) {
+    const std::optional<Image> preview = generation->Preview();
+    EXPECT_EQ(preview.has_value(), generation->stage() == Stage::kDenoise);
+    if (preview.has_value()) {
+      ++previews;
+      EXPECT_EQ(preview->width, 16);
+      EXPECT_EQ(preview->height, 8);
+    }
+    ASSERT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
+  }
+  EXPECT_EQ(previews, 3);
+}
+
+TEST_F(SimulatedPipelineTest, ReportsTheTokensOfLongPrompts) {
+  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  GenerationRequest request = SmallRequest();
+  request.negative_prompt = "";
+  for (int i = 0; i < 100; ++i) request.prompt += " word";
+  const std::vector<PromptTokens> tokens = Admit(pipeline, request)->prompt_tokens();
+  ASSERT_EQ(tokens.size(), 2u);
+  EXPECT_EQ(tokens[0].field, "prompt");
+  EXPECT_EQ(tokens[0].tokens, 105);
+  EXPECT_EQ(tokens[0].kept_tokens, 77);
+  EXPECT_EQ(tokens[1].field, "negative_prompt");
+  EXPECT_EQ(tokens[1].tokens, 2);
+}
+
+TEST_F(SimulatedPipelineTest, RefusesSizesThatTheModelCannotMake) {
+  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  for (const auto& [width, height] : {std::pair(65, 64), std::pair(64, 0), std::pair(-64, 64)}) {
+    GenerationRequest request = SmallRequest();
+    request.width = width;
+    request.height = height;
+    EXPECT_TRUE(absl::IsInvalidArgument(pipeline.Admit(request).status())) << width << "x" << height;
+  }
+}
+
+TEST_F(SimulatedPipelineTest, AStepLastsUntilItsTimeHasPassedOnTheClock) {
+  SimulatedOptions options = Instant();
+  options.times.encode_ms = 1000;
+  options.times.encode_row_ms = 500;
+  SimulatedPipeline pipeline(options, "sim:0", clock_);
+  const auto generation = Admit(pipeline, SmallRequest());
+  const absl::Time start = clock_.Now();
+  std::atomic<bool> done = false;
+  std::thread worker([&] {
+    EXPECT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
+    EXPECT_GE(clock_.Now() - start, absl::Milliseconds(1500));
+    done = true;
+  });
+  while (!done) clock_.Advance(absl::Milliseconds(100));
+  worker.join();
+  EXPECT_EQ(generation->stage(), Stage::kPrior);
+}
+
+TEST_F(SimulatedPipelineTest, RunsOutOfMemoryAboveItsLimitAndLeavesTheMembersAsTheyWere) {
+  SimulatedOptions options = Instant();
+  options.out_of_memory_above_latent_pixels = 2 * 8 * 16;
+  SimulatedPipeline pipeline(options, "sim:0", clock_);
+  const auto first = Admit(pipeline, SmallRequest());
+  const auto second = Admit(pipeline, SmallRequest());
+  while (first->stage() != Stage::kDenoise) {
+    ASSERT_EQ(pipeline.Step({first.get(), second.get()}), absl::OkStatus());
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(pipeline.Step({first.get(), second.get()})));
+  EXPECT_EQ(first->progress().step, 0);
+  EXPECT_EQ(second->progress().step, 0);
+  EXPECT_EQ(pipeline.Step({first.get()}), absl::OkStatus());
+  EXPECT_EQ(pipeline.Step({second.get()}), absl::OkStatus());
+}
+
+TEST_F(SimulatedPipelineTest, EveryNthStepFails) {
+  SimulatedOptions options = Instant();
+  options.fail_every_steps = 3;
+  SimulatedPipeline pipeline(options, "sim:0", clock_);
+  GenerationRequest request = SmallRequest();
+  request.prior_steps = 100;
+  std::string outcomes;
+  auto generation = Admit(pipeline, request);
+  for (int i = 0; i < 7; ++i) {
+    const absl::Status status = pipeline.Step({generation.get()});
+    outcomes += status.ok() ? '.' : 'x';
+    if (status.ok()) continue;
+    EXPECT_TRUE(absl::IsInternal(status)) << status;
+    generation = Admit(pipeline, request);
+  }
+  EXPECT_EQ(outcomes, "..x..x.");
+}
+
+TEST_F(SimulatedPipelineTest, IsOfNoUseOnceLostAndCanBeMadeAgain) {
+  SimulatedOptions options = Instant();
+  options.lose_every_steps = 2;
+  const std::vector<PipelineFactory> factories = LoadSimulated(options, {"sim:0"}, 1, clock_);
+  ASSERT_EQ(factories.size(), 1u);
+  for (int restart = 0; restart < 2; ++restart) {
+    const std::unique_ptr<Pipeline> pipeline = *factories[0]();
+    const auto generation = Admit(*pipeline, SmallRequest());
+    EXPECT_EQ(pipeline->Step({generation.get()}), absl::OkStatus());
+    EXPECT_TRUE(absl::IsUnavailable(pipeline->Step({generation.get()})));
+    EXPECT_TRUE(absl::IsUnavailable(pipeline->Step({generation.get()})));
+    EXPECT_TRUE(absl::IsUnavailable(pipeline->Admit(SmallRequest()).status()));
+  }
+}
+
+TEST_F(SimulatedPipelineTest, EveryWorkerOfEveryDeviceGetsAFactory) {
+  const std::vector<PipelineFactory> factories = LoadSimulated(Instant(), {"a", "b"}, 2, clock_);
+  std::vector<std::string> devices;
+  for (const PipelineFactory& factory : factories) {
+    const std::unique_ptr<Pipeline> pipeline = *factory();
+    devices.push_back(pipeline->capabilities().device);
+    EXPECT_EQ(pipeline->capabilities().model_name, "simulated");
+  }
+  EXPECT_EQ(devices, (std::vector<std::string>{"a", "a", "b", "b"}));
+}
+
+}  // namespace
+}  // namespace kandinsky
