@@ -6,7 +6,7 @@
 
 namespace kandinsky {
 
-Executor::Executor(std::string name, int threads, size_t capacity) : capacity_(capacity) {
+Executor::Executor(const std::string& name, int threads, size_t capacity) : capacity_(capacity) {
   for (int i = 0; i < threads; ++i) {
     threads_.emplace_back([this, thread_name = name + "-" + std::to_string(i)] { Run(thread_name); });
   }

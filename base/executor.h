@@ -16,7 +16,7 @@ class Executor {
   using Task = absl::AnyInvocable<void()>;
 
   // `threads` >= 1. `capacity` bounds the tasks that wait (running ones excluded).
-  Executor(std::string name, int threads, size_t capacity);
+  Executor(const std::string& name, int threads, size_t capacity);
 
   // Runs every task that was accepted, then joins.
   ~Executor();

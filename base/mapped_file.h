@@ -23,6 +23,9 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   absl::Span<const std::byte> bytes() const { return {data_, size_}; }
+  // Takes the bytes that were read out of the process's resident memory; the next access maps them again,
+  // from the page cache or the file. For content that was copied and is rarely needed from here.
+  void ReleasePages() const;
   const std::string& path() const { return path_; }
 
  private:

@@ -10,7 +10,9 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import subprocess
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -52,6 +54,30 @@ def front_end_rows(build, rounds):
     ]
 
 
+def scheduler_instructions(build):
+    """Instructions that the scheduler spends on a step of eight images, counted by callgrind."""
+    def count(steps):
+        with tempfile.TemporaryDirectory() as folder:
+            command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out",
+                       f"{build}/benchmarks/scheduler_step", "--steps", str(steps)]
+            result = subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        return int(re.search(r"Collected : (\d+)", result.stderr)[1])
+    return (count(3000) - count(1000)) / 2000
+
+
+def scheduler_rows(build):
+    """The scheduler's own cost. There is no peer: the bound takes its place."""
+    instructions = scheduler_instructions(build)
+    stream = run_json([f"{build}/benchmarks/progress_stream"])
+    cost = stream["stream_us_per_step"] - stream["unary_us_per_step"]
+    return [
+        ("Scheduler, step of 8 images", "bound of 50,000 instructions", f"{instructions:.0f} instructions", "50000",
+         50000 / instructions),
+        ("Streaming a progress message, client included", "bound of 30 us", f"{cost:.1f} us", "30 us",
+         30 / max(cost, 0.01)),
+    ]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", required=True)
@@ -59,6 +85,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     rows = front_end_rows(arguments.build, arguments.rounds)
+    rows += scheduler_rows(arguments.build)
     rows += unet_rows(arguments.build, arguments.python, arguments.rounds)
     print("| benchmark | peer | ours | peer's | ratio (above 1: ours is better) |")
     print("|---|---|---|---|---|")

@@ -1,6 +1,6 @@
 // Seconds of one guided step (two rows) of the full published 2.2 decoder U-Net with random weights, as the
-// denoise stage runs it: context and time conditioning computed before, channels_last. Prints one JSON
-// object.
+// denoise stage runs it: context and time conditioning computed before, prepared for inference. Prints one
+// JSON object.
 //
 // Usage: unet_step --latent 32 --threads 2 --repeats 5
 #include <ATen/Parallel.h>
@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <exception>
 #include <vector>
 
 #include "pipeline/models/unet_2d_condition_model.h"
@@ -34,7 +35,7 @@ int Run(int latent, int threads, int repeats) {
   const UNet2DConditionConfig config;
   UNet2DConditionModel unet(config);
   FillWeights(unet);
-  ConvertToChannelsLast(unet);
+  PrepareForInference(unet);
   const c10::InferenceMode inference_mode;
   const torch::Tensor embeddings = torch::randn({2, config.encoder_hid_dim});
   const UNetContext context = unet.encode_context(embeddings);
@@ -63,7 +64,7 @@ int Run(int latent, int threads, int repeats) {
 }  // namespace
 }  // namespace kandinsky
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   CLI::App app("Times one guided step of the full-size 2.2 U-Net");
   int latent = 32;
   int threads = 2;
@@ -74,4 +75,7 @@ int main(int argc, char** argv) {
   app.add_option("--repeats", repeats, "Timed steps")->check(CLI::Range(1, 1000));
   CLI11_PARSE(app, argc, argv);
   return kandinsky::Run(latent, threads, repeats);
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "unet_step: %s\n", error.what());
+  return 1;
 }

@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 
 namespace kandinsky {
 namespace {
@@ -62,7 +63,7 @@ int64_t ReadGroup(const std::string& folder, const CgroupFiles& files) {
 int64_t ReadGroups(const std::string& root, std::string path, const CgroupFiles& files) {
   int64_t smallest = INT64_MAX;
   while (true) {
-    smallest = std::min(smallest, ReadGroup(root + files.mount + path, files));
+    smallest = std::min(smallest, ReadGroup(absl::StrCat(root, files.mount, path), files));
     const size_t slash = path.find_last_of('/');
     if (slash == std::string::npos) return smallest;
     path.resize(slash);

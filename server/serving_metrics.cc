@@ -10,7 +10,10 @@ namespace {
 
 using Families = std::vector<prometheus::MetricFamily>;
 
-double ToDouble(int64_t count) { return static_cast<double>(count); }
+template <typename Integer>
+double ToDouble(Integer count) {
+  return static_cast<double>(count);
+}
 
 Families CollectLoad(const ServingSnapshot& now) {
   const EngineSnapshot& engine = now.engine;

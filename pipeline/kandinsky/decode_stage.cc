@@ -2,21 +2,11 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "pipeline/kandinsky/latent_preview.h"
 #include "pipeline/kandinsky/stages.h"
 
 namespace kandinsky {
 namespace {
-
-// [3, H, W] in about -1..1 to 8-bit RGB, rounding half to even as diffusers does.
-Image ToImage(const torch::Tensor& pixels) {
-  const torch::Tensor scaled = (pixels.to(torch::kFloat32) * 0.5 + 0.5).clamp(0, 1).mul(255).round();
-  const torch::Tensor rows = scaled.to(torch::kUInt8).permute({1, 2, 0}).contiguous();
-  const uint8_t* values = rows.data_ptr<uint8_t>();
-  return {static_cast<int>(rows.size(1)),
-          static_cast<int>(rows.size(0)),
-          static_cast<int>(rows.size(2)),
-          {values, values + rows.numel()}};
-}
 
 // The picture of one generation. One at a time also within a batch, for memory: at full size decoding takes
 // 0.8 GB for 512x512 pixels and grows with the area.

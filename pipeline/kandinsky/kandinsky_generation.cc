@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "pipeline/kandinsky/latent_preview.h"
+
 namespace kandinsky {
 
 KandinskyGeneration::KandinskyGeneration(GenerationRequest request_in, BatchKey first_key)
@@ -32,10 +34,13 @@ StepCost KandinskyGeneration::step_cost() const {
       return {static_cast<int>(prior_rows.size()), 0};
     case Stage::kDenoise: {
       const int rows = guided() ? 2 : 1;
-      return {rows, int64_t{rows} * latent_height * latent_width};
+      const int64_t cells = int64_t{rows} * latent_height * latent_width;
+      return {rows, cells, cells * step_memory.denoise};
     }
-    case Stage::kDecode:
-      return {1, int64_t{latent_height} * latent_width};
+    case Stage::kDecode: {
+      const int64_t cells = int64_t{latent_height} * latent_width;
+      return {1, cells, cells * step_memory.decode};
+    }
     case Stage::kEncode:
     case Stage::kDone:
       break;
@@ -58,6 +63,11 @@ int KandinskyGeneration::remaining_steps() const {
       break;
   }
   return 0;
+}
+
+std::optional<Image> KandinskyGeneration::Preview() const {
+  if (stage() != Stage::kDenoise || !latents.defined()) return std::nullopt;
+  return PreviewOf(latents, latent_to_rgb);
 }
 
 absl::StatusOr<GenerationResult> KandinskyGeneration::TakeResult() {

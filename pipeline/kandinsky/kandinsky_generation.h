@@ -29,6 +29,12 @@ struct PriorRow {
   const RequestText* text = nullptr;
 };
 
+// Memory that steps take beside the weights, in bytes per latent cell and network row: an estimate.
+struct StepMemory {
+  int64_t denoise = 0;
+  int64_t decode = 0;
+};
+
 // The state of one image in the making. The stages (the functions in stages.h) read and move it on;
 // everything random comes from its own generator, in the order in which diffusers draws: prior latents, prior
 // steps but the last, initial latents, denoise steps.
@@ -42,6 +48,7 @@ class KandinskyGeneration final : public Generation {
   StepCost step_cost() const override;
   int remaining_steps() const override;
   const std::vector<PromptTokens>& prompt_tokens() const override { return token_report; }
+  std::optional<Image> Preview() const override;
   absl::StatusOr<GenerationResult> TakeResult() override;
 
   bool guided() const { return request.guidance_scale > 1.0f; }
@@ -61,6 +68,8 @@ class KandinskyGeneration final : public Generation {
   const GenerationRequest request;
   int latent_height = 0;
   int latent_width = 0;
+  StepMemory step_memory;       // the model's
+  torch::Tensor latent_to_rgb;  // the model's
 
   // Encode stage.
   RequestText prompt;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "pipeline/kandinsky/kandinsky_generation.h"
 #include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
 #include "pipeline/models/clip_text_model.h"
 #include "pipeline/models/prior_transformer.h"
@@ -31,7 +32,9 @@ struct KandinskyModel {
   // CLIP embedding of an all-zero pixel tensor, [1, embedding_dim]: the negative image embedding when no
   // negative prompt is given. diffusers recomputes this constant at every call (get_zero_embed).
   torch::Tensor zero_image_embedding;
-  int latent_scale = 8;  // pixels per latent cell and side
+  int latent_scale = 8;         // pixels per latent cell and side
+  torch::Tensor latent_to_rgb;  // [5, 3], of FitLatentToRgb; for previews
+  StepMemory step_memory;
 };
 
 // Loads from a published-layout directory pair. Errors as LoadKandinsky.

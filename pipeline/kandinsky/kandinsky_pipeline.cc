@@ -48,6 +48,8 @@ absl::StatusOr<std::unique_ptr<Generation>> KandinskyPipeline::AdmitOrThrow(
   auto generation = std::make_unique<KandinskyGeneration>(request, BatchKey{.network = "text_encoder"});
   generation->latent_height = request.height / model_->latent_scale;
   generation->latent_width = request.width / model_->latent_scale;
+  generation->step_memory = model_->step_memory;
+  generation->latent_to_rgb = model_->latent_to_rgb;
   generation->prompt.tokens = model_->tokenizer->Encode(request.prompt);
   ReportTokens("prompt", generation->prompt.tokens, generation->token_report);
   ClipTokenizer::Tokens negative = model_->tokenizer->Encode(request.negative_prompt.value_or(""));

@@ -63,13 +63,10 @@ absl::StatusOr<std::vector<PipelineFactory>> LoadKandinsky(const PipelineOptions
       options.threads > 0 ? options.threads : std::max(1, AvailableCpus() / std::max(1, replicas));
   at::set_num_threads(threads);  // loading converts and runs networks too
   ASSIGN_OR_RETURN(const std::shared_ptr<const KandinskyModel> model, LoadKandinskyModel(options));
-  std::vector<PipelineFactory> factories;
-  for (int i = 0; i < replicas; ++i) {
-    factories.push_back([model, threads]() -> absl::StatusOr<std::unique_ptr<Pipeline>> {
-      return std::make_unique<KandinskyPipeline>(model, threads);
-    });
-  }
-  return factories;
+  const PipelineFactory factory = [model, threads]() -> absl::StatusOr<std::unique_ptr<Pipeline>> {
+    return std::make_unique<KandinskyPipeline>(model, threads);
+  };
+  return std::vector<PipelineFactory>(static_cast<size_t>(std::max(0, replicas)), factory);
 }
 
 }  // namespace kandinsky

@@ -1,5 +1,9 @@
 #include "pipeline/models/layers.h"
 
+#include <algorithm>
+
+#include "pipeline/models/winograd_convolution.h"
+
 namespace kandinsky {
 namespace {
 
@@ -15,7 +19,8 @@ Linear::Linear(int64_t in_features, int64_t out_features, bool with_bias) {
 
 torch::Tensor Linear::forward(const torch::Tensor& x) const { return at::linear(x, weight, bias); }
 
-Conv2d::Conv2d(const Conv2dOptions& options) : stride_(options.stride), padding_(options.padding) {
+Conv2d::Conv2d(const Conv2dOptions& options)
+    : kernel_size_(options.kernel_size), stride_(options.stride), padding_(options.padding) {
   weight = register_parameter(
       "weight",
       torch::empty({options.out_channels, options.in_channels, options.kernel_size, options.kernel_size}),
@@ -26,7 +31,35 @@ Conv2d::Conv2d(const Conv2dOptions& options) : stride_(options.stride), padding_
 }
 
 torch::Tensor Conv2d::forward(const torch::Tensor& x) const {
+  if (winograd_weight_.defined()) return WinogradConvolution(x, winograd_weight_, bias);
+  if (kernel_size_ == 1 && stride_ == 1 && padding_ == 0 && x.is_contiguous(at::MemoryFormat::ChannelsLast)) {
+    // One matrix product over all pixels, without oneDNN's reordering of the weight.
+    const torch::Tensor pixels = x.permute({0, 2, 3, 1});
+    const torch::Tensor y = at::linear(pixels.flatten(0, 2), weight.flatten(1), bias);
+    return y.view({x.size(0), x.size(2), x.size(3), weight.size(0)}).permute({0, 3, 1, 2});
+  }
   return at::conv2d(x, weight, bias, {stride_, stride_}, {padding_, padding_});
+}
+
+bool Conv2d::SuitsWinograd() const {
+  // Layers with fewer channels are dominated by the transforms.
+  constexpr int64_t kMinChannels = 16;
+  const int64_t out_channels = weight.size(0);
+  const int64_t in_channels = weight.size(1);
+  return kernel_size_ == 3 && stride_ == 1 && padding_ == 1 && out_channels % 4 == 0 &&
+         in_channels % 4 == 0 && std::min(out_channels, in_channels) >= kMinChannels &&
+         weight.scalar_type() == torch::kFloat && weight.device().is_cpu() && !weight.requires_grad();
+}
+
+void Conv2d::PrepareForInference() {
+  if (!weight.defined()) return;
+  if (SuitsWinograd()) {
+    winograd_weight_ = TransformWinogradWeight(weight);
+    parameters_.erase("weight");
+    weight.reset();
+  } else {
+    weight.set_data(weight.data().contiguous(at::MemoryFormat::ChannelsLast));
+  }
 }
 
 std::shared_ptr<Conv2d> MakeConv3x3(int64_t in_channels, int64_t out_channels) {
@@ -75,10 +108,11 @@ torch::Tensor ScaleShiftOf(torch::Tensor&& x, const torch::Tensor& scale_shift) 
   return MayOverwrite() ? x.mul_(scale).add_(shift) : x * scale + shift;
 }
 
-void ConvertToChannelsLast(torch::nn::Module& module) {
-  for (torch::Tensor& parameter : module.parameters()) {
-    if (parameter.dim() == 4) parameter.set_data(parameter.data().contiguous(at::MemoryFormat::ChannelsLast));
-  }
+void PrepareForInference(torch::nn::Module& module) {
+  const at::NoGradGuard no_grad;
+  module.apply([](torch::nn::Module& part) {
+    if (auto* convolution = dynamic_cast<Conv2d*>(&part)) convolution->PrepareForInference();
+  });
 }
 
 }  // namespace kandinsky

@@ -44,16 +44,23 @@ class Conv2d : public torch::nn::Module {
  public:
   explicit Conv2d(const Conv2dOptions& options);
 
-  // [N, in_channels, H, W] -> [N, out_channels, H', W']. Fastest when x and weight have the same memory
-  // format.
+  // [N, in_channels, H, W] -> [N, out_channels, H', W']. Fastest with channels_last activations in a module
+  // that is prepared for inference.
   torch::Tensor forward(const torch::Tensor& x) const;
 
-  torch::Tensor weight;  // [out_channels, in_channels, kernel_size, kernel_size]
+  // See the function of the same name.
+  void PrepareForInference();
+
+  torch::Tensor weight;  // [out_channels, in_channels, kernel_size, kernel_size]; see PrepareForInference
   torch::Tensor bias;    // [out_channels], undefined without bias
 
  private:
+  bool SuitsWinograd() const;
+
+  const int64_t kernel_size_;
   const int64_t stride_;
   const int64_t padding_;
+  torch::Tensor winograd_weight_;  // instead of `weight` where it is defined
 };
 
 // A 3x3 convolution that keeps height and width.
@@ -130,8 +137,11 @@ torch::Tensor SumOf(torch::Tensor&& x, const torch::Tensor& y);
 // x * (1 + scale) + shift with x [N, C, H, W] that nobody else uses, and scale_shift [N, 2C] (scale first).
 torch::Tensor ScaleShiftOf(torch::Tensor&& x, const torch::Tensor& scale_shift);
 
-// Changes the weights of every convolution inside `module` to channels_last, for channels_last activations.
-// Call it once, after loading, before the module is shared, and outside of inference mode.
-void ConvertToChannelsLast(torch::nn::Module& module);
+// Changes the weights of every convolution inside `module` to the form that is fastest for channels_last
+// activations without gradients. 3x3 convolutions of stride 1 (float32 on the CPU) swap their weight for its
+// Winograd transform, 16/9 of its size: it is no parameter any more and must not be loaded into. The other
+// weights become channels_last. Modules that require gradients stay trainable. Call it once, after loading,
+// before the module is shared, and outside of inference mode.
+void PrepareForInference(torch::nn::Module& module);
 
 }  // namespace kandinsky

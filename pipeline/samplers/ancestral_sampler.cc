@@ -37,7 +37,7 @@ class AncestralSampler : public Sampler {
     const torch::Tensor clean = PredictCleanSample(config_, alpha_cumprod, model_output, sample);
     const float clean_weight = std::sqrt(alpha_cumprod_previous) * beta / beta_cumprod;
     const float sample_weight = std::sqrt(alpha) * beta_cumprod_previous / beta_cumprod;
-    const torch::Tensor mean = clean_weight * clean + sample_weight * sample;
+    torch::Tensor mean = clean_weight * clean + sample_weight * sample;
     if (timestep == 0) return mean;
     // The published decoders end at time-step 1, so the last step does draw noise, scaled by 1e-10.
     const float variance = std::max(beta_cumprod_previous / beta_cumprod * beta, 1e-20f);

@@ -31,7 +31,7 @@ const std::array<std::string, 256>& ByteSymbols() {
 
 std::vector<std::string> MakeClipVocabulary(const std::vector<Merge>& merges) {
   std::vector<std::string> tokens;
-  tokens.reserve(2 * 256 + merges.size() + 2);
+  tokens.reserve(size_t{2} * 256 + merges.size() + 2);
   for (const bool itself : {true, false}) {
     for (int byte = 0; byte < 256; ++byte) {
       if (StandsForItself(byte) == itself) tokens.push_back(ByteSymbols()[static_cast<size_t>(byte)]);

@@ -7,6 +7,7 @@
 #include <exception>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -168,6 +169,12 @@ absl::StatusOr<torch::Tensor> Checkpoint::Get(absl::string_view name) const {
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat(path_, ": tensor ", Quote(name), ": ", error.what()));
   }
+}
+
+void Checkpoint::ReleasePages() const {
+  std::set<const MappedFile*> files;
+  for (const auto& [name, entry] : entries_) files.insert(entry.file.get());
+  for (const MappedFile* file : files) file->ReleasePages();
 }
 
 torch::Tensor Checkpoint::ToTensor(const Entry& entry) {

@@ -35,6 +35,8 @@ class Checkpoint {
   // also after the checkpoint is gone. Its memory is read-only: writing to it is a segmentation fault.
   // NOT_FOUND, naming file and tensor, when there is no such tensor.
   absl::StatusOr<torch::Tensor> Get(absl::string_view name) const;
+  // Takes what was read of the files out of resident memory (MappedFile::ReleasePages).
+  void ReleasePages() const;
   // Bytes of all tensors.
   int64_t total_bytes() const { return total_bytes_; }
 

@@ -136,11 +136,7 @@ bool IsFinite(const torch::Tensor& tensor) {
 torch::Tensor Converted(const torch::Tensor& stored, const torch::Tensor& target,
                         const LoadOptions& options) {
   const torch::ScalarType dtype = target.is_floating_point() ? options.dtype : target.scalar_type();
-  torch::Tensor converted = stored.to(options.device, dtype);
-  if (options.channels_last && converted.dim() == 4) {
-    converted = converted.contiguous(torch::MemoryFormat::ChannelsLast);
-  }
-  return converted;
+  return stored.to(options.device, dtype);
 }
 
 absl::Status Assign(const LoadPlan& plan, const Checkpoint& checkpoint, const LoadOptions& options,

@@ -17,7 +17,6 @@ struct LoadOptions {
   // Floating-point tensors are converted to it; others keep the module's dtype.
   torch::ScalarType dtype = torch::kFloat;
   torch::Device device = torch::kCPU;
-  bool channels_last = false;  // memory format of 4-d (convolution) weights
   // Names, on either side, that may be missing or left over. "*" matches any run of characters.
   std::vector<std::string> ignored = {"*.position_ids"};
   // A name prefix of the module's that the whole checkpoint may lack.
@@ -31,7 +30,7 @@ struct LoadReport {
   std::vector<std::string> misshapen;   // "name: [2, 3] in the file, [3, 2] in the model"
   std::vector<std::string> warnings;    // "name contains NaN or infinity"
   int64_t loaded_tensors = 0;
-  int64_t copied_tensors = 0;  // of these, not used in place (converted, moved or reordered)
+  int64_t copied_tensors = 0;  // of these, not used in place (converted or moved)
 
   bool ok() const { return missing.empty() && unexpected.empty() && misshapen.empty(); }
   // One line per finding, warnings last; at most `max_lines`, then how many more there are.
@@ -39,7 +38,7 @@ struct LoadReport {
 };
 
 // Replaces the data of every parameter and buffer of `module` by the checkpoint's tensor of the same name,
-// without copying where dtype, device and memory format already fit; such tensors stay backed by the mapped
+// without copying where dtype and device already fit; such tensors stay backed by the mapped
 // file and must not be written to. All or nothing: INVALID_ARGUMENT with the findings, and an unchanged
 // module, when any tensor is missing, unexpected or misshapen. RESOURCE_EXHAUSTED or INTERNAL when libtorch
 // fails (the module is then unusable). NaN and infinity are only reported. `report` may be null.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 
@@ -38,6 +39,24 @@ TEST_F(MappedFileTest, ShowsTheBytesOfTheFile) {
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_EQ(Text(**file), content);
   EXPECT_EQ((*file)->path(), Path("f"));
+}
+
+TEST_F(MappedFileTest, ReleasedPagesLeaveResidentMemoryAndAreReadAgain) {
+  const std::string content(8 << 20, 'x');
+  const auto file = MappedFile::Open(Write("f", content));
+  ASSERT_TRUE(file.ok());
+  const auto mapped_file_kib = [] {
+    std::ifstream status("/proc/self/status");
+    for (std::string word; status >> word;) {
+      if (int64_t kib = 0; word == "RssFile:" && status >> kib) return kib;
+    }
+    return int64_t{-1};
+  };
+  ASSERT_EQ(Text(**file), content);
+  const int64_t before = mapped_file_kib();
+  (*file)->ReleasePages();
+  EXPECT_LE(mapped_file_kib(), before - 4096);
+  EXPECT_EQ(Text(**file), content);
 }
 
 TEST_F(MappedFileTest, AnEmptyFileHasNoBytes) {

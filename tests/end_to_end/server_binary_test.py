@@ -1,12 +1,13 @@
 """Runs the real server and client programs against the embedded model, as an operator and a user would.
 
-Standard library only. Usage: server_binary_test.py --server PATH --client PATH --make-tiny-model PATH
+Standard library only. Usage: server_binary_test.py --server PATH --client PATH --make-tiny-model PATH [--sanitizer NAME]
 """
 
 import argparse
 import json
 import pathlib
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -72,6 +73,12 @@ class Server:
         """The sum of all series of one metric."""
         values = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", self.metrics(), re.MULTILINE)
         return sum(float(value) for value in values)
+
+    def limit_memory(self, more_bytes):
+        """From now on the process may take this many bytes of address space more than it has, and not one beyond."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        limit = int(re.search(r"^VmSize:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024 + more_bytes
+        resource.prlimit(self.process.pid, resource.RLIMIT_AS, (limit, limit))
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
@@ -174,6 +181,31 @@ class ServerBinaryTest(unittest.TestCase):
             # The first 40 requests warm caches and allocator up.
             self.assertLess(sizes[-1] - sizes[0], 8 << 20, sizes)
 
+    def test_a_real_memory_limit_refuses_what_does_not_fit_and_serves_the_next(self):
+        if PROGRAMS.sanitizer:
+            self.skipTest("a sanitizer's allocator ends the process when memory runs out")
+        # The pipeline's own estimate is switched off, so that the memory really runs out.
+        with Server(self.model, "engine.max_batch_memory_bytes=1099511627776") as server:
+            first = self.path("before.png")
+            self.assertEqual(run(generate_command(server, first)).returncode, 0)
+            server.limit_memory(200 << 20)
+            large = run(generate_command(server, self.path("large.png"), width=2048, height=2048, steps=1))
+            self.assertNotEqual(large.returncode, 0)
+            self.assertIn("not enough memory", large.stderr)
+            self.assertGreaterEqual(server.metric("kandinsky_oom_total"), 1)
+            again = self.path("after.png")
+            self.assertEqual(run(generate_command(server, again)).returncode, 0)
+            self.assertEqual(first.read_bytes(), again.read_bytes())
+            self.assertEqual(server.stop(), 0)
+
+    def test_an_image_beyond_the_memory_budget_is_refused_before_it_is_tried(self):
+        with Server(self.model, "engine.max_batch_memory_bytes=10000000") as server:
+            large = run(generate_command(server, self.path("large.png"), width=1024, height=1024, steps=50))
+            self.assertNotEqual(large.returncode, 0)
+            self.assertIn("not enough memory", large.stderr)
+            self.assertEqual(server.metric("kandinsky_oom_total"), 0)
+            self.assertEqual(run(generate_command(server, self.path("small.png"))).returncode, 0)
+
     def test_port_in_use_is_one_line_and_a_code_of_its_own(self):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
@@ -216,5 +248,6 @@ if __name__ == "__main__":
     parser.add_argument("--server", required=True)
     parser.add_argument("--client", required=True)
     parser.add_argument("--make-tiny-model", required=True)
+    parser.add_argument("--sanitizer", default="")
     parser.parse_known_args(namespace=PROGRAMS)
     unittest.main(argv=["server_binary_test"], verbosity=2)

@@ -14,7 +14,7 @@ namespace {
 
 using Kind = v1::GenerateEvent::EventCase;
 
-constexpr int kThreads = 6;
+constexpr int kThreads = 4;
 constexpr int kCalls = 5000;
 
 // One client thread: calls of every kind in an order that its seed decides. What must go well is checked.
@@ -62,7 +62,9 @@ class StormThread {
 
   v1::GenerateRequest Request(const std::string& prompt) {
     v1::GenerateRequest request = SmallRequest(prompt);
-    request.set_image_count(1 + Draw(3));
+    request.set_steps(1);
+    request.set_prior_steps(2);
+    request.set_image_count(Draw(4) == 0 ? 2 : 1);
     request.set_priority(static_cast<v1::Priority>(Draw(4)));
     return request;
   }

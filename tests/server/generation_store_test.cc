@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "server/config.h"
+#include "tests/server/call_environment.h"
 
 namespace kandinsky {
 namespace {
@@ -22,22 +22,18 @@ class SilentListener : public GenerationListener {
   void OnEnd(const GenerationEnd&) override {}
 };
 
-// A store and what records need beside it. No engine: tests tell the records what happens.
+// No engine: tests tell the records what happens.
 class StoreTest : public testing::Test {
  protected:
-  explicit StoreTest(int64_t max_bytes = 1 << 20) : store_(absl::Seconds(300), max_bytes, clock_) {}
+  explicit StoreTest(int64_t max_bytes = 1 << 20) : environment_(max_bytes) {}
 
   std::shared_ptr<GenerationRecord> Record(const std::string& id, const std::string& body = "body",
                                            const std::string& client = "", bool detach = false) {
-    GenerationSpec spec;
+    GenerationSpec spec = environment_.Spec(id, body);
     spec.client = client;
-    spec.request_id = id;
-    spec.body = body;
     spec.detach = detach;
-    spec.image_count = 1;
-    spec.arrival = clock_.Now();
-    const CallContext context = {limits_, serving_, metrics_, codec_, clock_, timer_, budget_, store_};
-    return std::make_shared<GenerationRecord>(context, spec, std::make_shared<SilentListener>());
+    return std::make_shared<GenerationRecord>(environment_.context(), spec,
+                                              std::make_shared<SilentListener>());
   }
 
   std::shared_ptr<GenerationRecord> Add(const std::shared_ptr<GenerationRecord>& record) {
@@ -58,14 +54,10 @@ class StoreTest : public testing::Test {
     return ids;
   }
 
-  FakeClock clock_;
-  const v1::LimitsConfig limits_ = WithDefaults({}).limits();
-  ServingState serving_;
-  Metrics metrics_{[] { return ServingSnapshot(); }};
-  ByteBudget budget_{1 << 20};
-  GenerationStore store_;
-  Timer timer_{clock_};
-  Executor codec_{"codec", 1, 4};
+  CallEnvironment environment_;
+  FakeClock& clock_ = environment_.clock;
+  ByteBudget& budget_ = environment_.budget;
+  GenerationStore& store_ = environment_.store;
 };
 
 TEST_F(StoreTest, GivesTheSameRequestTheSameRecord) {

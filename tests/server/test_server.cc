@@ -12,6 +12,11 @@
 #include "absl/strings/str_cat.h"
 #include "server/config.h"
 
+#if defined(__SANITIZE_THREAD__)
+// The suppressions need the stack of both accesses, and gRPC hands objects on late: keep a long history.
+extern "C" const char* __tsan_default_options() { return "history_size=7"; }
+#endif
+
 namespace kandinsky {
 
 TestServer::TestServer(TestServerOptions options) {

@@ -37,6 +37,41 @@ TEST_F(KandinskyPipelineTest, DetectsFamilyNetworkAndSamplersFromTheFiles) {
   EXPECT_GT(capabilities.weight_bytes, 0);
 }
 
+TEST_F(KandinskyPipelineTest, PreviewsTheLatentsWhileItDenoises) {
+  GenerationRequest request = TinyRequest(1);
+  request.prior_steps = 2;
+  request.steps = 3;
+  auto admitted = pipeline_->Admit(request);
+  ASSERT_TRUE(admitted.ok()) << admitted.status();
+  Generation* generation = admitted->get();
+  std::vector<Image> previews;
+  while (generation->stage() != Stage::kDone) {
+    const std::optional<Image> preview = generation->Preview();
+    EXPECT_EQ(preview.has_value(), generation->stage() == Stage::kDenoise);
+    if (preview.has_value()) previews.push_back(*preview);
+    ASSERT_TRUE(pipeline_->Step({&generation, 1}).ok());
+  }
+  ASSERT_EQ(previews.size(), 3u);
+  EXPECT_GT(previews[0].width, 0);
+  EXPECT_EQ(request.width % previews[0].width, 0);
+  EXPECT_EQ(previews[0].width * request.height, previews[0].height * request.width);
+  EXPECT_EQ(previews[0].pixels.size(), static_cast<size_t>(previews[0].width) * previews[0].height * 3);
+  EXPECT_NE(previews[0].pixels, previews[2].pixels);
+}
+
+TEST_F(KandinskyPipelineTest, EstimatesTheMemoryOfSpatialSteps) {
+  GenerationRequest request = TinyRequest(1);
+  auto admitted = pipeline_->Admit(request);
+  ASSERT_TRUE(admitted.ok()) << admitted.status();
+  Generation* generation = admitted->get();
+  while (generation->stage() != Stage::kDone) {
+    const StepCost cost = generation->step_cost();
+    EXPECT_EQ(cost.memory_bytes > 0, cost.latent_pixels > 0);
+    EXPECT_EQ(cost.latent_pixels == 0 ? 0 : cost.memory_bytes % cost.latent_pixels, 0);
+    ASSERT_TRUE(pipeline_->Step({&generation, 1}).ok());
+  }
+}
+
 TEST_F(KandinskyPipelineTest, VisitsTheStagesInOrder) {
   GenerationRequest request = TinyRequest(1);
   request.prior_steps = 2;

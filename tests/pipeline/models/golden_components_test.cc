@@ -54,13 +54,12 @@ Config ReadConfig(const std::string& file, Parser<Config> parse) {
 // tensors.
 template <typename Module, typename Config>
 std::unique_ptr<Module> LoadNetwork(const std::string& folder, const std::string& weights,
-                                    Parser<Config> parse, bool channels_last = false) {
+                                    Parser<Config> parse, bool prepared = false) {
   auto module = std::make_unique<Module>(ReadConfig(folder + "/config.json", parse));
   const auto checkpoint = ValueOrFail(OpenCheckpoint(GoldenPath(folder + "/" + weights)));
-  LoadOptions options;
-  options.channels_last = channels_last;
-  const absl::Status loaded = LoadStrict(*module, *checkpoint, options);
+  const absl::Status loaded = LoadStrict(*module, *checkpoint);
   if (!loaded.ok()) throw std::runtime_error(loaded.ToString());
+  if (prepared) PrepareForInference(*module);
   return module;
 }
 
@@ -125,12 +124,12 @@ TEST_F(GoldenComponentsTest, PriorEqualsDiffusersWithAndWithoutTheSplit) {
   EXPECT_LE(RelativeL2(model->forward_suffix(x, timesteps, prefix), expected), kTolerance);
 }
 
-TEST_F(GoldenComponentsTest, UNetEqualsDiffusersInEveryPathAndFormat) {
-  for (const bool channels_last : {false, true}) {
+TEST_F(GoldenComponentsTest, UNetEqualsDiffusersInEveryPathPreparedOrNot) {
+  for (const bool prepared : {false, true}) {
     const auto model = LoadNetwork<UNet2DConditionModel>(
-        "models/decoder/unet", "diffusion_pytorch_model.safetensors", &ParseUNetConfig, channels_last);
+        "models/decoder/unet", "diffusion_pytorch_model.safetensors", &ParseUNetConfig, prepared);
     const c10::InferenceMode inference;
-    const torch::Tensor sample = InFormat(Golden("unet.sample"), channels_last);
+    const torch::Tensor sample = InFormat(Golden("unet.sample"), prepared);
     const torch::Tensor timesteps = Golden("unet.timestep").expand({sample.size(0)});
     const torch::Tensor image_embeds = Golden("unet.image_embeds");
     const torch::Tensor expected = Golden("unet.out");
@@ -140,13 +139,13 @@ TEST_F(GoldenComponentsTest, UNetEqualsDiffusersInEveryPathAndFormat) {
   }
 }
 
-TEST_F(GoldenComponentsTest, MovqEqualsDiffusersInEveryFormat) {
-  for (const bool channels_last : {false, true}) {
+TEST_F(GoldenComponentsTest, MovqEqualsDiffusersPreparedOrNot) {
+  for (const bool prepared : {false, true}) {
     const auto model = LoadNetwork<VQModel>("models/decoder/movq", "diffusion_pytorch_model.safetensors",
-                                            &ParseVQModelConfig, channels_last);
+                                            &ParseVQModelConfig, prepared);
     const c10::InferenceMode inference;
-    const torch::Tensor pixels = InFormat(Golden("movq.pixels"), channels_last);
-    const torch::Tensor latents = InFormat(Golden("movq.decode_in"), channels_last);
+    const torch::Tensor pixels = InFormat(Golden("movq.pixels"), prepared);
+    const torch::Tensor latents = InFormat(Golden("movq.decode_in"), prepared);
     EXPECT_LE(RelativeL2(model->encode(pixels), Golden("movq.latents")), kTolerance);
     EXPECT_LE(RelativeL2(model->decode(latents), Golden("movq.decoded")), kDecodeTolerance);
   }

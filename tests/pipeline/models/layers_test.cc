@@ -40,11 +40,41 @@ TEST(LayersTest, AConvolutionGivesTheSameInBothMemoryFormats) {
   RandomizeParameters(conv, 1);
   const torch::Tensor x = RandomTensor({2, 6, 8, 10}, 2);
   const torch::Tensor expected = conv.forward(x);
-  ConvertToChannelsLast(conv);
+  PrepareForInference(conv);
   EXPECT_TRUE(conv.weight.is_contiguous(at::MemoryFormat::ChannelsLast));
   const torch::Tensor actual = conv.forward(ChannelsLast(x));
   EXPECT_TRUE(actual.is_contiguous(at::MemoryFormat::ChannelsLast));
   EXPECT_LE(RelativeL2(actual, expected), 1e-6);
+}
+
+TEST(LayersTest, A1x1ConvolutionGivesTheSameInBothMemoryFormats) {
+  Conv2d conv({.in_channels = 6, .out_channels = 5, .kernel_size = 1, .padding = 0});
+  RandomizeParameters(conv, 1);
+  const torch::Tensor x = RandomTensor({2, 6, 3, 7}, 2);
+  const torch::Tensor actual = conv.forward(ChannelsLast(x));
+  EXPECT_TRUE(actual.is_contiguous(at::MemoryFormat::ChannelsLast));
+  EXPECT_LE(RelativeL2(actual, conv.forward(x)), 1e-6);
+}
+
+TEST(LayersTest, APrepared3x3ConvolutionGivesTheSameWithoutKeepingTheWeight) {
+  const std::shared_ptr<Conv2d> conv = MakeConv3x3(20, 16);
+  RandomizeParameters(*conv, 1);
+  const torch::Tensor x = RandomTensor({2, 20, 5, 8}, 2);
+  const torch::Tensor expected = conv->forward(x);
+  for (int times = 0; times < 2; ++times) PrepareForInference(*conv);
+  EXPECT_FALSE(conv->weight.defined());
+  EXPECT_EQ(conv->parameters().size(), 1u);
+  EXPECT_LE(RelativeL2(conv->forward(ChannelsLast(x)), expected), 1e-6);
+  EXPECT_LE(RelativeL2(conv->forward(x), expected), 1e-6);
+}
+
+TEST(LayersTest, AConvolutionThatNeedsGradientsStaysTrainableWhenPrepared) {
+  const std::shared_ptr<Conv2d> conv = MakeConv3x3(16, 16);
+  RandomizeParameters(*conv, 1);
+  testing::RequireGradients(*conv);
+  PrepareForInference(*conv);
+  conv->forward(RandomTensor({1, 16, 4, 4}, 2)).sum().backward();
+  EXPECT_TRUE(testing::ParametersWithoutGradient(*conv).empty());
 }
 
 TEST(LayersTest, ReusesATemporaryOnlyWhenNoGradientIsRecorded) {

@@ -100,9 +100,9 @@ TEST_F(UNet2DConditionModelTest, ContextAloneCarriesTheImageIntoTheAttention) {
             1e-4);
 }
 
-TEST_F(UNet2DConditionModelTest, ChannelsLastGivesTheSameAndStaysChannelsLast) {
+TEST_F(UNet2DConditionModelTest, PreparedForInferenceItGivesTheSameAndStaysChannelsLast) {
   const torch::Tensor expected = model_.forward(sample_, timesteps_, image_embeds_);
-  ConvertToChannelsLast(model_);
+  PrepareForInference(model_);
   const torch::Tensor actual = model_.forward(ChannelsLast(sample_), timesteps_, image_embeds_);
   EXPECT_TRUE(actual.is_contiguous(at::MemoryFormat::ChannelsLast));
   EXPECT_LE(RelativeL2(actual, expected), 1e-5);

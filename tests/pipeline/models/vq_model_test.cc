@@ -69,14 +69,14 @@ TEST(VQModelTest, RowsAreIndependent) {
   }
 }
 
-TEST(VQModelTest, ChannelsLastGivesTheSameAndStaysChannelsLast) {
+TEST(VQModelTest, PreparedForInferenceItGivesTheSameAndStaysChannelsLast) {
   VQModel model(TinyMovq());
   RandomizeParameters(model, 1);
   const torch::Tensor pixels = RandomTensor({2, 3, 16, 16}, 2);
   const torch::Tensor latents = RandomTensor({2, 4, 4, 4}, 3);
   const torch::Tensor encoded = model.encode(pixels);
   const torch::Tensor decoded = model.decode(latents);
-  ConvertToChannelsLast(model);
+  PrepareForInference(model);
   EXPECT_LE(RelativeL2(model.encode(ChannelsLast(pixels)), encoded), 1e-5);
   const torch::Tensor actual = model.decode(ChannelsLast(latents));
   EXPECT_LE(RelativeL2(actual, decoded), 1e-5);

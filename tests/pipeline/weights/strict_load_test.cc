@@ -102,13 +102,6 @@ TEST_F(StrictLoadTest, TakesHalfPrecisionFilesIntoAFloatModel) {
   EXPECT_TRUE(module_.scale.equal(weights[2].second.to(torch::kFloat)));
 }
 
-TEST_F(StrictLoadTest, ReordersConvolutionWeightsToChannelsLast) {
-  ASSERT_TRUE(LoadStrict(module_, *Save(Weights()), {.channels_last = true}).ok());
-  EXPECT_TRUE(module_.conv->weight.is_contiguous(torch::MemoryFormat::ChannelsLast));
-  EXPECT_FALSE(module_.conv->weight.is_contiguous());
-  EXPECT_TRUE(module_.conv->weight.equal(Weights()[0].second));
-}
-
 TEST_F(StrictLoadTest, MakesNormalTensorsInsideInferenceMode) {
   const auto checkpoint = Save(Weights());
   const c10::InferenceMode guard;
