@@ -248,8 +248,8 @@ std::vector<BacklogItem> ActiveGenerations::Backlog() const {
   backlog.reserve(active_.size());
   for (const ActiveGeneration& active : active_) {
     if (active.generation == nullptr || active.request->ended()) continue;
-    backlog.push_back({.work = WorkAfter(active.image_request(), active.generation->progress()),
-                       .urgency = active.request->urgency()});
+    backlog.push_back({.request = active.request,
+                       .work = WorkAfter(active.image_request(), active.generation->progress())});
   }
   return backlog;
 }

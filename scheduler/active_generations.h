@@ -26,8 +26,8 @@ struct WorkerContext {
 
 // What a generation under way still has to do.
 struct BacklogItem {
+  std::shared_ptr<const LiveRequest> request;  // nothing is left once it has ended
   RemainingWork work;
-  absl::Time urgency;
 };
 
 // The generations that a worker has begun, and their steps: plans a batch, steps it, publishes what came of

@@ -207,7 +207,8 @@ std::vector<absl::Duration> Engine::Impl::ActiveTimes(absl::Time urgency) const 
   std::vector<absl::Duration> times;
   for (const std::unique_ptr<Worker>& worker : workers_) {
     for (const BacklogItem& item : worker->load().backlog) {
-      if (item.urgency <= urgency) times.push_back(step_times_.DeviceTime(item.work));
+      if (item.request->ended() || item.request->urgency() > urgency) continue;
+      times.push_back(step_times_.DeviceTime(item.work));
     }
   }
   return times;
@@ -265,7 +266,7 @@ absl::Duration Engine::Impl::WorkOfNew(const EngineRequest& request, const Queue
                      .shared = batches * step_times_.ElapsedTime(work),
                      .ahead = ahead / static_cast<int64_t>(std::max<size_t>(1, worker_count_)),
                      .wait = wait},
-                    /*idle=*/ActiveTimes().empty());
+                    /*idle=*/registry_.counts().active_generations == 0);
 }
 
 Engine::Estimate Engine::Impl::EstimateTimes(const EngineRequest& request) const {

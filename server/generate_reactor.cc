@@ -40,29 +40,40 @@ GenerateReactor::GenerateReactor(const CallContext& context, grpc::CallbackServe
     : GenerationCall(context, "Generate", ReplyKind::kStream, rpc),
       events_(static_cast<size_t>(context.limits.image_chunk_bytes())) {}
 
-template <typename Push>
-void GenerateReactor::Enqueue(Push&& push) noexcept {
-  MutexLock lock(write_mutex_);
-  if (broken_ || final_status_.has_value()) return;
-  GuardExceptions(std::forward<Push>(push),
-                  [&](const std::string& cause) { final_status_ = InternalError(cause); });
-  Advance();
+template <typename Body>
+void GenerateReactor::Guarded(Body&& body) noexcept {
+  GuardExceptions(std::forward<Body>(body), [this](const std::string& cause) {
+    const grpc::Status error = InternalError(cause);
+    MutexLock lock(write_mutex_);
+    if (!final_status_.has_value()) final_status_ = error;
+    Advance();
+  });
 }
 
 void GenerateReactor::OnEvent(const v1::GenerateEvent& event) {
-  Enqueue([&] { events_.Push(event); });
+  Guarded([&] {
+    MutexLock lock(write_mutex_);
+    if (broken_ || final_status_.has_value()) return;
+    events_.Push(event);
+    Advance();
+  });
 }
 
 void GenerateReactor::OnImage(SharedImage image) {
-  Enqueue([&] { events_.PushImage(std::move(image)); });
+  Guarded([&] {
+    MutexLock lock(write_mutex_);
+    if (broken_ || final_status_.has_value()) return;
+    events_.PushImage(std::move(image));
+    Advance();
+  });
 }
 
 void GenerateReactor::Close(const grpc::Status& status, const v1::GenerationSummary& summary) {
   if (status.ok()) {
-    Enqueue([&] {
+    Guarded([&] {
       v1::GenerateEvent event;
       *event.mutable_completed() = summary;
-      events_.Push(std::move(event));
+      OnEvent(event);
     });
   }
   MutexLock lock(write_mutex_);

@@ -31,9 +31,9 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void Close(const grpc::Status& status, const v1::GenerationSummary& summary) override
       EXCLUDES(write_mutex_);
 
-  // Adds to the queue by `push`, unless nobody reads any more.
-  template <typename Push>
-  void Enqueue(Push&& push) noexcept EXCLUDES(write_mutex_);
+  // Runs `body`, which takes the lock itself; an exception in it ends the call with INTERNAL.
+  template <typename Body>
+  void Guarded(Body&& body) noexcept EXCLUDES(write_mutex_);
 
   // Starts the next write, or finishes, unless a write is under way. gRPC never runs a reaction inside
   // StartWrite or Finish, so calling them under the lock is safe.

@@ -218,6 +218,7 @@ void GenerationCall::Leave(bool late) {
 }
 
 void GenerationCall::RpcDone() {
+  Abandon();  // in case that it failed before its work ended
   MutexLock lock(mutex_);
   rpc_done_ = true;
   if (timer_ != 0) context_.timer.Cancel(timer_time_, timer_);

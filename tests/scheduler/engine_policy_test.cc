@@ -244,8 +244,10 @@ TEST_F(EnginePolicyTest, TheSnapshotEstimatesWaitAndDrain) {
 }
 
 TEST_F(EnginePolicyTest, AWorkerThatAlwaysStepsIsBusy) {
-  StartTimed();
+  StartTimed({"holds"});
   for (int i = 0; i < 50; ++i) ASSERT_TRUE(Submit("cat")->WaitForEnd().ok());
+  Submit("holds");
+  gate_.WaitForArrivals(1);  // the steps before are recorded by now
   EXPECT_GT(engine_->snapshot().busy_ratio, 0.9);
   clock_.Advance(absl::Hours(1));
   EXPECT_LT(engine_->snapshot().busy_ratio, 0.01);
