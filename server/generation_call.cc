@@ -194,7 +194,7 @@ void GenerationCall::OnDeadline() {
   }
   // Where the work has the same deadline the engine ends it.
   if (record->spec().deadline > deadline_) Leave(/*late=*/true);
-  SetTimer(deadline_ + kWriteGrace, &GenerationCall::OnWriteTimeout);
+  SetTimer(context_.clock.Now() + kWriteGrace, &GenerationCall::OnWriteTimeout);
 }
 
 void GenerationCall::OnWriteTimeout() {
