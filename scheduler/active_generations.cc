@@ -194,6 +194,7 @@ void ActiveGenerations::FailMembers(const BatchPlan& plan, const StepRecord& rec
 void ActiveGenerations::RecordStatistics(const BatchPlan& plan, const StepRecord& record) {
   // Images of one request may be several members of the batch, yet it is one step of that request.
   std::vector<LiveRequest*> requests;
+  requests.reserve(plan.members.size());
   for (const size_t i : plan.members) requests.push_back(active_[i].request.get());
   std::sort(requests.begin(), requests.end());
   requests.erase(std::unique(requests.begin(), requests.end()), requests.end());

@@ -66,7 +66,7 @@ class Engine::Impl {
   // Device times of what is under way and at least as urgent.
   std::vector<absl::Duration> ActiveTimes(absl::Time urgency = absl::InfiniteFuture()) const;
   std::vector<absl::Duration> DeviceTimes(const WaitingRequest& waiting) const;
-  std::vector<absl::Duration> StartDelays(std::vector<std::vector<absl::Duration>> waiting) const;
+  std::vector<absl::Duration> StartDelays(const std::vector<std::vector<absl::Duration>>& waiting) const;
   std::vector<absl::Duration> DelaysOf(const std::vector<WaitingRequest>& waiting) const;
   int BatchesOf(size_t images) const;
   int CancelAll();
@@ -221,7 +221,7 @@ std::vector<absl::Duration> Engine::Impl::DeviceTimes(const WaitingRequest& wait
 }
 
 std::vector<absl::Duration> Engine::Impl::StartDelays(
-    std::vector<std::vector<absl::Duration>> waiting) const {
+    const std::vector<std::vector<absl::Duration>>& waiting) const {
   const size_t workers = std::max<size_t>(1, worker_count_);
   const size_t capacity = workers * static_cast<size_t>(std::max(1, options_.max_active_generations));
   return EstimateStartDelays(ActiveTimes(), waiting, capacity, static_cast<int>(workers));
@@ -231,7 +231,7 @@ std::vector<absl::Duration> Engine::Impl::DelaysOf(const std::vector<WaitingRequ
   std::vector<std::vector<absl::Duration>> times;
   times.reserve(waiting.size());
   for (const WaitingRequest& request : waiting) times.push_back(DeviceTimes(request));
-  return StartDelays(std::move(times));
+  return StartDelays(times);
 }
 
 // Batched steps that a request needs where one image needs one.
@@ -246,7 +246,7 @@ Engine::Estimate Engine::Impl::EstimateFor(const EngineRequest& request, const Q
   for (const WaitingRequest& ahead : registry_.Ahead(queued)) times.push_back(DeviceTimes(ahead));
   times.push_back({absl::ZeroDuration()});  // the new one
   const RemainingWork work = WorkOf(request.images.front());
-  return {.wait = StartDelays(std::move(times)).back(),
+  return {.wait = StartDelays(times).back(),
           .work = BatchesOf(request.images.size()) * step_times_.ElapsedTime(work)};
 }
 
@@ -291,7 +291,7 @@ EngineSnapshot Engine::Impl::snapshot() const {
   for (const absl::Duration time : ActiveTimes()) total += time;
   snapshot.estimated_drain = total / static_cast<int64_t>(std::max<size_t>(1, worker_count_));
   waiting.push_back({absl::ZeroDuration()});  // one submitted now
-  snapshot.estimated_wait = StartDelays(std::move(waiting)).back();
+  snapshot.estimated_wait = StartDelays(waiting).back();
   return snapshot;
 }
 

@@ -138,13 +138,12 @@ void RequestRegistry::EndLocked(const std::shared_ptr<LiveRequest>& request, Req
 
 bool RequestRegistry::End(const std::shared_ptr<LiveRequest>& request, RequestState end,
                           const absl::Status& status) {
-  const std::shared_ptr<LiveRequest> kept = request;  // the caller's may live in what this call ends
   {
     MutexLock lock(mutex_);
-    if (kept->ended()) return false;
-    EndLocked(kept, end, status);
+    if (request->ended()) return false;
+    EndLocked(request, end, status);
   }
-  Deliver(*kept);
+  Deliver(*request);
   return true;
 }
 

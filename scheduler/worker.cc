@@ -95,7 +95,7 @@ absl::Status Worker::Serve(Pipeline& pipeline) {
     }
     PublishLoad(active);
     const absl::Time start = context_.clock.Now();
-    const absl::Status status = active.Step();
+    absl::Status status = active.Step();
     {
       const absl::Time end = context_.clock.Now();
       MutexLock lock(load_mutex_);
