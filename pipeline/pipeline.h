@@ -12,14 +12,16 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "imaging/image.h"
+#include "pipeline/float_tensor.h"
 #include "pipeline/generation_request.h"
 
 namespace kandinsky {
 
 // The seam between scheduling and computing: the scheduler sees the models only through this header.
 
-// Stations of a generation, in order. kEncode and kDecode are one step long, kPrior and kDenoise many.
-// Legal transitions: to the next station; kDenoise -> kDone when no image is wanted. kDone is final.
+// Stations of a generation, in order. kEncode takes a step for each network that its inputs need, kDecode one, kPrior
+// and kDenoise many; PlannedSteps() knows the numbers. Legal transitions: to the next station that has steps, or to
+// kDone, which is final. Every generation starts in kEncode.
 enum class Stage { kEncode, kPrior, kDenoise, kDecode, kDone };
 
 // "encode", "prior", "denoise", "decode", "done".
@@ -30,7 +32,7 @@ const char* StageName(Stage stage);
 struct BatchKey {
   Stage stage = Stage::kEncode;
   std::string network;    // which weights the step runs, e.g. "unet"
-  int latent_height = 0;  // 0 in stages that have no spatial size
+  int latent_height = 0;  // 0 for networks that have no spatial size
   int latent_width = 0;
   bool guided = false;  // two network rows (unconditional, conditional) per generation instead of one
 
@@ -64,18 +66,18 @@ struct PromptTokens {
   int kept_tokens = 0;  // tokens that the model sees
 };
 
-// A tensor that leaves the pipeline, row-major.
-struct FloatTensor {
-  std::vector<int64_t> shape;
-  std::vector<float> values;
-};
-
-// What a finished generation yields, by OutputRequest.
+// What a finished generation yields, by its task and OutputRequest.
 struct GenerationResult {
   std::optional<Image> image;
-  // Before the image decoder: [4, latent height, latent width]; with published models an eighth of the
-  // pixels.
+  // Before the image decoder, or what the image encoder gives: [4, latent height, latent width]; with published
+  // models an eighth of the pixels.
   std::optional<FloatTensor> latents;
+  std::optional<FloatTensor> pixels;  // [3, height, width] in about -1..1, not clamped
+  // Of the embedding tasks: [Capabilities::embedding_dim], not normalised.
+  std::optional<FloatTensor> embedding;
+  std::optional<FloatTensor> negative_embedding;  // EmbedPrompt: what the decoder's unconditional half would see
+  std::optional<FloatTensor> hidden_states;       // EmbedText: [tokens of the window, embedding_dim]
+  std::vector<int64_t> token_ids;                 // EmbedText: the whole window, padding included
 };
 
 // One image in the making, with all its state: latents, sampler, random generator, step index. Created by
@@ -85,7 +87,7 @@ class Generation {
   virtual ~Generation() = default;
 
   virtual Stage stage() const = 0;
-  // Constant within a stage.
+  // Constant within a stage, but for kEncode, where each step runs another network.
   virtual const BatchKey& batch_key() const = 0;
   virtual StageProgress progress() const = 0;
   virtual StepCost step_cost() const = 0;
@@ -108,6 +110,10 @@ struct Capabilities {
   std::string device;      // "cpu", "cuda:0"
   std::string dtype;       // "float32", "bfloat16", "float16"
   std::vector<SamplerKind> samplers;
+  bool has_image_encoder = true;  // whether pictures can be embedded
+  int embedding_dim = 1280;       // values of an image embedding
+  int clip_image_size = 224;      // pixels, edge of the square pictures that are embedded
+  int latent_scale = 8;           // pixels per latent cell and side
   int size_multiple = 64;      // width and height must be multiples of it (pixels)
   int max_steps = 1000;        // denoise steps that the scheduler file allows
   int max_prior_steps = 1000;  // prior steps that the scheduler file allows
