@@ -68,16 +68,16 @@ struct PromptTokens {
 
 // What a finished generation yields, by its task and OutputRequest.
 struct GenerationResult {
-  std::optional<Image> image;
+  std::optional<Image> image = std::nullopt;
   // Before the image decoder, or what the image encoder gives: [4, latent height, latent width]; with published
   // models an eighth of the pixels.
-  std::optional<FloatTensor> latents;
-  std::optional<FloatTensor> pixels;  // [3, height, width] in about -1..1, not clamped
+  std::optional<FloatTensor> latents = std::nullopt;
+  std::optional<FloatTensor> pixels = std::nullopt;  // [3, height, width] in about -1..1, not clamped
   // Of the embedding tasks: [Capabilities::embedding_dim], not normalised.
-  std::optional<FloatTensor> embedding;
-  std::optional<FloatTensor> negative_embedding;  // EmbedPrompt: what the decoder's unconditional half would see
-  std::optional<FloatTensor> hidden_states;       // EmbedText: [tokens of the window, embedding_dim]
-  std::vector<int64_t> token_ids;                 // EmbedText: the whole window, padding included
+  std::optional<FloatTensor> embedding = std::nullopt;
+  std::optional<FloatTensor> negative_embedding = std::nullopt;  // EmbedPrompt: what the decoder's unconditional half would see
+  std::optional<FloatTensor> hidden_states = std::nullopt;       // EmbedText: [tokens of the window, embedding_dim]
+  std::vector<int64_t> token_ids = {};                 // EmbedText: the whole window, padding included
 };
 
 // One image in the making, with all its state: latents, sampler, random generator, step index. Created by
