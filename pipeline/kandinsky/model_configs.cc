@@ -1,5 +1,6 @@
 #include "pipeline/kandinsky/model_configs.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -198,6 +199,38 @@ absl::StatusOr<VQModelConfig> ParseVQModelConfig(const std::string& file, const 
       .Read("num_vq_embeddings", config.num_vq_embeddings)
       .Read("vq_embed_dim", config.vq_embed_dim);
   return reader.Validated(config);
+}
+
+absl::StatusOr<ClipProcessorConfig> ParseClipProcessorConfig(const std::string& file, const json& object) {
+  constexpr int kBicubic = 3;  // of Pillow's resampling filters
+  ClipProcessorConfig config;
+  int resample = kBicubic;
+  std::vector<bool> steps;
+  ConfigReader reader(file, object);
+  reader.Read("image_mean", config.image_mean).Read("image_std", config.image_std).Read("resample", resample);
+  for (const char* step : {"do_center_crop", "do_normalize", "do_rescale", "do_resize"}) {
+    bool done = true;
+    reader.Read(step, done);
+    steps.push_back(done);
+  }
+  if (!reader.status().ok()) return reader.status();
+  const auto refuse = [&](const char* key) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ": ", key, " is not supported"));
+  };
+  const auto size = object.find("crop_size");
+  if (size != object.end() && !size->is_null()) {
+    const json edge = size->is_object() ? size->value("height", json()) : *size;
+    const json other = size->is_object() ? size->value("width", json()) : *size;
+    if (!edge.is_number_integer() || edge != other) return refuse("crop_size");
+    config.image_size = edge.get<int>();
+  }
+  const bool colours = config.image_mean.size() == 3 && config.image_std.size() == 3;
+  const bool divisors =
+      std::all_of(config.image_std.begin(), config.image_std.end(), [](float s) { return s > 0; });
+  if (!colours || !divisors) return refuse("image_mean or image_std");
+  if (resample != kBicubic) return refuse("resample");
+  if (std::find(steps.begin(), steps.end(), false) != steps.end()) return refuse("a step that is left out");
+  return config;
 }
 
 absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const json& object,

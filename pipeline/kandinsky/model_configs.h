@@ -2,6 +2,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "pipeline/generation_request.h"
@@ -23,6 +24,18 @@ absl::StatusOr<ClipVisionConfig> ParseClipVisionConfig(const std::string& file, 
 absl::StatusOr<PriorTransformerConfig> ParsePriorConfig(const std::string& file, const nlohmann::json& json);
 absl::StatusOr<UNet2DConditionConfig> ParseUNetConfig(const std::string& file, const nlohmann::json& json);
 absl::StatusOr<VQModelConfig> ParseVQModelConfig(const std::string& file, const nlohmann::json& json);
+
+// How pictures are prepared for CLIP's vision tower (preprocessor_config.json).
+struct ClipProcessorConfig {
+  int image_size = 224;  // pixels: the short edge is resized to it, the middle is cut out
+  std::vector<float> image_mean = {0.48145466f, 0.4578275f, 0.40821073f};
+  std::vector<float> image_std = {0.26862954f, 0.26130258f, 0.27577711f};
+};
+
+// As above; accepts the sizes as numbers and as objects. INVALID_ARGUMENT also for a preparation that the
+// server does not do (other than resizing with bicubic interpolation, cropping, scaling and normalising).
+absl::StatusOr<ClipProcessorConfig> ParseClipProcessorConfig(const std::string& file,
+                                                             const nlohmann::json& json);
 
 // `config` brings the defaults of the scheduler class that reads the file.
 absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const nlohmann::json& json,
