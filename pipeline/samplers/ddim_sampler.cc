@@ -17,6 +17,11 @@ class DdimSampler : public Sampler {
         timesteps_(std::move(timesteps)),
         eta_(eta) {}
 
+  torch::Tensor AddNoise(const torch::Tensor& clean, const torch::Tensor& noise, int index) const override {
+    return DiffuseCleanSample(schedule_.alpha_cumprod_or(timesteps_[static_cast<size_t>(index)], 1.0f), clean,
+                              noise);
+  }
+
   torch::Tensor Step(int index, const torch::Tensor& model_output, const torch::Tensor& sample,
                      NoiseSource noise) override {
     const int timestep = timesteps_[static_cast<size_t>(index)];

@@ -17,6 +17,11 @@ torch::Tensor PredictCleanSample(const SamplerConfig& config, float alpha_cumpro
   return clean;
 }
 
+torch::Tensor DiffuseCleanSample(float alpha_cumprod, const torch::Tensor& clean,
+                                 const torch::Tensor& noise) {
+  return std::sqrt(alpha_cumprod) * clean + std::sqrt(1.0f - alpha_cumprod) * noise;
+}
+
 absl::Status CheckSamplerConfig(const SamplerConfig& config) {
   if (config.prediction_type != "epsilon" && config.prediction_type != "sample") {
     return absl::InvalidArgumentError(
