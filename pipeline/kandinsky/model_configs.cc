@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -80,6 +81,10 @@ class ConfigReader {
     if (!value.is_string()) return false;
     field = value.get<std::string>();
     return true;
+  }
+  template <typename T>
+  static bool Assign(const json& value, std::optional<T>& field) {
+    return Assign(value, field.emplace());
   }
   template <typename T>
   static bool Assign(const json& value, std::vector<T>& field) {
@@ -214,7 +219,18 @@ absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const 
       .Read("clip_sample", config.clip_sample)
       .Read("clip_sample_range", config.clip_sample_range)
       .Read("set_alpha_to_one", config.set_alpha_to_one)
-      .Read("thresholding", config.thresholding);
+      .Read("thresholding", config.thresholding)
+      .Read("final_sigmas_type", config.final_sigmas_type)
+      .Read("interpolation_type", config.interpolation_type)
+      .Read("use_karras_sigmas", config.use_karras_sigmas)
+      .Read("use_exponential_sigmas", config.use_exponential_sigmas)
+      .Read("use_beta_sigmas", config.use_beta_sigmas)
+      .Read("use_lu_lambdas", config.use_lu_lambdas)
+      .Read("use_flow_sigmas", config.use_flow_sigmas)
+      .Read("algorithm_type", config.algorithm_type)
+      .Read("solver_type", config.solver_type)
+      .Read("solver_order", config.solver_order)
+      .Read("lambda_min_clipped", config.lambda_min_clipped);
   if (!reader.status().ok()) return reader.status();
   for (const char* key : {"trained_betas", "rescale_betas_zero_snr"}) {
     const auto found = object.find(key);
@@ -227,13 +243,21 @@ absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const 
 
 absl::StatusOr<SamplerKind> ParseSamplerKind(const std::string& file, const json& object) {
   std::string name = "DDPMScheduler";
+  std::string variance_type;
   ConfigReader reader(file, object);
-  reader.Read("_class_name", name);
+  reader.Read("_class_name", name).Read("variance_type", variance_type);
   if (!reader.status().ok()) return reader.status();
-  if (name == "DDPMScheduler") return SamplerKind::kDdpm;
+  if (name == "DDPMScheduler") {
+    return variance_type == "learned_range" ? SamplerKind::kDdpmLearnedRange : SamplerKind::kDdpm;
+  }
   if (name == "DDIMScheduler") return SamplerKind::kDdim;
+  if (name == "EulerDiscreteScheduler") return SamplerKind::kEuler;
+  if (name == "EulerAncestralDiscreteScheduler") return SamplerKind::kEulerAncestral;
+  if (name == "DPMSolverMultistepScheduler") return SamplerKind::kDpmSolverMultistep;
   return absl::InvalidArgumentError(
-      absl::StrCat(file, ": _class_name \"", name, "\" is not DDPMScheduler or DDIMScheduler"));
+      absl::StrCat(file, ": _class_name \"", name,
+                   "\" is not DDPMScheduler, DDIMScheduler, EulerDiscreteScheduler, "
+                   "EulerAncestralDiscreteScheduler or DPMSolverMultistepScheduler"));
 }
 
 SamplerConfig UnclipDefaults() {

@@ -28,8 +28,9 @@ absl::StatusOr<VQModelConfig> ParseVQModelConfig(const std::string& file, const 
 absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const nlohmann::json& json,
                                                  SamplerConfig config);
 
-// The sampler that a decoder's scheduler file names in _class_name: DDPM (also when there is no name) or
-// DDIM. INVALID_ARGUMENT for any other class.
+// The sampler that a decoder's scheduler file names in _class_name: the class of any SamplerKind; DDPM when
+// there is no name, with the predicted variance where variance_type is learned_range. INVALID_ARGUMENT for
+// any other class.
 absl::StatusOr<SamplerKind> ParseSamplerKind(const std::string& file, const nlohmann::json& json);
 
 // diffusers' defaults of the UnCLIPScheduler class.

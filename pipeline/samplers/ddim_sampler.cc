@@ -57,6 +57,7 @@ class DdimSampler : public Sampler {
 
 absl::StatusOr<std::unique_ptr<Sampler>> MakeDdimSampler(const SamplerConfig& config, int steps, float eta) {
   RETURN_IF_ERROR(CheckSamplerConfig(config));
+  RETURN_IF_ERROR(CheckFixedVariance(config));
   if (!(eta >= 0.0f && eta <= 1.0f)) return absl::InvalidArgumentError("eta must be within 0..1");
   ASSIGN_OR_RETURN(NoiseSchedule schedule, MakeNoiseSchedule(config));
   ASSIGN_OR_RETURN(std::vector<int> timesteps, SpacedTimesteps(config, steps));

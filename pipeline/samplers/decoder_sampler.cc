@@ -18,9 +18,16 @@ absl::StatusOr<std::unique_ptr<Sampler>> MakeDecoderSampler(SamplerKind kind, co
       return MakeDdimSampler(config, options.steps, options.eta);
     case SamplerKind::kDdpmLearnedRange:
       return MakeDdpmLearnedRangeSampler(config, options.steps);
-    default:
-      return absl::InvalidArgumentError("the sampler is not offered");
+    case SamplerKind::kEuler:
+      return MakeEulerSampler(config, options.steps);
+    case SamplerKind::kEulerAncestral:
+      return MakeEulerAncestralSampler(config, options.steps);
+    case SamplerKind::kDpmSolverMultistep:
+      return MakeDpmSolverMultistepSampler(config, options.steps);
+    case SamplerKind::kModelDefault:
+      break;
   }
+  return absl::InvalidArgumentError("the sampler is none of the known ones");
 }
 
 std::vector<SamplerKind> OfferedSamplers(const SamplerConfig& config, int64_t unet_out_channels) {

@@ -70,12 +70,31 @@ absl::StatusOr<std::unique_ptr<Sampler>> MakeDdpmSampler(const SamplerConfig& co
 
 // The same with diffusers' variance_type "learned_range": the logarithm of the variance lies between those of
 // the posterior's and of beta, at the place that the network predicts (Nichol, Dhariwal, "Improved Denoising
-// Diffusion Probabilistic Models", 2021, eq. 15). Takes configurations of either variance_type.
+// Diffusion Probabilistic Models", 2021, eq. 15). The configuration's own variance_type does not count.
 absl::StatusOr<std::unique_ptr<Sampler>> MakeDdpmLearnedRangeSampler(const SamplerConfig& config, int steps);
 
 // Song, Meng, Ermon, "Denoising Diffusion Implicit Models" (2021), with diffusers' DDIMScheduler semantics.
 // `eta` in 0..1; noise is drawn only when it is above 0.
 absl::StatusOr<std::unique_ptr<Sampler>> MakeDdimSampler(const SamplerConfig& config, int steps, float eta);
+
+// Euler's method on the probability flow ODE (Karras, Aittala, Aila, Laine, "Elucidating the Design Space of
+// Diffusion-Based Generative Models", 2022, algorithm 2 without churn), with diffusers'
+// EulerDiscreteScheduler semantics and without its scale_model_input, which the Kandinsky pipelines do not
+// call: samples are the picture plus noise of the level's deviation, which starts at about 25, and the
+// network sees them so. Draws no noise.
+absl::StatusOr<std::unique_ptr<Sampler>> MakeEulerSampler(const SamplerConfig& config, int steps);
+
+// The same with fresh noise after each step, down to the next level in two parts; diffusers'
+// EulerAncestralDiscreteScheduler. Draws noise at every step, also at the last, where its factor is 0.
+// prediction_type "epsilon" only, as there.
+absl::StatusOr<std::unique_ptr<Sampler>> MakeEulerAncestralSampler(const SamplerConfig& config, int steps);
+
+// DPM-Solver++(2M): Lu, Zhou, Bao, Chen, Li, Zhu, "DPM-Solver++: Fast Solver for Guided Sampling of Diffusion
+// Probabilistic Models" (2022), algorithm 2, with the semantics of diffusers' DPMSolverMultistepScheduler:
+// the first and the last step are of first order, all others look back at the step before. Draws no noise,
+// clips nothing. `steps` below num_train_timesteps.
+absl::StatusOr<std::unique_ptr<Sampler>> MakeDpmSolverMultistepSampler(const SamplerConfig& config,
+                                                                       int steps);
 
 // The sampler of the diffusion prior (Ramesh et al., "Hierarchical Text-Conditional Image Generation with
 // CLIP Latents", 2022), with diffusers' UnCLIPScheduler semantics: predicts the clean sample, fixed-small log
@@ -90,7 +109,17 @@ torch::Tensor PredictCleanSample(const SamplerConfig& config, float alpha_cumpro
 // sqrt(alpha_cumprod) * clean + sqrt(1 - alpha_cumprod) * noise.
 torch::Tensor DiffuseCleanSample(float alpha_cumprod, const torch::Tensor& clean, const torch::Tensor& noise);
 
-// Refuses configuration values that change the result and that the samplers do not implement.
-absl::Status CheckSamplerConfig(const SamplerConfig& config);
+// Refuses configuration values that change the result of every sampler and that they do not implement: a
+// prediction_type other than epsilon or sample, thresholding unless `can_threshold` is false (the class has
+// no such key).
+absl::Status CheckSamplerConfig(const SamplerConfig& config, bool can_threshold = true);
+
+// Refuses the wish for levels that follow another rule than the training time-steps, and a last level above
+// 0.
+absl::Status CheckNoiseLevelRules(const SamplerConfig& config);
+
+// Refuses variance_type "learned" and "learned_range": the network's outputs would not be what the sampler
+// takes.
+absl::Status CheckFixedVariance(const SamplerConfig& config);
 
 }  // namespace kandinsky
