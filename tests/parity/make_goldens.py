@@ -19,9 +19,11 @@ from safetensors.torch import save
 from transformers import (CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer, CLIPVisionConfig,
                           CLIPVisionModelWithProjection)
 
+import checks
 import make_models
 import published_configs
 import reference
+import task_cases
 from texts import TEXTS
 
 
@@ -285,12 +287,26 @@ def write_pipelines(output: pathlib.Path, models: dict[str, reference.Model]) ->
     write_tensors(output / "pipelines.safetensors", tensors)
 
 
+def write_tasks(output: pathlib.Path, models: dict[str, reference.Model]) -> None:
+    tensors = task_cases.make_inputs()
+    inputs, cases = reference.Inputs(tensors), []
+    for case in task_cases.task_cases():
+        try:
+            results = models[case["model"]].generate(case["request"], inputs)
+        except Exception as error:
+            raise RuntimeError(f"{case['name']}: {error}") from error
+        cases.append(case | {"results": list(results)})
+        tensors |= {f"{case['name']}.{key}": tensor for key, tensor in results.items()}
+    write_json(output / "tasks.json", {"models": make_models.MODELS, "cases": cases})
+    write_tensors(output / "tasks.safetensors", tensors)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=pathlib.Path)
     parser.add_argument("--seed", type=int, default=2022, help="of weights and inputs; the requests stay the same")
     only = parser.add_mutually_exclusive_group()
-    only.add_argument("--only-pipelines", action="store_true", help="models and pipelines.* only")
+    only.add_argument("--only-pipelines", action="store_true", help="models, pipelines.* and tasks.* only")
     only.add_argument("--only-samplers", action="store_true", help="samplers.* only")
     arguments = parser.parse_args()
     reference.prepare_torch()
@@ -300,8 +316,9 @@ def main() -> None:
         write_samplers(output, arguments.seed)
         return
     models = make_models.make_models(output, arguments.seed)
-    make_models.check_models(models)
+    checks.check_models(models)
     write_pipelines(output, models)
+    write_tasks(output, models)
     if arguments.only_pipelines:
         return
     write_tensors(output / "components.safetensors", component_tensors(models["a"], arguments.seed))
