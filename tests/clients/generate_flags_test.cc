@@ -2,68 +2,17 @@
 #include <google/rpc/error_details.pb.h>
 #include <google/rpc/status.pb.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <csignal>
-#include <filesystem>
-#include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "clients/cpp/command_output.h"
-#include "tests/clients/child_process.h"
-#include "tests/clients/scripted_server.h"
+#include "tests/clients/program_test.h"
 
 namespace kandinsky {
 namespace {
 
-namespace fs = std::filesystem;
-
 using ::testing::HasSubstr;
-
-// The program against a server that answers from a script.
-class ProgramTest : public testing::Test {
- protected:
-  ProgramTest() {
-    std::string pattern = (fs::path(testing::TempDir()) / "program_XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~ProgramTest() override { fs::remove_all(folder_); }
-
-  void Serve(Script script) { server_ = std::make_unique<ScriptedServer>(std::move(script)); }
-
-  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
-
-  std::unique_ptr<ChildProcess> Start(std::vector<std::string> arguments) const {
-    arguments.insert(arguments.begin(), KANDINSKY_PROGRAM);
-    if (server_ != nullptr) arguments.insert(arguments.end(), {"--server", server_->address()});
-    return std::make_unique<ChildProcess>(arguments, folder_);
-  }
-
-  static v1::GenerateEvent Progress() {
-    v1::GenerateEvent event;
-    event.mutable_progress()->set_stage(v1::STAGE_DENOISE);
-    event.mutable_progress()->set_step(1);
-    event.mutable_progress()->set_total_steps(2);
-    return event;
-  }
-
-  static v1::GenerateEvent Preview(int image, const std::string& data) {
-    v1::GenerateEvent event;
-    event.mutable_preview()->set_image_index(image);
-    event.mutable_preview()->set_data(data);
-    return event;
-  }
-
-  static v1::GenerateEvent Completed() {
-    v1::GenerateEvent event;
-    event.mutable_completed()->mutable_batch()->set_mean_rows(2.5);
-    return event;
-  }
-
-  std::string folder_;
-  std::unique_ptr<ScriptedServer> server_;
-};
 
 TEST_F(ProgramTest, GenerateSendsHowTheRequestIsToBeServed) {
   Serve({.events = {Completed()}});
@@ -91,17 +40,12 @@ TEST_F(ProgramTest, GenerateLeavesUnsetWhatWasNotGiven) {
 }
 
 TEST_F(ProgramTest, GenerateKeepsTheNewestPreviewOfEachImage) {
-  Serve({.events = {Preview(0, "first"), Preview(1, "other"), Preview(0, "second"), Completed()}});
+  Serve({.events = {Preview(0, 5, "first"), Preview(1, 5, "other"), Preview(0, 10, "second"), Completed()}});
   const auto program = Start({"generate", "cat", "--count", "2", "--preview", Path("preview.png"), "--output",
                               Path("cat.png"), "--json"});
   ASSERT_EQ(program->Wait(), 0) << program->ErrorOutput();
-  const auto read = [&](const std::string& name) {
-    std::stringstream text;
-    text << std::ifstream(Path(name)).rdbuf();
-    return text.str();
-  };
-  EXPECT_EQ(read("preview-0.png"), "second");
-  EXPECT_EQ(read("preview-1.png"), "other");
+  EXPECT_EQ(Read("preview-0.png"), "second");
+  EXPECT_EQ(Read("preview-1.png"), "other");
   EXPECT_EQ(server_->received().generate.preview().every_steps(), 5);
   EXPECT_EQ(nlohmann::json::parse(program->Output())["mean_batch_rows"], 2.5);
 }
