@@ -1,5 +1,6 @@
 #include "clients/cpp/embed_commands.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -152,6 +153,9 @@ int RunEmbedPrompt(const PromptFlags& flags, ImageClient& client, const CallOpti
   const absl::StatusOr<v1::GenerateImageEmbeddingResponse> response =
       client.GenerateImageEmbedding(request, call);
   if (!response.ok()) return PrintCallError(response.status(), call, output);
+  status = CheckCount(response->embeddings_size(),
+                      request.has_count() ? request.count() : std::max(request.seeds_size(), 1));
+  if (!status.ok()) return PrintError(status, output);
   std::vector<nlohmann::ordered_json> embeddings;
   for (const v1::GeneratedImageEmbedding& generated : response->embeddings()) {
     embeddings.push_back({{"seed", generated.seed()},

@@ -187,8 +187,9 @@ TEST_F(EmbedCommandsTest, ErrorsComeBeforeTheCallOrAreTheServers) {
 
 TEST_F(EmbedCommandsTest, AnAnswerThatLacksEmbeddingsIsDataLoss) {
   Serve({});
-  for (const std::vector<std::string>& arguments :
-       {std::vector<std::string>{"embed", "text", "cat"}, {"embed", "image", File("a.png", "picture")}}) {
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"embed", "text", "cat"},
+                                                    {"embed", "image", File("a.png", "picture")},
+                                                    {"embed", "prompt", "cat"}}) {
     const auto program = Start(arguments);
     EXPECT_EQ(program->Wait(), kExitError);
     EXPECT_THAT(program->ErrorOutput(), HasSubstr("DATA_LOSS: 0 embeddings came, 1 were asked for"));

@@ -262,5 +262,16 @@ TEST_F(GenerationCommandsTest, ErrorsAreOneLineAndAnExitCode) {
   EXPECT_THAT(out_.str(), IsEmpty());
 }
 
+TEST_F(GenerationCommandsTest, ACallThatWasInterruptedHasItsOwnExitCode) {
+  ImageClient client = Serve({});
+  Cancellation cancellation;
+  cancellation.Cancel();
+  const CallOptions call = {.cancellation = &cancellation};
+  EXPECT_EQ(RunGet({.id = "x", .call = call}, client, Output()), kExitInterrupted);
+  EXPECT_EQ(RunList({.call = call}, client, Output()), kExitInterrupted);
+  EXPECT_EQ(RunCancel("x", call, client, Output()), kExitInterrupted);
+  EXPECT_EQ(server_->calls(), 0);
+}
+
 }  // namespace
 }  // namespace kandinsky
