@@ -126,6 +126,7 @@ grpc::Status GenerationCall::CheckOnly(const GenerationSpec& spec, ValidatedRequ
 
 std::optional<grpc::Status> GenerationCall::JoinOrSubmit(GenerationSpec spec, ValidatedRequest validated,
                                                          int64_t message_bytes, Engine& engine) {
+  const absl::Time wanted = spec.deadline;
   const auto candidate = std::make_shared<GenerationRecord>(context_, std::move(spec), shared_from_this());
   for (;;) {
     const auto [match, record] = context_.store.FindOrAdd(candidate);
@@ -135,7 +136,7 @@ std::optional<grpc::Status> GenerationCall::JoinOrSubmit(GenerationSpec spec, Va
       record_ = record;
     }
     if (match == GenerationStore::Match::kNone) break;
-    if (!record->Attach(shared_from_this())) continue;  // it has died meanwhile
+    if (!record->Attach(shared_from_this(), wanted)) continue;  // it has died meanwhile
     WatchDeadline();
     return std::nullopt;
   }
@@ -193,7 +194,7 @@ void GenerationCall::OnDeadline() {
     record = record_;
   }
   // Where the work has the same deadline the engine ends it.
-  if (record->spec().deadline > deadline_) Leave(/*late=*/true);
+  if (record->deadline() > deadline_) Leave(/*late=*/true);
   SetTimer(context_.clock.Now() + kWriteGrace, &GenerationCall::OnWriteTimeout);
 }
 

@@ -29,7 +29,7 @@ struct GenerationSpec {
   GenerationRequest first_image;  // stands for all: they differ in their seed only
   int image_count = 0;
   absl::Time arrival;
-  absl::Time deadline;            // of the work
+  absl::Time deadline;            // of the work, as the first call wants it
   v1::GenerationSummary summary;  // id, model and seeds
 
   bool joinable() const { return !body.empty(); }
@@ -57,9 +57,10 @@ class GenerationRecord final : public GenerationObserver,
   // Ends a request that the engine did not take.
   void Refused(const grpc::Status& status) EXCLUDES(mutex_);
 
-  // Tells `listener` where the request stands, the images included, and from then on what happens. False,
-  // without telling anything, when the request is dead().
-  bool Attach(const std::shared_ptr<GenerationListener>& listener) EXCLUDES(mutex_);
+  // Tells `listener` where the request stands, the images included, and from then on what happens; the work
+  // gets until `deadline` if that is later than what it has. False, without telling anything, when the
+  // request is dead().
+  bool Attach(const std::shared_ptr<GenerationListener>& listener, absl::Time deadline) EXCLUDES(mutex_);
 
   // Takes a listener away; false when it is not there any more, because it had its OnEnd. Ends the work when
   // nobody listens any more, unless the request is detached.
@@ -71,6 +72,7 @@ class GenerationRecord final : public GenerationObserver,
   // Whether it ended with an error, or certainly will: a call with its id starts a new run.
   bool dead() const EXCLUDES(mutex_);
   bool started() const EXCLUDES(mutex_);
+  absl::Time deadline() const EXCLUDES(mutex_);  // of the work: the latest that a call wanted
   v1::GenerationState state() const EXCLUDES(mutex_);
 
   // Bytes that it holds if it should be kept after its end, else nothing.
@@ -90,6 +92,12 @@ class GenerationRecord final : public GenerationObserver,
   void OnFinished(const absl::Status& status, const GenerationStatistics& statistics) override;
 
  private:
+  // The request in the engine; no engine before it took the request.
+  struct Work {
+    Engine* engine = nullptr;
+    RequestNumber number = 0;
+  };
+
   // Runs `body`; an exception in it is a failure of the request.
   template <typename Body>
   void Guarded(Body&& body) noexcept;
@@ -102,6 +110,9 @@ class GenerationRecord final : public GenerationObserver,
   // The server's own part failed: ends what is left of the work, soon and from another thread.
   void Fail(const std::string& cause) EXCLUDES(mutex_);
   void CancelWork() EXCLUDES(mutex_);
+  // Makes the engine's deadline that of the record.
+  void ExtendWork() EXCLUDES(mutex_);
+  Work live_work() const EXCLUDES(mutex_);
   // One of the results that the end waits for (each image, and the engine's end) has come.
   void ResultCame() EXCLUDES(mutex_);
   grpc::Status FinalStatus() const REQUIRES(mutex_);
@@ -114,8 +125,8 @@ class GenerationRecord final : public GenerationObserver,
   mutable Mutex mutex_;
   std::vector<std::shared_ptr<GenerationListener>> listeners_ GUARDED_BY(mutex_);
   ByteBudget::Reservation bytes_ GUARDED_BY(mutex_);
-  Engine* engine_ GUARDED_BY(mutex_) = nullptr;  // set when it took the request
-  RequestNumber number_ GUARDED_BY(mutex_) = 0;
+  Work work_ GUARDED_BY(mutex_);
+  absl::Time deadline_ GUARDED_BY(mutex_);
   bool cancelled_ GUARDED_BY(mutex_) = false;
   int missing_results_ GUARDED_BY(mutex_) = 1;
   bool has_event_ GUARDED_BY(mutex_) = false;  // some event was told
