@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes what diffusers and transformers compute with the tiny models of make_models.py, for the C++ tests.
 
-Usage: make_goldens.py OUTPUT_DIR [--seed N] [--only-pipelines | --only-samplers]
+Usage: make_goldens.py OUTPUT_DIR [--seed N] [--only-pipelines | --only-samplers] [--live]
 
 Repeatable: the same seed and machine give the same files. The files are described in README.md.
 """
@@ -38,14 +38,14 @@ def write_tensors(path: pathlib.Path, tensors: dict[str, torch.Tensor]) -> None:
 # ---- single components -----------------------------------------------------------------------------------------------
 
 
-def component_tensors(model: reference.Model, seed: int) -> dict[str, torch.Tensor]:
+def component_tensors(models: dict[str, reference.Model], seed: int) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator)
 
     tensors = {}
-    prior, decoder = model.prior, model.decoder
+    prior, decoder = models["a"].prior, models["a"].decoder
     inputs = prior.tokenizer(["red cat, 4k photo", "", "кот", "cat " * 90], padding="max_length", max_length=77,
                              truncation=True, return_tensors="pt")
     text = prior.text_encoder(inputs.input_ids)
@@ -85,6 +85,35 @@ def component_tensors(model: reference.Model, seed: int) -> dict[str, torch.Tens
     tensors["movq.latents"] = decoder.movq.encode(pixels).latents
     tensors["movq.decode_in"] = latents
     tensors["movq.decoded"] = decoder.movq.decode(latents, force_not_quantize=True).sample
+    return tensors | task_component_tensors(models, draw)
+
+
+def task_component_tensors(models: dict[str, reference.Model], draw) -> dict[str, torch.Tensor]:
+    tensors = {}
+    inputs = task_cases.make_inputs()
+    crops = ["crop_wide", "crop_tall", "crop_transparent"]
+    prior = models["a"].prior
+    pictures = [reference.Inputs(inputs).picture(crop) for crop in crops]
+    pixels = prior.image_processor(pictures, return_tensors="pt").pixel_values
+    tensors["clip_pixels.crops"] = torch.stack([inputs[f"inputs.{crop}"] for crop in crops])
+    tensors["clip_pixels.pixel_values"] = pixels
+    tensors["clip_pixels.image_embeds"] = prior.image_encoder(pixels).image_embeds
+
+    for name in ("inpaint", "depth"):
+        unet = models[name].decoder.unet
+        conditions = {"image_embeds": draw(2, prior.prior.config.embedding_dim)}
+        channels = 9
+        if name == "depth":
+            channels = 4
+            hint = conditions["hint"] = draw(2, 3, 64, 128).clamp(0, 1)
+            tensors["hint.in"] = hint
+            tensors["hint.out"] = unet.add_embedding.input_hint_block(hint)
+        sample, timestep = draw(2, channels, 8, 16), torch.tensor([981, 21])
+        tensors[f"unet_{name}.sample"] = sample
+        tensors[f"unet_{name}.timestep"] = timestep
+        tensors[f"unet_{name}.image_embeds"] = conditions["image_embeds"]
+        tensors[f"unet_{name}.out"] = unet(sample, timestep, encoder_hidden_states=None,
+                                           added_cond_kwargs=conditions).sample
     return tensors
 
 
@@ -277,27 +306,39 @@ def pipeline_cases() -> list[dict]:
     ]
 
 
+def folders(cases: list[dict]) -> dict[str, str]:
+    names = {case["model"] for case in cases}
+    return {name: folder for name, folder in make_models.MODELS.items() if name in names}
+
+
 def write_pipelines(output: pathlib.Path, models: dict[str, reference.Model]) -> None:
     cases = pipeline_cases()
     tensors = {}
     for case in cases:
         for key, tensor in models[case["model"]].generate(case["request"]).items():
             tensors[f"{case['name']}.{key}"] = tensor
-    write_json(output / "pipelines.json", {"models": make_models.MODELS, "cases": cases})
+    write_json(output / "pipelines.json", {"models": folders(cases), "cases": cases})
     write_tensors(output / "pipelines.safetensors", tensors)
 
 
-def write_tasks(output: pathlib.Path, models: dict[str, reference.Model]) -> None:
-    tensors = task_cases.make_inputs()
-    inputs, cases = reference.Inputs(tensors), []
+def write_tasks(output: pathlib.Path, models: dict[str, reference.Model], live: bool) -> None:
+    """The recorded set is made small: no sources, and of each model and task the picture of the first case only."""
+    tensors = task_cases.make_inputs(task_cases.task_cases())
+    inputs, cases, with_picture = reference.Inputs(dict(tensors)), [], set()
+    if not live:
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("sources.")}
     for case in task_cases.task_cases():
         try:
             results = models[case["model"]].generate(case["request"], inputs)
         except Exception as error:
             raise RuntimeError(f"{case['name']}: {error}") from error
+        kind = (case["model"], case["request"]["task"]["kind"])
+        if not live and kind in with_picture:
+            results.pop("image", None)
+        with_picture.add(kind)
         cases.append(case | {"results": list(results)})
         tensors |= {f"{case['name']}.{key}": tensor for key, tensor in results.items()}
-    write_json(output / "tasks.json", {"models": make_models.MODELS, "cases": cases})
+    write_json(output / "tasks.json", {"models": folders(cases), "cases": cases})
     write_tensors(output / "tasks.safetensors", tensors)
 
 
@@ -308,6 +349,7 @@ def main() -> None:
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--only-pipelines", action="store_true", help="models, pipelines.* and tasks.* only")
     only.add_argument("--only-samplers", action="store_true", help="samplers.* only")
+    parser.add_argument("--live", action="store_true", help="with all that live_parity.py needs")
     arguments = parser.parse_args()
     reference.prepare_torch()
     output = arguments.output
@@ -318,10 +360,10 @@ def main() -> None:
     models = make_models.make_models(output, arguments.seed)
     checks.check_models(models)
     write_pipelines(output, models)
-    write_tasks(output, models)
+    write_tasks(output, models, arguments.live)
     if arguments.only_pipelines:
         return
-    write_tensors(output / "components.safetensors", component_tensors(models["a"], arguments.seed))
+    write_tensors(output / "components.safetensors", component_tensors(models, arguments.seed))
     write_samplers(output, arguments.seed)
     write_tokenizer(output, models)
     write_full_size(output)

@@ -217,10 +217,20 @@ PROCESSOR_CONFIG = dict(published_configs.IMAGE_PROCESSOR, crop_size={"height": 
                         size={"shortest_edge": 28})
 
 
+@torch.no_grad()
+def shape_hint(hint_block: torch.nn.Sequential) -> None:
+    """Keeps the activations, which shrink with every SiLU, as large as the hint, so that it matters beside the noise."""
+    for layer in hint_block:
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.weight.mul_(1.6)
+
+
 def random_unet(config: dict, seed: int) -> UNet2DConditionModel:
     unet = UNet2DConditionModel.from_config(config).eval()
     randomize(unet, seed)
     shape_unet(unet)
+    if config["addition_embed_type"] == "image_hint":
+        shape_hint(unet.add_embedding.input_hint_block)
     return unet
 
 

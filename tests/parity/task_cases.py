@@ -1,5 +1,6 @@
 """The requests beyond plain text to image: every task, and every way to ask for it."""
 
+import json
 import zlib
 
 import torch
@@ -51,8 +52,8 @@ class Catalogue:
         self.add(name, hint.expand(3, -1, -1).contiguous(), pictures.as_tensor(depth))
 
 
-def make_inputs() -> dict[str, torch.Tensor]:
-    """The same for every model seed."""
+def make_inputs(cases: list[dict] | None = None) -> dict[str, torch.Tensor]:
+    """All inputs, or those of the cases; the same for every model seed."""
     catalogue = Catalogue()
     catalogue.add_picture("square", 64, 64)
     catalogue.add_picture("wide", 128, 64)
@@ -78,7 +79,10 @@ def make_inputs() -> dict[str, torch.Tensor]:
     catalogue.add("pixels", draw("pixels", 3, 128, 64).clamp(-1, 1))
     catalogue.add("latents", draw("latents", 4, 8, 16))
     catalogue.add("latents_quarter", draw("latents_quarter", 4, 16, 24))
-    return catalogue.tensors
+    if cases is None:
+        return catalogue.tensors
+    named = json.dumps(cases)
+    return {name: tensor for name, tensor in catalogue.tensors.items() if f'"{name.partition(".")[2]}"' in named}
 
 
 # ---- cases -----------------------------------------------------------------------------------------------------------
