@@ -19,9 +19,9 @@ namespace kandinsky {
 
 // The seam between scheduling and computing: the scheduler sees the models only through this header.
 
-// Stations of a generation, in order. kEncode takes a step for each network that its inputs need, kDecode one, kPrior
-// and kDenoise many; PlannedSteps() knows the numbers. Legal transitions: to the next station that has steps, or to
-// kDone, which is final. Every generation starts in kEncode.
+// Stations of a generation, in order. kEncode takes a step for each network that its inputs need, kDecode
+// one, kPrior and kDenoise many; PlannedSteps() knows the numbers. Legal transitions: to the next station
+// that has steps, or to kDone, which is final. Every generation starts in kEncode.
 enum class Stage { kEncode, kPrior, kDenoise, kDecode, kDone };
 
 // "encode", "prior", "denoise", "decode", "done".
@@ -69,15 +69,17 @@ struct PromptTokens {
 // What a finished generation yields, by its task and OutputRequest.
 struct GenerationResult {
   std::optional<Image> image = std::nullopt;
-  // Before the image decoder, or what the image encoder gives: [4, latent height, latent width]; with published
-  // models an eighth of the pixels.
+  // Before the image decoder, or what the image encoder gives: [4, latent height, latent width]; with
+  // published models an eighth of the pixels.
   std::optional<FloatTensor> latents = std::nullopt;
   std::optional<FloatTensor> pixels = std::nullopt;  // [3, height, width] in about -1..1, not clamped
   // Of the embedding tasks: [Capabilities::embedding_dim], not normalised.
   std::optional<FloatTensor> embedding = std::nullopt;
-  std::optional<FloatTensor> negative_embedding = std::nullopt;  // EmbedPrompt: what the decoder's unconditional half would see
-  std::optional<FloatTensor> hidden_states = std::nullopt;       // EmbedText: [tokens of the window, embedding_dim]
-  std::vector<int64_t> token_ids = {};                 // EmbedText: the whole window, padding included
+  std::optional<FloatTensor> negative_embedding =
+      std::nullopt;  // EmbedPrompt: what the decoder's unconditional half would see
+  std::optional<FloatTensor> hidden_states =
+      std::nullopt;                     // EmbedText: [tokens of the window, embedding_dim]
+  std::vector<int64_t> token_ids = {};  // EmbedText: the whole window, padding included
 };
 
 // One image in the making, with all its state: latents, sampler, random generator, step index. Created by
@@ -106,7 +108,7 @@ class Generation {
 struct Capabilities {
   std::string model_name;  // as configured
   std::string family;      // "2.2"
-  std::string network;     // "decoder", "inpaint", "controlnet_depth"
+  std::string network;     // "decoder", "inpaint", "controlnet_depth"; "any": every task (simulated)
   std::string device;      // "cpu", "cuda:0"
   std::string dtype;       // "float32", "bfloat16", "float16"
   std::vector<SamplerKind> samplers;
@@ -114,10 +116,10 @@ struct Capabilities {
   int embedding_dim = 1280;       // values of an image embedding
   int clip_image_size = 224;      // pixels, edge of the square pictures that are embedded
   int latent_scale = 8;           // pixels per latent cell and side
-  int size_multiple = 64;      // width and height must be multiples of it (pixels)
-  int max_steps = 1000;        // denoise steps that the scheduler file allows
-  int max_prior_steps = 1000;  // prior steps that the scheduler file allows
-  int max_batch_rows = 0;      // 0: no limit known to the pipeline
+  int size_multiple = 64;         // width and height must be multiples of it (pixels)
+  int max_steps = 1000;           // denoise steps that the scheduler file allows
+  int max_prior_steps = 1000;     // prior steps that the scheduler file allows
+  int max_batch_rows = 0;         // 0: no limit known to the pipeline
   int64_t weight_bytes = 0;
 };
 

@@ -87,8 +87,9 @@ struct FakePipelineOptions {
   std::function<void(const FakeStep&)> on_step;
 };
 
-// A Pipeline without networks: goes through the stages of a text-to-image request and makes small pictures
-// whose pixels follow from the seed alone. Steps cost nothing but what `on_step` does. No capability is
+// A Pipeline without networks: goes through the stages of every task and makes small pictures whose pixels
+// follow from the seed alone; other results are those of SimulatedResult, but for the latents of images, all
+// of whose values are the seed modulo 1000. Steps cost nothing but what `on_step` does. No capability is
 // checked.
 class FakePipeline : public Pipeline {
  public:
