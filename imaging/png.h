@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "imaging/encoded_image.h"
 #include "imaging/image.h"
 
 namespace kandinsky {
@@ -22,15 +23,7 @@ struct PngOptions {
 // option is out of range. Thread-safe.
 absl::StatusOr<std::string> EncodePng(const Image& image, const PngOptions& options = {});
 
-// Limits that a decoder applies before it allocates anything.
-struct DecodeLimits {
-  int64_t max_pixels = 16'000'000;
-  size_t max_encoded_bytes = 8u << 20;
-};
-
-// Decodes a PNG of any colour type and depth to 8-bit RGB; 16-bit samples keep their high byte, alpha is
-// dropped, palettes are expanded. INVALID_ARGUMENT for anything else than a whole, well-formed PNG within
-// `limits`. Thread-safe.
+// DecodeImage for callers who expect a PNG: INVALID_ARGUMENT for files of other formats. Thread-safe.
 absl::StatusOr<Image> DecodePng(std::string_view bytes, const DecodeLimits& limits = {});
 
 }  // namespace kandinsky

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
+#include <cmath>
 #include <random>
 #include <tuple>
 
@@ -55,10 +56,15 @@ Image RandomImage(int width, int height, int channels) {
   return image;
 }
 
+// What a viewer with a white background shows.
 std::vector<uint8_t> ToRgb(const Image& image) {
   std::vector<uint8_t> rgb;
   for (size_t i = 0; i < image.pixels.size(); i += static_cast<size_t>(image.channels)) {
-    for (size_t c = 0; c < 3; ++c) rgb.push_back(image.pixels[i + (image.channels == 1 ? 0 : c)]);
+    const double alpha = image.channels == 4 ? image.pixels[i + 3] / 255.0 : 1.0;
+    for (size_t c = 0; c < 3; ++c) {
+      const double value = image.pixels[i + (image.channels == 1 ? 0 : c)];
+      rgb.push_back(static_cast<uint8_t>(std::lround(value * alpha + 255 * (1 - alpha))));
+    }
   }
   return rgb;
 }
@@ -156,15 +162,20 @@ TEST(DecodePngTest, ExpandsGreyOfEveryDepth) {
             (std::vector<uint8_t>{0x12, 0x12, 0x12}));
 }
 
-TEST(DecodePngTest, KeepsTheHighByteOf16BitSamplesAndDropsAlpha) {
+TEST(DecodePngTest, KeepsTheHighByteOf16BitSamples) {
   EXPECT_EQ(DecodePng(Png(Header(1, 1, 16, 2), std::string("\0\x12\xFF\x34\x80\x56\x01", 7)))->pixels,
             (std::vector<uint8_t>{0x12, 0x34, 0x56}));
+  EXPECT_EQ(DecodePng(Png(Header(1, 1, 16, 6), std::string("\0\x12\xFF\x34\x80\x56\x01\xFF\x00", 9)))->pixels,
+            (std::vector<uint8_t>{0x12, 0x34, 0x56}));
+}
+
+TEST(DecodePngTest, LaysTransparentPixelsOverWhite) {
   EXPECT_EQ(DecodePng(Png(Header(1, 1, 16, 6), std::string("\0\x12\xFF\x34\x80\x56\x01\x00\x00", 9)))->pixels,
-            (std::vector<uint8_t>{0x12, 0x34, 0x56}));
-  EXPECT_EQ(DecodePng(Png(Header(1, 1, 8, 6), std::string("\0\x12\x34\x56\x00", 5)))->pixels,
-            (std::vector<uint8_t>{0x12, 0x34, 0x56}));
+            (std::vector<uint8_t>{255, 255, 255}));
+  EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 6), std::string("\0\x12\x34\x56\x00\x00\x64\xFF\x33", 9)))->pixels,
+            (std::vector<uint8_t>{255, 255, 255, 204, 224, 255}));
   EXPECT_EQ(DecodePng(Png(Header(1, 1, 8, 4), std::string("\0\x12\x40", 3)))->pixels,
-            (std::vector<uint8_t>{0x12, 0x12, 0x12}));
+            (std::vector<uint8_t>{196, 196, 196}));
 }
 
 TEST(DecodePngTest, ExpandsPalettesWithAndWithoutTransparency) {
@@ -172,11 +183,23 @@ TEST(DecodePngTest, ExpandsPalettesWithAndWithoutTransparency) {
   const std::vector<uint8_t> expected = {4, 5, 6, 1, 2, 3};
   EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 3), std::string("\0\x01\x00", 3), palette))->pixels, expected);
   EXPECT_EQ(DecodePng(Png(Header(2, 1, 1, 3), std::string("\0\x80", 2), palette))->pixels, expected);
-  const std::string transparent = palette + Chunk("tRNS", std::string("\x80\x00", 2));
-  EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 3), std::string("\0\x01\x00", 3), transparent))->pixels, expected);
+  const std::string transparent = palette + Chunk("tRNS", std::string("\xFF\x00", 2));
+  EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 3), std::string("\0\x01\x00", 3), transparent))->pixels,
+            (std::vector<uint8_t>{255, 255, 255, 1, 2, 3}));
+}
+
+TEST(DecodePngTest, ShowsColourKeysAsWhite) {
   const std::string grey_key = Chunk("tRNS", std::string("\x00\x12", 2));
-  EXPECT_EQ(DecodePng(Png(Header(1, 1, 8, 0), std::string("\0\x12", 2), grey_key))->pixels,
-            (std::vector<uint8_t>{0x12, 0x12, 0x12}));
+  EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 0), std::string("\0\x12\x13", 3), grey_key))->pixels,
+            (std::vector<uint8_t>{255, 255, 255, 0x13, 0x13, 0x13}));
+  EXPECT_EQ(DecodePng(Png(Header(2, 1, 16, 0), std::string("\0\x00\x12\x00\x13", 5), grey_key))->pixels,
+            (std::vector<uint8_t>{255, 255, 255, 0, 0, 0}));
+  const std::string bit_key = Chunk("tRNS", std::string("\x00\x00", 2));
+  EXPECT_EQ(DecodePng(Png(Header(8, 1, 1, 0), std::string("\0\x55", 2), bit_key))->pixels,
+            std::vector<uint8_t>(24, 255));
+  const std::string rgb_key = Chunk("tRNS", std::string("\0\x01\0\x02\0\x03", 6));
+  EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 2), std::string("\0\x01\x02\x03\x01\x02\x04", 7), rgb_key))->pixels,
+            (std::vector<uint8_t>{255, 255, 255, 1, 2, 4}));
 }
 
 TEST(DecodePngTest, ShowsColoursBeyondThePaletteAsBlack) {
@@ -210,7 +233,7 @@ TEST(DecodePngTest, SurvivesAHundredThousandChunks) {
 TEST(DecodePngTest, RefusesTooManyPixelsFromTheHeaderAlone) {
   // Nothing follows the header, so a message about the size shows that nothing else was read.
   EXPECT_THAT(ErrorOf(std::string(kSignature) + Header(30000, 30000, 8, 2)),
-              HasSubstr("too many pixels: 30000x30000"));
+              HasSubstr("too many pixels: more than 16000000"));
   EXPECT_THAT(ErrorOf(std::string(kSignature) + Header(0x7fffffff, 0x7fffffff, 16, 6)),
               HasSubstr("too many pixels"));
   const std::string four = Png(Header(2, 2, 8, 0), std::string(6, '\0'));

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "imaging/image.h"
+
+namespace kandinsky {
+
+enum class ImageFormat { kPng, kJpeg, kWebp };
+
+// What a file may ask for; checked before anything is allocated or decoded. No side may be longer than
+// kMaxImageSide either.
+struct DecodeLimits {
+  int64_t max_pixels = 16'000'000;
+  size_t max_encoded_bytes = 8u << 20;
+};
+
+// What the header of a file says.
+struct ImageInfo {
+  ImageFormat format = ImageFormat::kPng;
+  int width = 0;  // as displayed, that is after EXIF orientation
+  int height = 0;
+};
+
+// A depth map: one value of 0..1 per pixel, rows top to bottom.
+struct DepthMap {
+  int width = 0;
+  int height = 0;
+  std::vector<float> values;
+};
+
+// The functions below read files of strangers. The format is told by the first bytes. A file within the
+// limits costs at most its decoded pixels and what its codec needs (for a progressive JPEG up to 100 MiB);
+// any other costs nothing but a look at its header. All are thread-safe.
+//
+// Errors: INVALID_ARGUMENT with one of a small set of texts that repeat nothing from the file;
+// RESOURCE_EXHAUSTED when there is no memory.
+//
+// Rules:
+// - A damaged or truncated file is refused; what a codec merely warns of counts as damage.
+// - Bytes after the end: refused in PNG and WebP, where only foreign data can follow; ignored in JPEG, where
+//   cameras put previews and further pictures.
+// - EXIF orientation (JPEG APP1, PNG eXIf, WebP EXIF) is applied. Colour profiles, gamma and text are
+// ignored.
+// - Transparency of any kind (alpha, tRNS, palettes) is laid over white.
+// - Grey and palettes are expanded. 16-bit samples keep their high byte.
+// - CMYK and YCCK JPEGs are read by Adobe's convention (inverted) and converted without a profile, which is
+//   what Pillow does. JPEGs with arithmetic coding, of 12 bits, lossless or hierarchical are refused, as are
+//   those of more than 100 scans.
+// - The first picture of an animated PNG is the picture, as its specification says; animated WebP is refused.
+
+// Reads headers only: at most a walk over the chunks of the file, no pixels.
+absl::StatusOr<ImageInfo> ProbeImage(std::string_view bytes, const DecodeLimits& limits = {});
+
+// Decodes to 8-bit RGB.
+absl::StatusOr<Image> DecodeImage(std::string_view bytes, const DecodeLimits& limits = {});
+
+// Decodes to one grey channel, for masks: the luma of DecodeImage's result as Pillow's convert("L") computes
+// it. Grey files keep their values.
+absl::StatusOr<Image> DecodeGrey(std::string_view bytes, const DecodeLimits& limits = {});
+
+// Decodes a depth map: opaque 16-bit grey PNGs as value / 65535, anything else as DecodeGrey's value / 255.
+absl::StatusOr<DepthMap> DecodeDepth(std::string_view bytes, const DecodeLimits& limits = {});
+
+}  // namespace kandinsky

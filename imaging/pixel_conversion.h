@@ -1,0 +1,19 @@
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "imaging/image.h"
+
+namespace kandinsky {
+
+// Turns and mirrors a picture as EXIF orientation `orientation` (1-8) asks, so that it is upright. Works on
+// pixels of any number of bytes. RESOURCE_EXHAUSTED without memory.
+absl::StatusOr<Image> ApplyOrientation(Image image, int orientation);
+
+// Grey, RGB or RGBA to RGB: grey is repeated, alpha is laid over white, rounded to nearest.
+absl::StatusOr<Image> ToRgbOnWhite(Image image);
+
+// RGB (or grey, unchanged) to one channel: ITU-R 601 luma with Pillow's fixed-point weights,
+// (19595 R + 38470 G + 7471 B + 0x8000) >> 16. Grey RGB keeps its value.
+Image ToLuma(Image image);
+
+}  // namespace kandinsky

@@ -1,0 +1,37 @@
+#include <gtest/gtest.h>
+
+#include "imaging/encoded_image.h"
+#include "tests/imaging/golden_file.h"
+
+namespace kandinsky {
+namespace {
+
+// Every colour type, subsampling, alpha and orientation, as Pillow reads them.
+TEST(PillowDecodeTest, EveryFileDecodesToTheSamePixels) {
+  const GoldenFile tensors("imaging/decode");
+  const nlohmann::json cases = GoldenCases("imaging/decode");
+  EXPECT_GE(cases.size(), 38U);
+  for (const nlohmann::json& golden : cases) {
+    const std::string name = golden.at("case");
+    SCOPED_TRACE(name);
+    const std::string file = tensors.Bytes(name + ".file");
+    const Image expected = tensors.Picture(name + ".rgb");
+    const auto info = ProbeImage(file);
+    ASSERT_TRUE(info.ok()) << info.status();
+    EXPECT_EQ(info->width, expected.width);
+    EXPECT_EQ(info->height, expected.height);
+    const ImageFormat format = name.starts_with("png")    ? ImageFormat::kPng
+                               : name.starts_with("jpeg") ? ImageFormat::kJpeg
+                                                          : ImageFormat::kWebp;
+    EXPECT_EQ(info->format, format);
+    const auto image = DecodeImage(file);
+    ASSERT_TRUE(image.ok()) << image.status();
+    EXPECT_EQ(LargestDifference(*image, expected), 0);
+    const auto grey = DecodeGrey(file);
+    ASSERT_TRUE(grey.ok()) << grey.status();
+    EXPECT_EQ(LargestDifference(*grey, tensors.Picture(name + ".grey")), 0);
+  }
+}
+
+}  // namespace
+}  // namespace kandinsky
