@@ -36,7 +36,7 @@ class FakeGeneration : public Generation {
         encode_networks_(EncodeNetworks(request_)),
         prompt_tokens_(SimulatedPromptTokens(request_)),
         log_(std::move(log)) {
-    if (log_ != nullptr) log_->AddGeneration();
+    if (log_ != nullptr) log_->AddGeneration(request_);
     Enter(Stage::kEncode);
   }
 
@@ -159,7 +159,12 @@ int FakePipelineLog::StepsOf(const std::string& prompt) const {
 
 int FakePipelineLog::admitted() const {
   MutexLock lock(mutex_);
-  return admitted_;
+  return static_cast<int>(requests_.size());
+}
+
+std::vector<GenerationRequest> FakePipelineLog::requests() const {
+  MutexLock lock(mutex_);
+  return requests_;
 }
 
 int FakePipelineLog::live_generations() const {
@@ -172,9 +177,9 @@ void FakePipelineLog::AddStep(FakeStep step) {
   steps_.push_back(std::move(step));
 }
 
-void FakePipelineLog::AddGeneration() {
+void FakePipelineLog::AddGeneration(const GenerationRequest& request) {
   MutexLock lock(mutex_);
-  ++admitted_;
+  requests_.push_back(request);
   ++live_generations_;
 }
 
@@ -244,7 +249,8 @@ Image FakePipeline::ExpectedImage(uint64_t seed, int width, int height) {
   image.width = width;
   image.height = height;
   image.pixels.resize(image.row_bytes() * static_cast<size_t>(height));
-  for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(Scramble(Scramble(seed) + i));
+  for (size_t i = 0; i < image.pixels.size(); ++i)
+    image.pixels[i] = static_cast<uint8_t>(Scramble(Scramble(seed) + i));
   return image;
 }
 
