@@ -108,7 +108,7 @@ class Generation {
 struct Capabilities {
   std::string model_name;  // as configured
   std::string family;      // "2.2"
-  std::string network;     // "decoder", "inpaint", "controlnet_depth"
+  std::string network;     // "decoder", "inpaint", "controlnet_depth"; "any": every task (simulated)
   std::string device;      // "cpu", "cuda:0"
   std::string dtype;       // "float32", "bfloat16", "float16"
   std::vector<SamplerKind> samplers;

@@ -234,8 +234,10 @@ void ActiveGenerations::PublishResult(ActiveGeneration& active) {
     context_.registry.End(active.request, RequestState::kFailed, result.status());
     return;
   }
-  FinishedImage image = {
-      .index = active.image_index, .seed = active.image_request().seed, .result = *std::move(result)};
+  FinishedImage image = {.index = active.image_index,
+                         .seed = active.image_request().seed,
+                         .result = *std::move(result),
+                         .prompt_tokens = active.generation->prompt_tokens()};
   active.generation.reset();
   context_.registry.Release(1, /*steps_saved=*/0);
   context_.registry.CompleteImage(active.request, std::move(image));

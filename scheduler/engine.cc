@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/mutex.h"
+#include "pipeline/planned_steps.h"
 #include "scheduler/request_registry.h"
 #include "scheduler/request_watcher.h"
 #include "scheduler/step_time_model.h"
@@ -146,7 +147,8 @@ absl::Status Engine::Impl::WaitUntilReady() {
 absl::Duration Engine::Impl::ImageCost(const GenerationRequest& image) const {
   const absl::Duration measured = step_times_.DeviceTime(WorkOf(image));
   if (measured > absl::ZeroDuration()) return measured;
-  return absl::Nanoseconds(int64_t{image.width} * image.height * (image.steps + 1));
+  const int denoise_steps = PlannedSteps(image)[static_cast<size_t>(Stage::kDenoise)];
+  return absl::Nanoseconds(int64_t{image.width} * image.height * (denoise_steps + 1));
 }
 
 QueuedRequest Engine::Impl::ToQueued(const EngineRequest& request, RequestNumber number,
@@ -222,7 +224,7 @@ std::vector<absl::Duration> Engine::Impl::ActiveTimes(absl::Time urgency) const 
   return times;
 }
 
-// Images of a request differ in their seed only, so the last stand for the first.
+// All images of a request have the same steps, so the last stand for the first.
 std::vector<absl::Duration> Engine::Impl::DeviceTimes(const WaitingRequest& waiting) const {
   const absl::Duration image = step_times_.DeviceTime(WorkOf(waiting.request->images().back()));
   return std::vector<absl::Duration>(static_cast<size_t>(waiting.images), image);

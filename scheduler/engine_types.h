@@ -20,9 +20,10 @@ constexpr size_t kPriorities = 3;
 // "low", "normal", "high".
 const char* PriorityName(Priority priority);
 
-// A request as the engine takes it: one GenerationRequest per image. The engine admits each as a generation
-// of its own, so images of one request batch, move and end like those of different requests, on one worker or
-// on several.
+// A request as the engine takes it: one GenerationRequest per image (or per text, embedding, ...; "image"
+// stands for any of them), all with the same task, size and steps. The engine admits each as a generation of
+// its own, so images of one request batch, move and end like those of different requests, on one worker or on
+// several.
 struct EngineRequest {
   std::vector<GenerationRequest> images = {};  // >= 1
   std::string client = {};                     // clients share the workers evenly; "" is one of them
@@ -38,7 +39,7 @@ enum class BatchMode {
   // Step-level batching: members join and leave at step boundaries; they need only the same BatchKey.
   kShape,
   // Classical dynamic batching: a batch is formed of waiting images with the same size, steps and guidance
-  // (of prior and decoder) and sampler, and runs as it is to its end.
+  // (of prior and decoder), networks and sampler, and runs as it is to its end.
   kStrict,
 };
 

@@ -43,6 +43,7 @@ struct FinishedImage {
   int index = 0;
   uint64_t seed = 0;
   GenerationResult result;
+  std::vector<PromptTokens> prompt_tokens = {};  // of this image's own texts
 };
 
 // What is known about a request when it ends, however it ends.
@@ -58,7 +59,7 @@ struct GenerationStatistics {
   // Steps at which a generation was left out of the batch for the reason (or, kAlone, none was there). A step
   // can count for several reasons.
   std::array<int, kNotMergedReasons> not_merged_steps = {};
-  std::vector<PromptTokens> prompt_tokens;
+  std::vector<PromptTokens> prompt_tokens;  // of the first image
 };
 
 // Receives the events of one request: OnQueued*, then OnStarted, then OnProgress, OnPreview and OnImage

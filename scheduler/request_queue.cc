@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "pipeline/planned_steps.h"
+
 namespace kandinsky {
 namespace {
 
@@ -23,15 +25,17 @@ Priority Above(Priority priority) { return static_cast<Priority>(static_cast<int
 }  // namespace
 
 StrictBatchKey StrictBatchKeyOf(const GenerationRequest& request) {
+  unsigned networks = 0;
+  for (const EncodeNetwork network : EncodeNetworks(request))
+    networks |= 1u << static_cast<unsigned>(network);
   return {.width = request.width,
           .height = request.height,
-          .steps = request.steps,
-          .prior_steps = request.prior_steps,
+          .steps = PlannedSteps(request),
+          .encode_networks = networks,
           .guidance_scale = request.guidance_scale,
           .prior_guidance_scale = request.prior_guidance_scale,
           .sampler = request.sampler,
-          .eta = request.eta,
-          .decode = request.output.image};
+          .eta = request.eta};
 }
 
 ServiceOrder::Request RequestQueue::Entry(const QueuedRequest& request, int client) const {

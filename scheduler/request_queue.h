@@ -20,20 +20,19 @@ namespace kandinsky {
 struct StrictBatchKey {
   int width = 0;
   int height = 0;
-  int steps = 0;
-  int prior_steps = 0;
+  std::array<int, 4> steps = {};  // PlannedSteps
+  unsigned encode_networks = 0;   // one bit for each of EncodeNetworks
   float guidance_scale = 0;
   float prior_guidance_scale = 0;
   SamplerKind sampler = SamplerKind::kModelDefault;
   float eta = 0;
-  bool decode = true;
 
   friend bool operator==(const StrictBatchKey&, const StrictBatchKey&) = default;
 
   template <typename H>
   friend H AbslHashValue(H state, const StrictBatchKey& key) {
-    return H::combine(std::move(state), key.width, key.height, key.steps, key.prior_steps, key.guidance_scale,
-                      key.prior_guidance_scale, key.sampler, key.eta, key.decode);
+    return H::combine(std::move(state), key.width, key.height, key.steps, key.encode_networks,
+                      key.guidance_scale, key.prior_guidance_scale, key.sampler, key.eta);
   }
 };
 

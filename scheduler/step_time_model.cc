@@ -1,6 +1,7 @@
 #include "scheduler/step_time_model.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <limits>
 #include <utility>
 
@@ -23,7 +24,8 @@ double GuidanceFactor(Stage stage, bool measured_guided, bool guided) {
 }  // namespace
 
 RemainingWork WorkOf(const GenerationRequest& request) {
-  return {.steps = {1, request.prior_steps, request.steps, request.output.image ? 1 : 0},
+  return {.steps = PlannedSteps(request),
+          .encode_networks = EncodeNetworks(request),
           .latent_height = request.height / kPixelsPerLatent,
           .latent_width = request.width / kPixelsPerLatent,
           .prior_guided = request.prior_guidance_scale > 1,
@@ -37,21 +39,26 @@ RemainingWork WorkAfter(const GenerationRequest& request, const StageProgress& p
     if (stage < progress.stage) steps = 0;
     if (stage == progress.stage) steps = progress.total_steps - progress.step;
   }
+  std::vector<EncodeNetwork>& networks = work.encode_networks;
+  const size_t left = std::min(networks.size(), static_cast<size_t>(std::max(0, work.steps[0])));
+  networks.erase(networks.begin(), networks.end() - static_cast<ptrdiff_t>(left));
   return work;
 }
 
-StepTimeModel::Kind StepTimeModel::KindOf(Stage stage, int latent_height, int latent_width, bool guided) {
-  const bool spatial = stage == Stage::kDenoise || stage == Stage::kDecode;
-  const bool has_guidance = stage == Stage::kPrior || stage == Stage::kDenoise;
-  return {stage, spatial ? latent_height : 0, spatial ? latent_width : 0, has_guidance && guided};
+StepTimeModel::Kind StepTimeModel::KindOf(const BatchKey& key) {
+  const bool encodes = key.stage == Stage::kEncode;
+  const bool spatial = key.stage == Stage::kDenoise || key.stage == Stage::kDecode ||
+                       (encodes && key.network == EncodeNetworkName(EncodeNetwork::kLatents));
+  const bool has_guidance = key.stage == Stage::kPrior || key.stage == Stage::kDenoise;
+  return {key.stage, encodes ? key.network : "", spatial ? key.latent_height : 0,
+          spatial ? key.latent_width : 0, has_guidance && key.guided};
 }
 
 void StepTimeModel::Record(const BatchKey& key, int rows, absl::Duration duration) {
   const Average measured = {
       .step = duration, .row = duration / rows, .shortest = duration, .measurements = 1};
   MutexLock lock(mutex_);
-  const auto [entry, added] =
-      averages_.try_emplace(KindOf(key.stage, key.latent_height, key.latent_width, key.guided), measured);
+  const auto [entry, added] = averages_.try_emplace(KindOf(key), measured);
   if (added) return;
   Average& average = entry->second;
   average.step += weight_ * (measured.step - average.step);
@@ -74,7 +81,7 @@ StepTimeModel::Average StepTimeModel::Lookup(const Kind& kind) const {
   const std::pair<const Kind, Average>* nearest = nullptr;
   for (const auto& measured : averages_) {
     const Kind& other = measured.first;
-    if (other.stage != kind.stage) continue;
+    if (other.stage != kind.stage || other.network != kind.network) continue;
     if (nearest == nullptr || distance(other) < distance(nearest->first)) nearest = &measured;
   }
   if (nearest == nullptr) return {};
@@ -86,18 +93,32 @@ StepTimeModel::Average StepTimeModel::Lookup(const Kind& kind) const {
           .measurements = average.measurements};
 }
 
+void StepTimeModel::Add(const BatchKey& key, int steps, Average& sum) const {
+  if (steps == 0) return;
+  const Average average = Lookup(KindOf(key));
+  sum.step += steps * average.step;
+  sum.row += steps * average.row;
+  sum.shortest += steps * average.shortest;
+  sum.measurements = std::min(sum.measurements, average.measurements);
+}
+
 StepTimeModel::Average StepTimeModel::Sum(const RemainingWork& work) const {
   Average sum = {.measurements = std::numeric_limits<int>::max()};
   MutexLock lock(mutex_);
   for (const Stage stage : kStages) {
-    const int steps = work.steps[static_cast<size_t>(stage)];
-    if (steps == 0) continue;
-    const bool guided = stage == Stage::kPrior ? work.prior_guided : work.decoder_guided;
-    const Average average = Lookup(KindOf(stage, work.latent_height, work.latent_width, guided));
-    sum.step += steps * average.step;
-    sum.row += steps * average.row;
-    sum.shortest += steps * average.shortest;
-    sum.measurements = std::min(sum.measurements, average.measurements);
+    BatchKey key = {.stage = stage,
+                    .network = "",
+                    .latent_height = work.latent_height,
+                    .latent_width = work.latent_width,
+                    .guided = stage == Stage::kPrior ? work.prior_guided : work.decoder_guided};
+    if (stage != Stage::kEncode) {
+      Add(key, work.steps[static_cast<size_t>(stage)], sum);
+      continue;
+    }
+    for (const EncodeNetwork network : work.encode_networks) {
+      key.network = EncodeNetworkName(network);
+      Add(key, 1, sum);
+    }
   }
   return sum;
 }

@@ -3,33 +3,37 @@
 #include <array>
 #include <compare>
 #include <map>
+#include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "base/mutex.h"
 #include "pipeline/generation_request.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/planned_steps.h"
 
 namespace kandinsky {
 
 // Steps that a generation still has to do.
 struct RemainingWork {
-  std::array<int, 4> steps = {};  // by Stage, encode..decode
+  std::array<int, 4> steps = {};                    // by Stage, encode..decode
+  std::vector<EncodeNetwork> encode_networks = {};  // one for each encode step
   int latent_height = 0;
   int latent_width = 0;
   bool prior_guided = false;    // the prior's steps run with guidance
   bool decoder_guided = false;  // the denoise steps do
 };
 
-// All the work of `request`.
+// All the work of `request`, by PlannedSteps.
 RemainingWork WorkOf(const GenerationRequest& request);
 
 // What is left of it when its generation stands at `progress`.
 RemainingWork WorkAfter(const GenerationRequest& request, const StageProgress& progress);
 
-// Learns how long steps take: exponential averages by stage, latent size and guidance. What was not measured
-// yet is taken from the measurement of its stage that is nearest in area (by ratio), scaled by area; among
-// those of one area one with the same guidance is taken, else a guided step counts as two unguided ones.
-// Thread-safe.
+// Learns how long steps take: exponential averages by stage (by network in the encode stage), latent size and
+// guidance. What was not measured yet is taken from the measurement of its stage (and network) that is
+// nearest in area (by ratio), scaled by area; among those of one area one with the same guidance is taken,
+// else a guided step counts as two unguided ones. Thread-safe.
 class StepTimeModel {
  public:
   // `weight` of a new measurement in the average, in (0, 1].
@@ -43,7 +47,7 @@ class StepTimeModel {
   absl::Duration ElapsedTime(const RemainingWork& work) const EXCLUDES(mutex_);
 
   // As ElapsedTime, with the shortest steps of late instead of average ones: `work` will hardly take less.
-  // Zero when a stage of it was not measured at least four times, since first steps are slow.
+  // Zero when a part of it was not measured at least four times, since first steps are slow.
   absl::Duration LeastTime(const RemainingWork& work) const EXCLUDES(mutex_);
 
   // Time that `work` takes from the device: each step's time divided by the rows that shared it. Zero when
@@ -53,7 +57,8 @@ class StepTimeModel {
  private:
   struct Kind {
     Stage stage;
-    int latent_height;  // 0 in stages without a spatial size
+    std::string network;  // of the encode stage, "" in the others
+    int latent_height;    // 0 in stages without a spatial size
     int latent_width;
     bool guided;
 
@@ -67,8 +72,10 @@ class StepTimeModel {
     int measurements = 0;
   };
 
-  static Kind KindOf(Stage stage, int latent_height, int latent_width, bool guided);
+  static Kind KindOf(const BatchKey& key);
   Average Lookup(const Kind& kind) const REQUIRES(mutex_);
+  // `steps` steps with `key`.
+  void Add(const BatchKey& key, int steps, Average& sum) const REQUIRES(mutex_);
   Average Sum(const RemainingWork& work) const EXCLUDES(mutex_);
 
   const double weight_;

@@ -17,7 +17,7 @@ struct CallContext {
   const v1::LimitsConfig& limits;  // complete
   ServingState& serving;
   Metrics& metrics;
-  Executor& codec;  // encodes finished images
+  Executor& codec;  // decodes inputs and encodes results
   Clock& clock;
   Timer& timer;
   ByteBudget& budget;

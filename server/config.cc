@@ -25,7 +25,10 @@ constexpr char kDefaults[] = R"pb(
   metrics_address: "0.0.0.0:9090"
   log { level: LOG_LEVEL_INFO format: LOG_FORMAT_JSON }
   limits {
-    max_receive_message_bytes: 65536
+    max_receive_message_bytes: 16777216
+    max_text_message_bytes: 65536
+    max_image_bytes: 8388608
+    max_image_pixels: 16000000
     max_metadata_bytes: 8192
     max_prompt_bytes: 4096
     max_images: 8
@@ -46,6 +49,7 @@ constexpr char kDefaults[] = R"pb(
     path: ""
     prior_path: ""
     threads: 0
+    image_encoder: true
     kind: MODEL_KIND_KANDINSKY
     simulated {
       encode_ms: 3

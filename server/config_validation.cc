@@ -23,6 +23,9 @@ struct Range {
 };
 constexpr Range kRanges[] = {
     {"limits.max_receive_message_bytes", 4096, 67108864},
+    {"limits.max_text_message_bytes", 4096, 67108864},
+    {"limits.max_image_bytes", 1024, 67108864},
+    {"limits.max_image_pixels", 4096, 268435456},
     {"limits.max_metadata_bytes", 1024, 65536},
     {"limits.max_prompt_bytes", 1, 1048576},
     {"limits.max_images", 1, 64},
@@ -84,6 +87,21 @@ absl::Status CheckRanges(v1::ServerConfig config) {
       return absl::InvalidArgumentError(absl::StrCat(range.path, " is ", Number(value), ", must be ",
                                                      Number(range.min), " to ", Number(range.max)));
     }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckMessageSizes(const v1::LimitsConfig& limits) {
+  const int needed_bytes = 3 * limits.max_prompt_bytes() + 2048;
+  if (limits.max_text_message_bytes() < needed_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("limits.max_text_message_bytes is ", limits.max_text_message_bytes(),
+                     ", must be at least 3 x limits.max_prompt_bytes + 2048, ", needed_bytes));
+  }
+  if (limits.max_receive_message_bytes() < limits.max_text_message_bytes()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("limits.max_receive_message_bytes is ", limits.max_receive_message_bytes(),
+                     ", must be at least limits.max_text_message_bytes, ", limits.max_text_message_bytes()));
   }
   return absl::OkStatus();
 }
@@ -166,12 +184,7 @@ absl::Status ValidateConfig(const v1::ServerConfig& config) {
   }
   RETURN_IF_ERROR(CheckEnums(config));
   RETURN_IF_ERROR(CheckRanges(config));
-  const int needed_bytes = 2 * config.limits().max_prompt_bytes() + 2048;
-  if (config.limits().max_receive_message_bytes() < needed_bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("limits.max_receive_message_bytes is ", config.limits().max_receive_message_bytes(),
-                     ", must be at least 2 x limits.max_prompt_bytes + 2048, ", needed_bytes));
-  }
+  RETURN_IF_ERROR(CheckMessageSizes(config.limits()));
   RETURN_IF_ERROR(CheckDeadlines(config.limits()));
   return CheckModel(config.model());
 }

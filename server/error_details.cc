@@ -16,6 +16,8 @@ namespace {
 
 constexpr char kDomain[] = "kandinsky";
 constexpr absl::Duration kShortestRetry = absl::Milliseconds(100);
+// Decoding takes a fraction of a second, so a full queue is soon shorter.
+constexpr absl::Duration kDecodeQueueRetry = absl::Seconds(1);
 
 // Collects the details of one error.
 class ErrorBuilder {
@@ -109,6 +111,37 @@ grpc::Status MalformedRequestError() {
   return ErrorBuilder(grpc::StatusCode::INVALID_ARGUMENT,
                       "the request is not a well-formed message, or a string in it is not UTF-8",
                       "MALFORMED_REQUEST")
+      .Build();
+}
+
+grpc::Status FailedPreconditionError(const std::vector<PreconditionViolation>& violations) {
+  google::rpc::PreconditionFailure failure;
+  for (const PreconditionViolation& violation : violations) {
+    auto* added = failure.add_violations();
+    added->set_type(violation.type);
+    added->set_subject(violation.subject);
+    added->set_description(violation.description);
+  }
+  return ErrorBuilder(grpc::StatusCode::FAILED_PRECONDITION, "the model does not offer this",
+                      "NOT_OFFERED_BY_MODEL")
+      .Add(failure)
+      .Build();
+}
+
+grpc::Status MessageTooLargeError(int64_t limit) {
+  return ErrorBuilder(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                      "the message is too large without its pictures, tensors and embeddings",
+                      "MESSAGE_TOO_LARGE")
+      .Metadata("limit_bytes", absl::StrCat(limit))
+      .Add(Quota("limits.max_text_message_bytes",
+                 "bytes of a message besides pictures, tensors and embeddings"))
+      .Build();
+}
+
+grpc::Status DecodeQueueFullError() {
+  return ErrorBuilder(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many pictures wait to be decoded",
+                      "DECODE_QUEUE_FULL")
+      .Add(RetryAfter(kDecodeQueueRetry))
       .Build();
 }
 
@@ -215,6 +248,21 @@ grpc::Status GenerationError(const absl::Status& status) {
       return UnavailableError("WORKER_LOST", "the worker was lost", absl::Seconds(1));
     default:
       return InternalError(status.ToString());
+  }
+}
+
+grpc::Status EndOfWork(const absl::Status& status, const WorkFacts& facts) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return grpc::Status::OK;
+    case absl::StatusCode::kDeadlineExceeded:
+      return DeadlineExceededError(facts.started ? "running" : "queued");
+    case absl::StatusCode::kCancelled:
+      return CancelledError(facts.by_shutdown);
+    case absl::StatusCode::kAborted:
+      return ShedError(facts.estimated_wait);
+    default:
+      return GenerationError(status);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <grpcpp/support/status.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -20,6 +21,16 @@ namespace kandinsky {
 struct FieldViolation {
   std::string field;        // path in the request, e.g. "width"
   std::string description;  // the rule and its limit
+  // For a picture that cannot be read, why, for metrics: "too_many_bytes", "too_many_pixels", "header" (not a
+  // picture, or of a kind that is not read), "damaged", "memory". Null for everything else.
+  const char* picture_fault = nullptr;
+};
+
+// One thing that the served model cannot do.
+struct PreconditionViolation {
+  std::string type;         // "TASK" or "IMAGE_ENCODER"
+  std::string subject;      // the task's name, or the field that needs it
+  std::string description;  // why
 };
 
 // INVALID_ARGUMENT, reason INVALID_REQUEST, BadRequest with every violation.
@@ -27,6 +38,16 @@ grpc::Status InvalidRequestError(const std::vector<FieldViolation>& violations);
 
 // INVALID_ARGUMENT, reason MALFORMED_REQUEST: the bytes are not the message, or a string is not UTF-8.
 grpc::Status MalformedRequestError();
+
+// FAILED_PRECONDITION, reason NOT_OFFERED_BY_MODEL, PreconditionFailure with every violation.
+grpc::Status FailedPreconditionError(const std::vector<PreconditionViolation>& violations);
+
+// RESOURCE_EXHAUSTED, reason MESSAGE_TOO_LARGE, with QuotaFailure: what a message holds besides pictures,
+// tensors and embeddings exceeds limits.max_text_message_bytes.
+grpc::Status MessageTooLargeError(int64_t limit);
+
+// RESOURCE_EXHAUSTED, reason DECODE_QUEUE_FULL, with RetryInfo: too many pictures wait to be decoded.
+grpc::Status DecodeQueueFullError();
 
 // NOT_FOUND with ResourceInfo; `type` is "model" or "generation", the reason e.g. MODEL_NOT_FOUND.
 grpc::Status NotFoundError(const std::string& type, const std::string& name);
@@ -69,6 +90,16 @@ grpc::Status InternalError(const std::string& cause);
 // than the status itself: RESOURCE_EXHAUSTED is reason OUT_OF_MEMORY, INVALID_ARGUMENT reason
 // REFUSED_BY_MODEL, UNAVAILABLE reason WORKER_LOST, everything unexpected InternalError.
 grpc::Status GenerationError(const absl::Status& status);
+
+// What is known about work that has ended.
+struct WorkFacts {
+  bool started = false;
+  bool by_shutdown = false;  // if it was cancelled, then not by its client
+  absl::Duration estimated_wait = absl::ZeroDuration();
+};
+
+// The status of a call whose work the engine took and ended with `status`.
+grpc::Status EndOfWork(const absl::Status& status, const WorkFacts& facts);
 
 // The reason in the ErrorInfo of `status`; "" when there is none.
 std::string ErrorReason(const grpc::Status& status);

@@ -4,39 +4,12 @@
 #include <cstring>
 #include <utility>
 
-#include "base/status_macros.h"
-#include "imaging/png.h"
 #include "server/error_details.h"
 
 namespace kandinsky {
 namespace {
 
 constexpr Stage kTimedStages[] = {Stage::kEncode, Stage::kPrior, Stage::kDenoise, Stage::kDecode};
-
-absl::Status CheckRgb(const Image& image) {
-  if (image.channels == 3 && image.pixels.size() == image.row_bytes() * static_cast<size_t>(image.height)) {
-    return absl::OkStatus();
-  }
-  return absl::InternalError("the pipeline's image is not RGB");
-}
-
-absl::Status AddImage(const GenerationResult& result, v1::OutputFormat format, v1::GeneratedImage& encoded) {
-  if (!result.image.has_value()) return absl::InternalError("the pipeline made no image");
-  const Image& image = *result.image;
-  RETURN_IF_ERROR(CheckRgb(image));
-  encoded.set_width(image.width);
-  encoded.set_height(image.height);
-  if (format == v1::OUTPUT_FORMAT_NONE) return absl::OkStatus();
-  if (format == v1::OUTPUT_FORMAT_PNG) {
-    ASSIGN_OR_RETURN(*encoded.mutable_data(), EncodePng(image));
-    encoded.set_mime_type("image/png");
-  } else {
-    encoded.set_data(image.pixels.data(), image.pixels.size());
-    encoded.set_mime_type("application/octet-stream");
-  }
-  encoded.set_total_bytes(static_cast<int32_t>(encoded.data().size()));
-  return absl::OkStatus();
-}
 
 }  // namespace
 
@@ -140,9 +113,14 @@ void AddStatistics(const GenerationStatistics& statistics, v1::GenerationSummary
     not_merged.set_reason(NotMergedReasonName(static_cast<NotMergedReason>(reason)));
     not_merged.set_steps(statistics.not_merged_steps[reason]);
   }
-  for (const PromptTokens& prompt : statistics.prompt_tokens) {
+  AddTruncations(statistics.prompt_tokens, *summary.mutable_truncations());
+}
+
+void AddTruncations(const std::vector<PromptTokens>& prompts,
+                    google::protobuf::RepeatedPtrField<v1::PromptTruncation>& truncations) {
+  for (const PromptTokens& prompt : prompts) {
     if (prompt.kept_tokens >= prompt.tokens) continue;
-    v1::PromptTruncation& truncation = *summary.add_truncations();
+    v1::PromptTruncation& truncation = *truncations.Add();
     truncation.set_field(prompt.field);
     truncation.set_tokens(prompt.tokens);
     truncation.set_kept_tokens(prompt.kept_tokens);
@@ -162,56 +140,12 @@ v1::GenerationSummary MakeSummary(const ValidatedRequest& request, const std::st
   return summary;
 }
 
-absl::StatusOr<v1::GeneratedImage> EncodeResult(const FinishedImage& finished,
-                                                const GenerationRequest& request, v1::OutputFormat format) {
-  v1::GeneratedImage encoded;
-  encoded.set_index(finished.index);
-  encoded.set_seed(finished.seed);
-  encoded.set_format(format);
-  if (format != v1::OUTPUT_FORMAT_LATENT) {
-    RETURN_IF_ERROR(AddImage(finished.result, format, encoded));
-    return encoded;
-  }
-  if (!finished.result.latents.has_value()) return absl::InternalError("the pipeline made no latents");
-  encoded.set_width(request.width);
-  encoded.set_height(request.height);
-  encoded.set_mime_type("application/octet-stream");
-  *encoded.mutable_latents() = ToProto(*finished.result.latents);
-  encoded.set_total_bytes(static_cast<int32_t>(encoded.latents().data().size()));
-  return encoded;
-}
-
-absl::StatusOr<v1::PreviewEvent> EncodePreview(const PreviewImage& preview) {
-  RETURN_IF_ERROR(CheckRgb(preview.image));
-  v1::PreviewEvent encoded;
-  ASSIGN_OR_RETURN(*encoded.mutable_data(), EncodePng(preview.image));
-  encoded.set_image_index(preview.image_index);
-  encoded.set_step(preview.step);
-  encoded.set_mime_type("image/png");
-  encoded.set_width(preview.image.width);
-  encoded.set_height(preview.image.height);
-  return encoded;
-}
-
 v1::GenerationError ToGenerationError(const grpc::Status& status) {
   v1::GenerationError error;
   error.set_code(static_cast<int32_t>(status.error_code()));
   error.set_reason(ErrorReason(status));
   error.set_message(status.error_message());
   return error;
-}
-
-const char* FormatName(v1::OutputFormat format) {
-  switch (format) {
-    case v1::OUTPUT_FORMAT_RAW_RGB:
-      return "raw_rgb";
-    case v1::OUTPUT_FORMAT_LATENT:
-      return "latent";
-    case v1::OUTPUT_FORMAT_NONE:
-      return "none";
-    default:
-      return "png";
-  }
 }
 
 }  // namespace kandinsky

@@ -5,8 +5,8 @@
 #include <grpcpp/support/status.h>
 
 #include <string>
+#include <vector>
 
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "kandinsky/v1/image_generation.pb.h"
 #include "scheduler/engine.h"
@@ -30,24 +30,17 @@ v1::FloatTensor ToProto(const FloatTensor& tensor);
 // Adds timings, batching, what kept steps from being shared, and truncated prompts to a summary.
 void AddStatistics(const GenerationStatistics& statistics, v1::GenerationSummary& summary);
 
+// Adds those of the prompts that were cut.
+void AddTruncations(const std::vector<PromptTokens>& prompts,
+                    google::protobuf::RepeatedPtrField<v1::PromptTruncation>& truncations);
+
 // Adds the times that were measured to a summary.
 void AddEstimate(const Engine::Estimate& estimate, v1::GenerationSummary& summary);
 
 // The part of a summary that is known before the work: id, model and seeds.
 v1::GenerationSummary MakeSummary(const ValidatedRequest& request, const std::string& model);
 
-// Encodes a result; takes milliseconds for a PNG. INTERNAL when the result lacks what `format` needs or the
-// codec fails.
-absl::StatusOr<v1::GeneratedImage> EncodeResult(const FinishedImage& finished,
-                                                const GenerationRequest& request, v1::OutputFormat format);
-
-// Encodes a preview as PNG. INTERNAL when it is not RGB or the codec fails.
-absl::StatusOr<v1::PreviewEvent> EncodePreview(const PreviewImage& preview);
-
 // What a call that ended with `status` got.
 v1::GenerationError ToGenerationError(const grpc::Status& status);
-
-// "png", "raw_rgb", "latent", "none"; for metrics.
-const char* FormatName(v1::OutputFormat format);
 
 }  // namespace kandinsky

@@ -3,29 +3,29 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
-#include <random>
 #include <utility>
 #include <variant>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
-#include "base/logging.h"
+#include "server/call_message.h"
 #include "server/call_metadata.h"
 #include "server/event_conversion.h"
 #include "server/exception_guard.h"
 #include "server/generation_store.h"
-#include "server/wire.h"
+#include "server/random_seed.h"
 
 namespace kandinsky {
 namespace {
 
-// What a call gets on top of its deadline to write what is ready.
-constexpr absl::Duration kWriteGrace = absl::Seconds(1);
-
-// Below 2^32, so that every JSON number and every tool takes it.
-uint64_t DrawSeed() { return std::random_device()() & 0xFFFFFFFFu; }
-
-// The same bytes for the same request, whatever its id and whether it is only to be checked.
-std::string BodyOf(v1::GenerateRequest request) {
+// The same bytes for the same request, whatever its id and whether it is only to be checked. Those of a
+// request with pictures are too many to be kept: two hashes, whose keys are the process's own, stand for
+// them. Changes the request for a moment, since a copy could be large.
+std::string BodyOf(v1::GenerateRequest& request) {
+  constexpr size_t kLargestBody = 64 << 10;
+  const std::string id = std::move(*request.mutable_request_id());
+  const bool has_validate_only = request.has_validate_only();
+  const bool validate_only = request.validate_only();
   request.clear_request_id();
   request.clear_validate_only();
   std::string body;
@@ -35,28 +35,38 @@ std::string BodyOf(v1::GenerateRequest request) {
     coded.SetSerializationDeterministic(true);
     request.SerializeToCodedStream(&coded);
   }
-  return body;
+  request.set_request_id(id);
+  if (has_validate_only) request.set_validate_only(validate_only);
+  if (body.size() <= kLargestBody) return body;
+  return absl::StrCat("#", body.size(), " ", absl::HashOf(1, body), " ", absl::HashOf(body, 2));
 }
 
-EngineRequest ToEngineRequest(const GenerationSpec& spec, ValidatedRequest validated) {
-  return {.images = std::move(validated.images),
+EngineRequest ToEngineRequest(const GenerationSpec& spec, std::vector<GenerationRequest> images) {
+  return {.images = std::move(images),
           .client = spec.client,
           .priority = spec.priority,
           .deadline = spec.deadline};
+}
+
+int64_t ResultBytesOf(const GenerationSpec& spec) {
+  const GenerationRequest& image = spec.first_image;
+  return spec.image_count * ResultBytes(spec.encoding.format, image.width, image.height);
+}
+
+CallFacts FactsOf(const GenerationSpec& spec) {
+  return {.request_id = spec.request_id,
+          .task = TaskName(spec.first_image.task),
+          .width = spec.first_image.width,
+          .height = spec.first_image.height,
+          .steps = spec.first_image.steps,
+          .results = spec.image_count};
 }
 
 }  // namespace
 
 GenerationCall::GenerationCall(const CallContext& context, const char* method, ReplyKind reply,
                                grpc::CallbackServerContext& rpc)
-    : context_(context),
-      method_(method),
-      reply_(reply),
-      rpc_(rpc),
-      live_call_(context.serving),
-      arrival_(context.clock.Now()) {
-  context.metrics.RecordStarted(method);
-}
+    : lifetime_(context, method, rpc), context_(context), reply_(reply), rpc_(rpc) {}
 
 void GenerationCall::Start(const grpc::ByteBuffer& request_bytes) {
   std::optional<grpc::Status> status;
@@ -70,8 +80,9 @@ void GenerationCall::Start(const grpc::ByteBuffer& request_bytes) {
 }
 
 std::optional<grpc::Status> GenerationCall::Begin(const grpc::ByteBuffer& bytes) {
-  v1::GenerateRequest request;
-  if (!ParseMessage(bytes, request)) return MalformedRequestError();
+  const auto request = std::make_shared<v1::GenerateRequest>();
+  std::optional<grpc::Status> error = ReadMessage(bytes, context_.limits, *request);
+  if (error.has_value()) return error;
   const std::optional<std::string> client = ClientIdOf(rpc_);
   if (!client.has_value()) return InvalidClientIdError();
   grpc::Status refusal;
@@ -80,57 +91,62 @@ std::optional<grpc::Status> GenerationCall::Begin(const grpc::ByteBuffer& bytes)
 
   const Capabilities& capabilities = engine->capabilities();
   auto checked = ValidateGenerateRequest(
-      request, {.limits = context_.limits, .capabilities = capabilities, .reply = reply_}, DrawSeed);
+      *request, {.limits = context_.limits, .capabilities = capabilities, .reply = reply_}, DrawSeed);
   if (const auto* violations = std::get_if<std::vector<FieldViolation>>(&checked)) {
+    context_.metrics.RecordRejectedPictures(*violations);
     return InvalidRequestError(*violations);
   }
-  if (!request.model().empty() && request.model() != capabilities.model_name) {
-    return NotFoundError("model", request.model());
+  if (!request->model().empty() && request->model() != capabilities.model_name) {
+    return NotFoundError("model", request->model());
   }
   ValidatedRequest& validated = std::get<ValidatedRequest>(checked);
-  request_id_ = validated.request_id;
-  first_image_ = validated.images.front();
-  image_count_ = static_cast<int>(validated.images.size());
-  deadline_ = DeadlineOf(rpc_, arrival_, context_.limits);
-  GenerationSpec spec = MakeSpec(request, validated, capabilities.model_name);
+  if (!validated.lacks.empty()) return FailedPreconditionError(validated.lacks);
+  lifetime_.TakeDeadline();
+  GenerationSpec spec = MakeSpec(*request, validated, capabilities.model_name);
   spec.client = *client;
+  facts_ = FactsOf(spec);
   if (validated.validate_only) return CheckOnly(spec, std::move(validated), *engine);
-  return JoinOrSubmit(std::move(spec), std::move(validated), static_cast<int64_t>(bytes.Length()), *engine);
+  Work work = {.request = ToEngineRequest(spec, std::move(validated.images)),
+               .inputs = std::move(validated.inputs),
+               .message = request,
+               .message_bytes = static_cast<int64_t>(bytes.Length()),
+               .result_bytes = ResultBytesOf(spec)};
+  return JoinOrSubmit(std::move(spec), std::move(work), *engine);
 }
 
-GenerationSpec GenerationCall::MakeSpec(const v1::GenerateRequest& request, const ValidatedRequest& validated,
+GenerationSpec GenerationCall::MakeSpec(v1::GenerateRequest& request, const ValidatedRequest& validated,
                                         const std::string& model) const {
-  const absl::Time longest = arrival_ + absl::Seconds(context_.limits.max_deadline_seconds());
+  const absl::Time longest = lifetime_.arrival() + absl::Seconds(context_.limits.max_deadline_seconds());
   return {.client = "",
           .request_id = validated.request_id,
           .body = request.has_request_id() ? BodyOf(request) : "",
           .detach = validated.detach,
           .priority = validated.priority,
-          .format = validated.format,
+          .encoding = validated.encoding,
           .first_image = validated.images.front(),
           .image_count = static_cast<int>(validated.images.size()),
-          .arrival = arrival_,
-          .deadline = validated.detach ? longest : deadline_,
+          .arrival = lifetime_.arrival(),
+          .deadline = validated.detach ? longest : lifetime_.deadline(),
           .summary = MakeSummary(validated, model)};
 }
 
 grpc::Status GenerationCall::CheckOnly(const GenerationSpec& spec, ValidatedRequest validated,
                                        const Engine& engine) {
   if (context_.store.Meet(spec).match == GenerationStore::Match::kConflict) {
-    return RequestIdInUseError(request_id_);
+    return RequestIdInUseError(spec.request_id);
   }
   checked_ = spec.summary;
-  AddEstimate(engine.EstimateTimes(ToEngineRequest(spec, std::move(validated))), checked_);
+  AddEstimate(engine.EstimateTimes(ToEngineRequest(spec, std::move(validated.images))), checked_);
   return grpc::Status::OK;
 }
 
-std::optional<grpc::Status> GenerationCall::JoinOrSubmit(GenerationSpec spec, ValidatedRequest validated,
-                                                         int64_t message_bytes, Engine& engine) {
+std::optional<grpc::Status> GenerationCall::JoinOrSubmit(GenerationSpec spec, Work work, Engine& engine) {
+  const std::string request_id = spec.request_id;
   const absl::Time wanted = spec.deadline;
   const auto candidate = std::make_shared<GenerationRecord>(context_, std::move(spec), shared_from_this());
   for (;;) {
     const auto [match, record] = context_.store.FindOrAdd(candidate);
-    if (match == GenerationStore::Match::kConflict) return RequestIdInUseError(request_id_);
+    if (match == GenerationStore::Match::kConflict) return RequestIdInUseError(request_id);
     {
       MutexLock lock(mutex_);
       record_ = record;
@@ -140,77 +156,34 @@ std::optional<grpc::Status> GenerationCall::JoinOrSubmit(GenerationSpec spec, Va
     WatchDeadline();
     return std::nullopt;
   }
-  GuardExceptions([&] { Submit(candidate, std::move(validated), message_bytes, engine); },
+  GuardExceptions([&] { SubmitWork(context_, engine, std::move(work), candidate); },
                   [&](const std::string& cause) { candidate->Refused(InternalError(cause)); });
   WatchDeadline();
   return std::nullopt;
 }
 
-void GenerationCall::Submit(const std::shared_ptr<GenerationRecord>& record, ValidatedRequest validated,
-                            int64_t message_bytes, Engine& engine) {
-  const GenerationSpec& spec = record->spec();
-  const int64_t bytes = message_bytes + spec.image_count * ResultBytes(spec.format, spec.first_image.width,
-                                                                       spec.first_image.height);
-  EngineRequest request = ToEngineRequest(spec, std::move(validated));
-  std::optional<ByteBudget::Reservation> reservation = Reserve(bytes);
-  if (!reservation.has_value()) {
-    const bool fits_alone = bytes <= context_.budget.limit();
-    record->Refused(
-        BytesInFlightError(fits_alone ? std::optional(engine.EstimateTimes(request).wait) : std::nullopt));
-    return;
-  }
-  record->Hold(*std::move(reservation));
-  const Submission submission = engine.Submit(std::move(request), record);
-  if (submission.status.ok()) {
-    record->Accepted(engine, submission);
-  } else {
-    record->Refused(RefusalError(submission));
-  }
-}
-
-std::optional<ByteBudget::Reservation> GenerationCall::Reserve(int64_t bytes) {
-  for (;;) {
-    auto reservation = context_.budget.TryReserve(bytes);
-    // Results of the past give way to new work.
-    if (reservation.has_value() || !context_.store.EvictOldest()) return reservation;
-  }
-}
-
-void GenerationCall::SetTimer(absl::Time time, void (GenerationCall::*callback)()) {
+std::shared_ptr<GenerationRecord> GenerationCall::record() const {
   MutexLock lock(mutex_);
-  if (rpc_done_) return;
-  timer_time_ = time;
-  timer_ = context_.timer.At(time, [call = weak_from_this(), callback] {
-    if (const auto self = call.lock()) ((*self).*callback)();
+  return record_;
+}
+
+void GenerationCall::WatchDeadline() {
+  lifetime_.SetTimer(lifetime_.deadline(), [call = weak_from_this()] {
+    if (const auto self = call.lock()) self->OnDeadline();
   });
 }
 
-void GenerationCall::WatchDeadline() { SetTimer(deadline_, &GenerationCall::OnDeadline); }
-
 void GenerationCall::OnDeadline() {
-  std::shared_ptr<GenerationRecord> record;
-  {
-    MutexLock lock(mutex_);
-    record = record_;
-  }
-  // Where the work has the same deadline the engine ends it.
-  if (record->deadline() > deadline_) Leave(/*late=*/true);
-  SetTimer(context_.clock.Now() + kWriteGrace, &GenerationCall::OnWriteTimeout);
+  const std::shared_ptr<GenerationRecord> record = this->record();
+  // Work that has the same deadline is ended by the engine, once it is there.
+  if (record->deadline() > lifetime_.deadline() || !record->submitted()) Leave(/*late=*/true);
+  lifetime_.LimitWriting(weak_from_this());
 }
 
-void GenerationCall::OnWriteTimeout() {
-  MutexLock lock(mutex_);
-  if (!rpc_done_) rpc_.TryCancel();
-}
-
-void GenerationCall::Abandon() { Leave(IsLate(context_.clock.Now(), arrival_, deadline_)); }
+void GenerationCall::Abandon() { Leave(lifetime_.IsLateNow()); }
 
 void GenerationCall::Leave(bool late) {
-  std::shared_ptr<GenerationRecord> record;
-  {
-    MutexLock lock(mutex_);
-    record = record_;
-  }
+  const std::shared_ptr<GenerationRecord> record = this->record();
   if (record == nullptr || !record->Detach(*this)) return;
   GenerationEnd end;
   end.status = late ? DeadlineExceededError(record->started() ? "running" : "queued")
@@ -220,43 +193,15 @@ void GenerationCall::Leave(bool late) {
 
 void GenerationCall::RpcDone() {
   Abandon();  // in case that it failed before its work ended
-  MutexLock lock(mutex_);
-  rpc_done_ = true;
-  if (timer_ != 0) context_.timer.Cancel(timer_time_, timer_);
+  lifetime_.RpcDone();
 }
 
 void GenerationCall::OnEnd(const GenerationEnd& end) { Conclude(end); }
 
 void GenerationCall::Conclude(const GenerationEnd& end) {
-  {
-    MutexLock lock(mutex_);
-    if (std::exchange(concluded_, true)) return;
-  }
-  const std::string reason = ErrorReason(end.status);
-  const absl::Duration duration = context_.clock.Now() - arrival_;
-  GuardExceptions(
-      [&] {
-        context_.metrics.RecordRequest(method_, StatusCodeName(end.status.error_code()), reason, duration);
-        LogEnd(end, reason, duration);
-        MutexLock lock(mutex_);
-        if (!rpc_done_) AddRetryPushback(end.status, rpc_);
-      },
-      [](const std::string&) {});
-  Close(end.status, end.summary);
-}
-
-void GenerationCall::LogEnd(const GenerationEnd& end, const std::string& reason,
-                            absl::Duration duration) const {
-  Log(LogLevel::kInfo, "request",
-      {{"method", method_},
-       {"code", StatusCodeName(end.status.error_code())},
-       {"reason", reason},
-       {"request_id", request_id_},
-       {"duration_ms", absl::ToDoubleMilliseconds(duration)},
-       {"queue_ms", absl::ToDoubleMilliseconds(end.queued)},
-       {"size", image_count_ == 0 ? "" : absl::StrCat(first_image_.width, "x", first_image_.height)},
-       {"steps", int64_t{image_count_ == 0 ? 0 : first_image_.steps}},
-       {"images", int64_t{image_count_}}});
+  CallFacts facts = facts_;
+  facts.queued = end.queued;
+  if (lifetime_.Conclude(end.status, facts)) Close(end.status, end.summary);
 }
 
 }  // namespace kandinsky

@@ -8,13 +8,14 @@
 #include <optional>
 #include <string>
 
-#include "absl/time/time.h"
 #include "base/mutex.h"
 #include "kandinsky/v1/image_generation.pb.h"
 #include "server/call_context.h"
+#include "server/call_lifetime.h"
 #include "server/generation_listener.h"
 #include "server/generation_record.h"
 #include "server/request_validation.h"
+#include "server/work_submission.h"
 
 namespace kandinsky {
 
@@ -32,10 +33,10 @@ class GenerationCall : public GenerationListener, public std::enable_shared_from
 
   // The client is gone: ends the call, and with it the work if nobody else wants it. Must not be called with
   // a lock held.
-  void Abandon() EXCLUDES(mutex_);
+  void Abandon();
 
   // The RPC is over.
-  void RpcDone() EXCLUDES(mutex_);
+  void RpcDone();
 
   void OnEnd(const GenerationEnd& end) final;
 
@@ -48,45 +49,30 @@ class GenerationCall : public GenerationListener, public std::enable_shared_from
   // Parses, validates and finds or starts the work. The error that ends the call at once, OK for a checked
   // request that is not to be run, or nothing when the end comes from the record.
   std::optional<grpc::Status> Begin(const grpc::ByteBuffer& bytes);
-  GenerationSpec MakeSpec(const v1::GenerateRequest& request, const ValidatedRequest& validated,
+  GenerationSpec MakeSpec(v1::GenerateRequest& request, const ValidatedRequest& validated,
                           const std::string& model) const;
   grpc::Status CheckOnly(const GenerationSpec& spec, ValidatedRequest validated, const Engine& engine);
-  std::optional<grpc::Status> JoinOrSubmit(GenerationSpec spec, ValidatedRequest validated,
-                                           int64_t message_bytes, Engine& engine);
-  void Submit(const std::shared_ptr<GenerationRecord>& record, ValidatedRequest validated,
-              int64_t message_bytes, Engine& engine);
-  std::optional<ByteBudget::Reservation> Reserve(int64_t bytes);
+  std::optional<grpc::Status> JoinOrSubmit(GenerationSpec spec, Work work, Engine& engine);
+  std::shared_ptr<GenerationRecord> record() const EXCLUDES(mutex_);
 
   // Watches the call's own deadline, which may come before the work's, and then whether it can be written.
-  void WatchDeadline() EXCLUDES(mutex_);
-  void OnDeadline() EXCLUDES(mutex_);
-  void OnWriteTimeout() EXCLUDES(mutex_);
-  void SetTimer(absl::Time time, void (GenerationCall::*callback)()) EXCLUDES(mutex_);
+  void WatchDeadline();
+  void OnDeadline();
   // Ends the call without waiting for the record, unless the record ends or ended it.
-  void Leave(bool late) EXCLUDES(mutex_);
-  void Conclude(const GenerationEnd& end) EXCLUDES(mutex_);
-  void LogEnd(const GenerationEnd& end, const std::string& reason, absl::Duration duration) const;
+  void Leave(bool late);
+  void Conclude(const GenerationEnd& end);
 
+  CallLifetime lifetime_;
   const CallContext context_;
-  const char* const method_;
   const ReplyKind reply_;
   grpc::CallbackServerContext& rpc_;
-  const ServingState::LiveCall live_call_;
-  const absl::Time arrival_;
 
   // Written by Start before the record knows the call, constant afterwards.
-  absl::Time deadline_ = absl::InfiniteFuture();
-  std::string request_id_;
-  GenerationRequest first_image_;  // stands for all: they differ in their seed only
-  int image_count_ = 0;
+  CallFacts facts_;
   v1::GenerationSummary checked_;  // of validate_only
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::shared_ptr<GenerationRecord> record_ GUARDED_BY(mutex_);
-  bool concluded_ GUARDED_BY(mutex_) = false;
-  bool rpc_done_ GUARDED_BY(mutex_) = false;
-  absl::Time timer_time_ GUARDED_BY(mutex_);
-  Timer::Id timer_ GUARDED_BY(mutex_) = 0;  // 0: none
 };
 
 }  // namespace kandinsky

@@ -7,6 +7,7 @@
 #include "server/event_conversion.h"
 #include "server/exception_guard.h"
 #include "server/generation_store.h"
+#include "server/result_encoding.h"
 
 namespace kandinsky {
 namespace {
@@ -49,16 +50,15 @@ void GenerationRecord::Hold(ByteBudget::Reservation bytes) {
   bytes_ = std::move(bytes);
 }
 
+bool GenerationRecord::BeginSubmission(int64_t bytes) {
+  if (!ticket_.BeginSubmission()) return false;
+  MutexLock lock(mutex_);
+  bytes_.Resize(bytes);
+  return true;
+}
+
 void GenerationRecord::Accepted(Engine& engine, const Submission& submission) {
-  bool cancelled = false;
-  {
-    MutexLock lock(mutex_);
-    work_ = {&engine, submission.number};
-    cancelled = cancelled_;
-  }
-  // What was asked for when the number was not known yet.
-  ExtendWork();
-  if (cancelled) CancelWork();
+  ticket_.Accepted(engine, submission.number);
 }
 
 void GenerationRecord::Refused(const grpc::Status& status) {
@@ -82,7 +82,7 @@ bool GenerationRecord::Attach(const std::shared_ptr<GenerationListener>& listene
     if (deadline <= deadline_) return true;
     deadline_ = deadline;
   }
-  ExtendWork();
+  ticket_.ExtendDeadline(deadline);
   return true;
 }
 
@@ -122,20 +122,8 @@ bool GenerationRecord::Cancel() {
   return true;
 }
 
-GenerationRecord::Work GenerationRecord::live_work() const {
-  MutexLock lock(mutex_);
-  return engine_status_.has_value() ? Work() : work_;
-}
-
-// The engine's errors only say that the request has ended meanwhile.
 void GenerationRecord::CancelWork() {
-  const auto [engine, number] = live_work();
-  if (engine != nullptr) engine->Cancel(number).IgnoreError();
-}
-
-void GenerationRecord::ExtendWork() {
-  const auto [engine, number] = live_work();
-  if (engine != nullptr) engine->ExtendDeadline(number, deadline()).IgnoreError();
+  if (ticket_.Cancel()) Refused(CancelledError(/*by_shutdown=*/false));
 }
 
 bool GenerationRecord::dead() const {
@@ -292,6 +280,7 @@ void GenerationRecord::OnFinished(const absl::Status& status, const GenerationSt
     AddStatistics(statistics, end_.summary);
     end_.queued = statistics.queued;
   });
+  ticket_.Ended();
   {
     MutexLock lock(mutex_);
     engine_status_ = status;
@@ -299,7 +288,7 @@ void GenerationRecord::OnFinished(const absl::Status& status, const GenerationSt
   ResultCame();
 }
 
-bool GenerationRecord::Wanted() const {
+bool GenerationRecord::wanted() const {
   MutexLock lock(mutex_);
   const bool cancelled = engine_status_.has_value() && absl::IsCancelled(*engine_status_);
   return !cancelled_ && !cancelled && !failure_.has_value();
@@ -307,10 +296,11 @@ bool GenerationRecord::Wanted() const {
 
 void GenerationRecord::Encode(const FinishedImage& image) {
   Guarded([&] {
-    if (!Wanted()) return;
-    absl::StatusOr<v1::GeneratedImage> encoded = EncodeResult(image, spec_.first_image, spec_.format);
+    if (!wanted()) return;
+    absl::StatusOr<v1::GeneratedImage> encoded = EncodeResult(
+        image, {.request = spec_.first_image, .encoding = spec_.encoding, .model = spec_.summary.model()});
     if (!encoded.ok()) return Fail(encoded.status().ToString());
-    context_.metrics.RecordImage(FormatName(spec_.format));
+    context_.metrics.RecordImage(FormatName(spec_.encoding.format));
     AddImage(*std::move(encoded));
   });
   ResultCame();
@@ -320,7 +310,8 @@ void GenerationRecord::AddImage(v1::GeneratedImage image) {
   const auto held = std::make_shared<HeldImage>();
   held->image = std::move(image);
   const SharedImage shared(held, &held->image);
-  const int64_t raw_bytes = ResultBytes(spec_.format, spec_.first_image.width, spec_.first_image.height);
+  const int64_t raw_bytes =
+      ResultBytes(spec_.encoding.format, spec_.first_image.width, spec_.first_image.height);
   MutexLock lock(mutex_);
   held->bytes = bytes_.Split(raw_bytes);
   held->bytes.Resize(static_cast<int64_t>(shared->ByteSizeLong()));
@@ -362,19 +353,11 @@ void GenerationRecord::ResultCame() {
 
 grpc::Status GenerationRecord::FinalStatus() const {
   if (failure_.has_value()) return *failure_;
-  const bool by_shutdown = !cancelled_ && context_.serving.state() == ServingState::State::kRefusing;
-  switch (engine_status_->code()) {
-    case absl::StatusCode::kOk:
-      return grpc::Status::OK;
-    case absl::StatusCode::kDeadlineExceeded:
-      return DeadlineExceededError(started_.has_value() ? "running" : "queued");
-    case absl::StatusCode::kCancelled:
-      return CancelledError(by_shutdown);
-    case absl::StatusCode::kAborted:
-      return ShedError(queued_.has_value() ? queued_->estimated_wait : absl::ZeroDuration());
-    default:
-      return GenerationError(*engine_status_);
-  }
+  const bool draining = context_.serving.state() == ServingState::State::kRefusing;
+  return EndOfWork(*engine_status_,
+                   {.started = started_.has_value(),
+                    .by_shutdown = !cancelled_ && draining,
+                    .estimated_wait = queued_.has_value() ? queued_->estimated_wait : absl::ZeroDuration()});
 }
 
 v1::GenerationState GenerationRecord::StateNow() const {

@@ -13,6 +13,8 @@
 #include "server/call_context.h"
 #include "server/generation_listener.h"
 #include "server/request_validation.h"
+#include "server/work_submission.h"
+#include "server/work_ticket.h"
 
 namespace kandinsky {
 
@@ -20,13 +22,13 @@ namespace kandinsky {
 struct GenerationSpec {
   std::string client;
   std::string request_id;
-  // The request without its id, as bytes that are the same for the same request; empty when the server drew
-  // the id: nobody can join such a request, and its result is not kept.
+  // The request without its id, as bytes that are the same for the same request (and of practically no
+  // other); empty when the server drew the id: nobody can join such a request, and its result is not kept.
   std::string body;
   bool detach = false;
   Priority priority = Priority::kNormal;
-  v1::OutputFormat format = v1::OUTPUT_FORMAT_PNG;
-  GenerationRequest first_image;  // stands for all: they differ in their seed only
+  ResultEncoding encoding;
+  GenerationRequest first_image;  // stands for all: they differ in their seed only; without its pictures
   int image_count = 0;
   absl::Time arrival;
   absl::Time deadline;            // of the work, as the first call wants it
@@ -38,8 +40,7 @@ struct GenerationSpec {
 // One request from its acceptance until its result is forgotten, and all that the server knows about it.
 // Takes the engine's events, encodes images and previews on the codec executor, and feeds any number of
 // listeners. Thread-safe. Lock order: store before record before listener.
-class GenerationRecord final : public GenerationObserver,
-                               public std::enable_shared_from_this<GenerationRecord> {
+class GenerationRecord final : public WorkOwner, public std::enable_shared_from_this<GenerationRecord> {
  public:
   // `listener` is its first.
   GenerationRecord(const CallContext& context, GenerationSpec spec,
@@ -47,15 +48,11 @@ class GenerationRecord final : public GenerationObserver,
 
   const GenerationSpec& spec() const { return spec_; }
 
-  // Gives the record its share of the byte budget: the request and, for each image, ResultBytes. Before the
-  // work is submitted.
-  void Hold(ByteBudget::Reservation bytes) EXCLUDES(mutex_);
-
-  // The engine took the request as `submission`. Events may have come before.
-  void Accepted(Engine& engine, const Submission& submission) EXCLUDES(mutex_);
-
-  // Ends a request that the engine did not take.
-  void Refused(const grpc::Status& status) EXCLUDES(mutex_);
+  void Hold(ByteBudget::Reservation bytes) override EXCLUDES(mutex_);
+  bool BeginSubmission(int64_t bytes) override EXCLUDES(mutex_);
+  bool wanted() const override EXCLUDES(mutex_);
+  void Accepted(Engine& engine, const Submission& submission) override;
+  void Refused(const grpc::Status& status) override EXCLUDES(mutex_);
 
   // Tells `listener` where the request stands, the images included, and from then on what happens; the work
   // gets until `deadline` if that is later than what it has. False, without telling anything, when the
@@ -72,7 +69,9 @@ class GenerationRecord final : public GenerationObserver,
   // Whether it ended with an error, or certainly will: a call with its id starts a new run.
   bool dead() const EXCLUDES(mutex_);
   bool started() const EXCLUDES(mutex_);
-  absl::Time deadline() const EXCLUDES(mutex_);  // of the work: the latest that a call wanted
+  absl::Time deadline() const override EXCLUDES(mutex_);  // the latest that a call wanted
+  // Whether its inputs are prepared.
+  bool submitted() const { return ticket_.submitted(); }
   v1::GenerationState state() const EXCLUDES(mutex_);
 
   // Bytes that it holds if it should be kept after its end, else nothing.
@@ -92,12 +91,6 @@ class GenerationRecord final : public GenerationObserver,
   void OnFinished(const absl::Status& status, const GenerationStatistics& statistics) override;
 
  private:
-  // The request in the engine; no engine before it took the request.
-  struct Work {
-    Engine* engine = nullptr;
-    RequestNumber number = 0;
-  };
-
   // Runs `body`; an exception in it is a failure of the request.
   template <typename Body>
   void Guarded(Body&& body) noexcept;
@@ -106,13 +99,9 @@ class GenerationRecord final : public GenerationObserver,
   void Encode(const FinishedImage& image) EXCLUDES(mutex_);
   void EncodePreviewOf(int image_index) EXCLUDES(mutex_);
   void AddImage(v1::GeneratedImage image) EXCLUDES(mutex_);
-  bool Wanted() const EXCLUDES(mutex_);
   // The server's own part failed: ends what is left of the work, soon and from another thread.
   void Fail(const std::string& cause) EXCLUDES(mutex_);
   void CancelWork() EXCLUDES(mutex_);
-  // Makes the engine's deadline that of the record.
-  void ExtendWork() EXCLUDES(mutex_);
-  Work live_work() const EXCLUDES(mutex_);
   // One of the results that the end waits for (each image, and the engine's end) has come.
   void ResultCame() EXCLUDES(mutex_);
   grpc::Status FinalStatus() const REQUIRES(mutex_);
@@ -121,12 +110,12 @@ class GenerationRecord final : public GenerationObserver,
 
   const CallContext context_;
   const GenerationSpec spec_;
+  WorkTicket ticket_;
 
   mutable Mutex mutex_;
   std::vector<std::shared_ptr<GenerationListener>> listeners_ GUARDED_BY(mutex_);
   ByteBudget::Reservation bytes_ GUARDED_BY(mutex_);
-  Work work_ GUARDED_BY(mutex_);
-  absl::Time deadline_ GUARDED_BY(mutex_);
+  absl::Time deadline_ GUARDED_BY(mutex_);  // of the work
   bool cancelled_ GUARDED_BY(mutex_) = false;
   int missing_results_ GUARDED_BY(mutex_) = 1;
   bool has_event_ GUARDED_BY(mutex_) = false;  // some event was told

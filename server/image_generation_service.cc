@@ -1,5 +1,8 @@
 #include "server/image_generation_service.h"
 
+#include <optional>
+
+#include "server/call_message.h"
 #include "server/error_details.h"
 #include "server/exception_guard.h"
 #include "server/generate_images_reactor.h"
@@ -43,8 +46,8 @@ grpc::ServerUnaryReactor* ImageGenerationService::Answer(
         context_.metrics.RecordStarted(method);
         Request request;
         Response response;
-        status = ParseMessage(request_bytes, request) ? (methods_.*handle)(rpc, request, response)
-                                                      : MalformedRequestError();
+        const std::optional<grpc::Status> error = ReadMessage(request_bytes, context_.limits, request);
+        status = error.has_value() ? *error : (methods_.*handle)(rpc, request, response);
         if (status.ok() && !SerializeMessage(response, response_bytes)) {
           status = InternalError("the response could not be serialised");
         }

@@ -1,5 +1,6 @@
 #include "server/metrics.h"
 
+#include <google/protobuf/descriptor.h>
 #include <grpcpp/grpcpp.h>
 #include <prometheus/text_serializer.h>
 
@@ -7,6 +8,8 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "kandinsky/v1/embedding.grpc.pb.h"
+#include "kandinsky/v1/image_generation.grpc.pb.h"
 #include "server/metric_families.h"
 #include "server/process_metrics.h"
 
@@ -35,10 +38,15 @@ class Scraped : public prometheus::Collectable {
   const std::function<ServingSnapshot()> snapshot_;
 };
 
-// The labels of grpc_server_* metrics, as the other gRPC implementations' interceptors have them.
+// The labels of grpc_server_* metrics, as the other gRPC implementations' interceptors have them. No two
+// services have a method of the same name.
 prometheus::Labels GrpcLabels(const char* method) {
+  const auto* pool = google::protobuf::DescriptorPool::generated_pool();
+  const auto* embeddings = pool->FindServiceByName(v1::EmbeddingService::service_full_name());
+  const bool embeds = embeddings != nullptr && embeddings->FindMethodByName(method) != nullptr;
   const bool streams = std::strcmp(method, "Generate") == 0;
-  return {{"grpc_service", "kandinsky.v1.ImageGenerationService"},
+  return {{"grpc_service", embeds ? v1::EmbeddingService::service_full_name()
+                                  : v1::ImageGenerationService::service_full_name()},
           {"grpc_method", method},
           {"grpc_type", streams ? "server_stream" : "unary"}};
 }
@@ -82,6 +90,8 @@ Metrics::Metrics(std::function<ServingSnapshot()> snapshot)
       stage_duration_(AddHistograms(*registry_, "kandinsky_stage_duration_seconds",
                                     "Time of a request in batched steps of a stage")),
       images_(AddCounters(*registry_, "kandinsky_images_total", "Images ready to be sent")),
+      rejected_pictures_(AddCounters(*registry_, "kandinsky_image_decode_rejected_total",
+                                     "Pictures of requests that could not be read")),
       model_info_(AddGauges(*registry_, "kandinsky_model_info", "The loaded model; always 1")),
       model_load_(
           AddGauges(*registry_, "kandinsky_model_load_seconds", "How long loading the model took").Add({})),
@@ -124,6 +134,16 @@ void Metrics::RecordGeneration(const GenerationStatistics& statistics) {
 }
 
 void Metrics::RecordImage(const char* format) { images_.Add({{"format", format}}).Increment(); }
+
+void Metrics::RecordRejectedPicture(const char* reason) {
+  rejected_pictures_.Add({{"reason", reason}}).Increment();
+}
+
+void Metrics::RecordRejectedPictures(const std::vector<FieldViolation>& violations) {
+  for (const FieldViolation& violation : violations) {
+    if (violation.picture_fault != nullptr) RecordRejectedPicture(violation.picture_fault);
+  }
+}
 
 void Metrics::SetModel(const Capabilities& capabilities, absl::Duration load_time) {
   model_info_

@@ -16,6 +16,7 @@
 #include "pipeline/pipeline.h"
 #include "scheduler/engine_types.h"
 #include "scheduler/generation_observer.h"
+#include "server/error_details.h"
 #include "server/serving_metrics.h"
 #include "server/step_metrics.h"
 
@@ -29,7 +30,7 @@ class Metrics {
   // `snapshot` is called at each scrape, from the scraping thread.
   explicit Metrics(std::function<ServingSnapshot()> snapshot);
 
-  // A call of a method of ImageGenerationService has come; its end is RecordRequest. `method` is a literal.
+  // A call of a method of the services has come; its end is RecordRequest. `method` is a literal.
   void RecordStarted(const char* method);
 
   // The end of such a call. `code` is its name in upper case, e.g. "INVALID_ARGUMENT", `reason` its
@@ -49,6 +50,11 @@ class Metrics {
 
   // One image ready to be sent.
   void RecordImage(const char* format);
+
+  // A picture of a request that could not be read; `reason` as in FieldViolation::picture_fault.
+  void RecordRejectedPicture(const char* reason);
+  // Those among the violations of a request.
+  void RecordRejectedPictures(const std::vector<FieldViolation>& violations);
 
   // The model that was loaded.
   void SetModel(const Capabilities& capabilities, absl::Duration load_time);
@@ -72,6 +78,7 @@ class Metrics {
   prometheus::Histogram& first_image_;
   prometheus::Family<prometheus::Histogram>& stage_duration_;
   prometheus::Family<prometheus::Counter>& images_;
+  prometheus::Family<prometheus::Counter>& rejected_pictures_;
   prometheus::Family<prometheus::Gauge>& model_info_;
   prometheus::Gauge& model_load_;
   prometheus::Gauge& weight_bytes_;

@@ -7,42 +7,47 @@
 #include <vector>
 
 #include "kandinsky/v1/image_generation.pb.h"
-#include "kandinsky/v1/server_config.pb.h"
 #include "pipeline/generation_request.h"
-#include "pipeline/pipeline.h"
 #include "scheduler/engine_types.h"
 #include "server/error_details.h"
+#include "server/field_checks.h"
+#include "server/request_inputs.h"
 
 namespace kandinsky {
 
-// How the results travel. A unary reply must fit into one message.
-enum class ReplyKind { kStream, kUnary };
+// How a result is encoded.
+struct ResultEncoding {
+  v1::OutputFormat format = v1::OUTPUT_FORMAT_PNG;
+  int quality = 90;  // of JPEG and WebP
+  bool embed_parameters = false;
+};
 
 // A request in native types, every range checked.
 struct ValidatedRequest {
   std::string request_id;  // given or drawn
-  v1::OutputFormat format = v1::OUTPUT_FORMAT_PNG;
+  ResultEncoding encoding;
   bool validate_only = false;
   Priority priority = Priority::kNormal;
   bool detach = false;
-  // One per image; they differ in their seed only.
+  // One per image; they differ in their seed only. Complete but for `inputs`.
   std::vector<GenerationRequest> images;
+  // In the order in which they are to be prepared. They point into the wire message.
+  std::vector<RequestInput> inputs;
+  // What the model cannot do for it.
+  std::vector<PreconditionViolation> lacks;
 };
 
-// The most that one result takes in memory and on the wire, in bytes; a PNG hardly exceeds its raw pixels.
-// Width and height in pixels.
+// The most that one result takes in memory and on the wire, in bytes; files hardly exceed the raw pixels,
+// even those of noise. Width and height in pixels.
 int64_t ResultBytes(v1::OutputFormat format, int width, int height);
 
-// What a request is checked against.
-struct ValidationRules {
-  const v1::LimitsConfig& limits;  // complete
-  const Capabilities& capabilities;
-  ReplyKind reply = ReplyKind::kStream;
-};
+// Checks how results are to be encoded.
+void CheckOutput(const v1::OutputOptions& output, FieldChecks& checks, ResultEncoding& encoding);
 
 // Checks everything but the model's name and converts; the only place that knows both the wire message and
-// the native request. Either the native request or all violations, in the order of the fields. `draw_seed`
-// gives the seed of a request that has none. Pure apart from it and from drawing an id.
+// the native request. Either the native request or all violations, in the order of the fields. Pictures are
+// looked at as far as their header. `draw_seed` gives the seed of a request that has none. Pure apart from it
+// and from drawing an id.
 std::variant<ValidatedRequest, std::vector<FieldViolation>> ValidateGenerateRequest(
     const v1::GenerateRequest& request, const ValidationRules& rules,
     const std::function<uint64_t()>& draw_seed);

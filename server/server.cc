@@ -47,14 +47,19 @@ Server::Server(const v1::ServerConfig& config, Clock& clock)
       store_(absl::Seconds(config_.results().keep_seconds()), config_.results().max_bytes(), clock),
       timer_(clock),
       codec_("codec", config.codec_threads(), kCodecCapacity),
-      service_({.limits = config_.limits(),
-                .serving = serving_,
-                .metrics = metrics_,
-                .codec = codec_,
-                .clock = clock_,
-                .timer = timer_,
-                .budget = budget_,
-                .store = store_}) {}
+      images_(Context()),
+      embeddings_(Context()) {}
+
+CallContext Server::Context() {
+  return {.limits = config_.limits(),
+          .serving = serving_,
+          .metrics = metrics_,
+          .codec = codec_,
+          .clock = clock_,
+          .timer = timer_,
+          .budget = budget_,
+          .store = store_};
+}
 
 Server::~Server() {
   if (!closed_) FinishWork(clock_.Now());
@@ -62,6 +67,9 @@ Server::~Server() {
   metrics_endpoint_.reset();  // reads the engine
   timer_.Stop();              // its callbacks use calls and the engine
   grpc_server_.reset();       // waits for the last call
+  // The codec may still prepare work for the engine.
+  store_.WaitUntilNoneLive(absl::InfiniteFuture());
+  serving_.WaitUntilIdle(clock_, absl::InfiniteFuture());
   engine_.reset();
 }
 
@@ -73,7 +81,8 @@ absl::Status Server::Listen() {
   grpc::ServerBuilder builder;
   ConfigureGrpc(config_, builder);
   builder.AddListeningPort(config_.listen_address(), grpc::InsecureServerCredentials(), &port_);
-  builder.RegisterService(&service_);
+  builder.RegisterService(&images_);
+  builder.RegisterService(&embeddings_);
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr || port_ == 0) {
     return absl::UnavailableError(absl::StrCat("cannot listen on listen_address ", config_.listen_address(),
@@ -170,6 +179,7 @@ void Server::UpdateHealth() {
   const bool serving = loaded_ok_ && worker_ready_ && !draining_;
   health.SetServingStatus("", serving);
   health.SetServingStatus(v1::ImageGenerationService::service_full_name(), serving);
+  health.SetServingStatus(v1::EmbeddingService::service_full_name(), serving);
 }
 
 ServingSnapshot Server::Snapshot() {

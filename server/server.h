@@ -17,6 +17,7 @@
 #include "kandinsky/v1/server_config.pb.h"
 #include "scheduler/engine.h"
 #include "server/byte_budget.h"
+#include "server/embedding_service.h"
 #include "server/generation_store.h"
 #include "server/image_generation_service.h"
 #include "server/metrics.h"
@@ -27,7 +28,7 @@
 namespace kandinsky {
 
 // The whole server: gRPC services, health, reflection, metrics endpoint and, once the model is loaded, the
-// engine. Health names: "" and the service's name are SERVING while the model is loaded, a worker has a
+// engine. Health names: "" and the services' names are SERVING while the model is loaded, a worker has a
 // pipeline and no drain has begun, "liveness" from start to shutdown. Thread-safe.
 class Server {
  public:
@@ -69,6 +70,7 @@ class Server {
  private:
   Server(const v1::ServerConfig& config, Clock& clock);
 
+  CallContext Context();
   absl::Status Listen() EXCLUDES(health_mutex_);
   void Load(const PipelineLoader& load) EXCLUDES(load_mutex_, health_mutex_);
   absl::Status StartEngine(const PipelineLoader& load);
@@ -86,7 +88,8 @@ class Server {
   GenerationStore store_;
   Timer timer_;
   Executor codec_;  // after what its tasks use
-  ImageGenerationService service_;
+  ImageGenerationService images_;
+  EmbeddingService embeddings_;
   std::unique_ptr<Engine> engine_;  // set by the load thread; others use serving_.engine()
   std::unique_ptr<grpc::Server> grpc_server_;
   std::unique_ptr<MetricsEndpoint> metrics_endpoint_;

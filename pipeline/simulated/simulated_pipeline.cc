@@ -14,10 +14,12 @@ SimulatedPipeline::SimulatedPipeline(const SimulatedOptions& options, const std:
     : options_(options),
       capabilities_({.model_name = options.model_name,
                      .family = "simulated",
-                     .network = "decoder",
+                     .network = "any",
                      .device = device,
                      .dtype = "none",
-                     .samplers = {SamplerKind::kDdpm, SamplerKind::kDdim}}),
+                     .samplers = {SamplerKind::kDdpm, SamplerKind::kDdim, SamplerKind::kDdpmLearnedRange,
+                                  SamplerKind::kEuler, SamplerKind::kEulerAncestral,
+                                  SamplerKind::kDpmSolverMultistep}}),
       clock_(clock) {}
 
 absl::StatusOr<std::unique_ptr<Generation>> SimulatedPipeline::Admit(const GenerationRequest& request) {
@@ -27,7 +29,7 @@ absl::StatusOr<std::unique_ptr<Generation>> SimulatedPipeline::Admit(const Gener
     return absl::InvalidArgumentError(
         absl::StrCat("width and height must be positive multiples of ", multiple));
   }
-  return std::make_unique<SimulatedGeneration>(request);
+  return std::make_unique<SimulatedGeneration>(request, capabilities_.embedding_dim);
 }
 
 absl::Status SimulatedPipeline::Step(absl::Span<Generation* const> batch) {

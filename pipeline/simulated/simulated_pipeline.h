@@ -25,9 +25,9 @@ struct SimulatedOptions {
   int lose_every_steps = 0;  // the n-th step of a pipeline loses it (UNAVAILABLE); 0: none does
 };
 
-// A Pipeline without networks: the stages, batch keys and costs of text to image, steps that last as long as
-// SimulatedStepTime says, and coloured pictures of the requested size that follow from the seed alone. For
-// load tests and set-ups without a GPU.
+// A Pipeline without networks for every task: the stages, batch keys and costs of a real one, steps that last
+// as long as SimulatedStepTime says, coloured pictures of the requested size that follow from the seed alone,
+// and embeddings and latents of the right shape (SimulatedResult). For load tests and set-ups without a GPU.
 class SimulatedPipeline : public Pipeline {
  public:
   // `device` is a name to report. `clock` outlives the pipeline.

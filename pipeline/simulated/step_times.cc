@@ -1,5 +1,7 @@
 #include "pipeline/simulated/step_times.h"
 
+#include "pipeline/planned_steps.h"
+
 namespace kandinsky {
 namespace {
 
@@ -12,6 +14,8 @@ absl::Duration SimulatedStepTime(const SimulatedStepTimes& times, const BatchKey
   const double area = key.latent_height * static_cast<double>(key.latent_width) / kReferenceLatentArea;
   switch (key.stage) {
     case Stage::kEncode:
+      if (key.network == EncodeNetworkName(EncodeNetwork::kPreparation)) return absl::ZeroDuration();
+      if (area > 0) return absl::Milliseconds(times.decode_ms + times.decode_row_ms * rows * area);
       return absl::Milliseconds(times.encode_ms + times.encode_row_ms * rows);
     case Stage::kPrior:
       return absl::Milliseconds(times.prior_ms + times.prior_row_ms * rows * guidance);

@@ -1,14 +1,18 @@
 #include "tests/fakes/fake_pipeline.h"
 
 #include <algorithm>
+#include <array>
 #include <stdexcept>
 #include <utility>
+
+#include "pipeline/planned_steps.h"
+#include "pipeline/simulated/simulated_results.h"
 
 namespace kandinsky {
 namespace {
 
 // SplitMix64's output function: spreads a counter over all bits.
-uint64_t Mix(uint64_t value) {
+uint64_t Scramble(uint64_t value) {
   value += 0x9E3779B97F4A7C15ull;
   value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ull;
   value = (value ^ (value >> 27)) * 0x94D049BB133111EBull;
@@ -26,12 +30,13 @@ class FakeGeneration : public Generation {
       : request_(std::move(request)),
         image_edge_(options.image_edge),
         memory_bytes_(options.memory_bytes),
+        embedding_dim_(options.capabilities.embedding_dim),
         has_result_(!Contains(options.prompts_without_result, request_.prompt)),
+        steps_(PlannedSteps(request_)),
+        encode_networks_(EncodeNetworks(request_)),
+        prompt_tokens_(SimulatedPromptTokens(request_)),
         log_(std::move(log)) {
-    if (log_ != nullptr) log_->AddGeneration();
-    const int words = 2 + static_cast<int>(std::count(request_.prompt.begin(), request_.prompt.end(), ' ')) +
-                      (request_.prompt.empty() ? 0 : 1);
-    prompt_tokens_.push_back({.field = "prompt", .tokens = words, .kept_tokens = std::min(words, 77)});
+    if (log_ != nullptr) log_->AddGeneration(request_);
     Enter(Stage::kEncode);
   }
 
@@ -67,18 +72,15 @@ class FakeGeneration : public Generation {
 
   absl::StatusOr<GenerationResult> TakeResult() override {
     if (!has_result_) return absl::InternalError("the latents are not finite");
-    GenerationResult result;
-    if (request_.output.image) {
+    GenerationResult result = SimulatedResult(request_, embedding_dim_);
+    if (steps_[static_cast<size_t>(Stage::kDecode)] > 0 && request_.output.image) {
       result.image =
           FakePipeline::ExpectedImage(request_.seed, image_edge_ > 0 ? image_edge_ : request_.width,
                                       image_edge_ > 0 ? image_edge_ : request_.height);
     }
-    if (request_.output.latents) {
-      const int64_t height = request_.height / 8;
-      const int64_t width = request_.width / 8;
-      result.latents = FloatTensor{.shape = {4, height, width},
-                                   .values = std::vector<float>(static_cast<size_t>(4 * height * width),
-                                                                static_cast<float>(request_.seed % 1000))};
+    if (result.latents.has_value() && MakesImage(request_.task)) {
+      std::fill(result.latents->values.begin(), result.latents->values.end(),
+                static_cast<float>(request_.seed % 1000));
     }
     return result;
   }
@@ -87,53 +89,56 @@ class FakeGeneration : public Generation {
 
   void Advance() {
     ++progress_.step;
+    if (progress_.step < progress_.total_steps) return SetKey();
     while (progress_.stage != Stage::kDone && progress_.step >= progress_.total_steps) {
       Enter(static_cast<Stage>(static_cast<int>(progress_.stage) + 1));
     }
   }
 
  private:
-  int StepsIn(Stage stage) const {
-    switch (stage) {
-      case Stage::kEncode:
-        return 1;
-      case Stage::kPrior:
-        return request_.prior_steps;
-      case Stage::kDenoise:
-        return request_.steps;
-      case Stage::kDecode:
-        return request_.output.image ? 1 : 0;
-      case Stage::kDone:
-        break;
-    }
-    return 0;
-  }
+  int StepsIn(Stage stage) const { return stage == Stage::kDone ? 0 : steps_[static_cast<size_t>(stage)]; }
 
   void Enter(Stage stage) {
     progress_ = {.stage = stage, .step = 0, .total_steps = StepsIn(stage)};
+    SetKey();
+  }
+
+  void SetKey() {
+    const Stage stage = progress_.stage;
     key_ = BatchKey();
     key_.stage = stage;
-    if (stage == Stage::kEncode) key_.network = "text_encoder";
+    if (stage == Stage::kEncode) {
+      const EncodeNetwork network = encode_networks_[static_cast<size_t>(progress_.step)];
+      key_.network = EncodeNetworkName(network);
+      if (network == EncodeNetwork::kLatents) SetSize();
+    }
     if (stage == Stage::kPrior) {
       key_.network = "prior";
       key_.guided = request_.prior_guidance_scale > 1;
     }
     if (stage == Stage::kDenoise || stage == Stage::kDecode) {
       key_.network = stage == Stage::kDenoise ? "unet" : "movq";
-      key_.latent_height = request_.height / 8;
-      key_.latent_width = request_.width / 8;
+      SetSize();
       key_.guided = stage == Stage::kDenoise && request_.guidance_scale > 1;
     }
+  }
+
+  void SetSize() {
+    key_.latent_height = request_.height / 8;
+    key_.latent_width = request_.width / 8;
   }
 
   const GenerationRequest request_;
   const int image_edge_;
   const int64_t memory_bytes_;
+  const int embedding_dim_;
   const bool has_result_;
+  const std::array<int, 4> steps_;
+  const std::vector<EncodeNetwork> encode_networks_;
+  const std::vector<PromptTokens> prompt_tokens_;
   const std::shared_ptr<FakePipelineLog> log_;
   BatchKey key_;
   StageProgress progress_;
-  std::vector<PromptTokens> prompt_tokens_;
 };
 
 }  // namespace
@@ -154,7 +159,12 @@ int FakePipelineLog::StepsOf(const std::string& prompt) const {
 
 int FakePipelineLog::admitted() const {
   MutexLock lock(mutex_);
-  return admitted_;
+  return static_cast<int>(requests_.size());
+}
+
+std::vector<GenerationRequest> FakePipelineLog::requests() const {
+  MutexLock lock(mutex_);
+  return requests_;
 }
 
 int FakePipelineLog::live_generations() const {
@@ -167,9 +177,9 @@ void FakePipelineLog::AddStep(FakeStep step) {
   steps_.push_back(std::move(step));
 }
 
-void FakePipelineLog::AddGeneration() {
+void FakePipelineLog::AddGeneration(const GenerationRequest& request) {
   MutexLock lock(mutex_);
-  ++admitted_;
+  requests_.push_back(request);
   ++live_generations_;
 }
 
@@ -239,7 +249,8 @@ Image FakePipeline::ExpectedImage(uint64_t seed, int width, int height) {
   image.width = width;
   image.height = height;
   image.pixels.resize(image.row_bytes() * static_cast<size_t>(height));
-  for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(Mix(Mix(seed) + i));
+  for (size_t i = 0; i < image.pixels.size(); ++i)
+    image.pixels[i] = static_cast<uint8_t>(Scramble(Scramble(seed) + i));
   return image;
 }
 

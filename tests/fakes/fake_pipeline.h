@@ -35,18 +35,20 @@ class FakePipelineLog {
   // Steps of one prompt's generations.
   int StepsOf(const std::string& prompt) const EXCLUDES(mutex_);
   int admitted() const EXCLUDES(mutex_);
+  // What Admit was given, in order.
+  std::vector<GenerationRequest> requests() const EXCLUDES(mutex_);
   // Generations that were admitted and not destroyed.
   int live_generations() const EXCLUDES(mutex_);
 
   // For FakePipeline.
   void AddStep(FakeStep step) EXCLUDES(mutex_);
-  void AddGeneration() EXCLUDES(mutex_);
+  void AddGeneration(const GenerationRequest& request) EXCLUDES(mutex_);
   void RemoveGeneration() EXCLUDES(mutex_);
 
  private:
   mutable Mutex mutex_;
   std::vector<FakeStep> steps_ GUARDED_BY(mutex_);
-  int admitted_ GUARDED_BY(mutex_) = 0;
+  std::vector<GenerationRequest> requests_ GUARDED_BY(mutex_);
   int live_generations_ GUARDED_BY(mutex_) = 0;
 };
 
@@ -87,8 +89,9 @@ struct FakePipelineOptions {
   std::function<void(const FakeStep&)> on_step;
 };
 
-// A Pipeline without networks: goes through the stages of a text-to-image request and makes small pictures
-// whose pixels follow from the seed alone. Steps cost nothing but what `on_step` does. No capability is
+// A Pipeline without networks: goes through the stages of every task and makes small pictures whose pixels
+// follow from the seed alone; other results are those of SimulatedResult, but for the latents of images, all
+// of whose values are the seed modulo 1000. Steps cost nothing but what `on_step` does. No capability is
 // checked.
 class FakePipeline : public Pipeline {
  public:

@@ -276,6 +276,10 @@ TEST(RequestQueueTest, StrictKeysNameWhatMustAgree) {
       [](GenerationRequest& other) { other.sampler = SamplerKind::kDdim; },
       [](GenerationRequest& other) { other.eta = 1; },
       [](GenerationRequest& other) { other.output.image = false; },
+      [](GenerationRequest& other) {
+        other.task = ImageToImage{.init = {.image = nullptr, .strength = 1}};  // encodes another network
+      },
+      [](GenerationRequest& other) { other.image_embedding = std::make_shared<const FloatTensor>(); },
   };
   for (const auto& differ : differing) {
     GenerationRequest other = request;

@@ -14,6 +14,12 @@ BatchKey Key(Stage stage, int height = 0, int width = 0, bool guided = false) {
   return key;
 }
 
+BatchKey EncodeKey(EncodeNetwork network, int height = 0, int width = 0) {
+  BatchKey key = Key(Stage::kEncode, height, width);
+  key.network = EncodeNetworkName(network);
+  return key;
+}
+
 // `steps` denoise steps at a latent size.
 RemainingWork Denoise(int steps, int height, int width, bool guided = false) {
   return {
@@ -133,11 +139,45 @@ TEST(StepTimeModelTest, DecodeStepsHaveNoGuidance) {
 
 TEST(StepTimeModelTest, EncodeAndPriorDoNotDependOnTheSize) {
   StepTimeModel model;
-  model.Record(Key(Stage::kEncode), 1, absl::Seconds(3));
+  model.Record(EncodeKey(EncodeNetwork::kText), 1, absl::Seconds(3));
   model.Record(Key(Stage::kPrior), 2, absl::Seconds(4));
-  const RemainingWork work = {.steps = {1, 5, 0, 0}, .latent_height = 96, .latent_width = 64};
+  const RemainingWork work = {.steps = {1, 5, 0, 0},
+                              .encode_networks = {EncodeNetwork::kText},
+                              .latent_height = 96,
+                              .latent_width = 64};
   EXPECT_EQ(model.ElapsedTime(work), absl::Seconds(3 + 5 * 4));
   EXPECT_EQ(model.DeviceTime(work), absl::Seconds(3 + 5 * 2));
+}
+
+TEST(StepTimeModelTest, KeepsTheNetworksOfTheEncodeStageApart) {
+  StepTimeModel model;
+  model.Record(EncodeKey(EncodeNetwork::kText), 1, absl::Seconds(1));
+  model.Record(EncodeKey(EncodeNetwork::kImage), 1, absl::Seconds(20));
+  model.Record(EncodeKey(EncodeNetwork::kLatents, 64, 64), 1, absl::Seconds(300));
+  RemainingWork work = {.steps = {2, 0, 0, 0},
+                        .encode_networks = {EncodeNetwork::kText, EncodeNetwork::kImage},
+                        .latent_height = 64,
+                        .latent_width = 64};
+  EXPECT_EQ(model.ElapsedTime(work), absl::Seconds(21));
+  work.encode_networks = {EncodeNetwork::kText, EncodeNetwork::kLatents};
+  EXPECT_EQ(model.ElapsedTime(work), absl::Seconds(301));
+}
+
+TEST(StepTimeModelTest, EncodingLatentsGrowsWithTheArea) {
+  StepTimeModel model;
+  model.Record(EncodeKey(EncodeNetwork::kLatents, 64, 64), 1, absl::Seconds(2));
+  const RemainingWork work = {.steps = {1, 0, 0, 0},
+                              .encode_networks = {EncodeNetwork::kLatents},
+                              .latent_height = 64,
+                              .latent_width = 128};
+  EXPECT_EQ(model.ElapsedTime(work), absl::Seconds(4));
+}
+
+TEST(StepTimeModelTest, NoOtherNetworkStandsForAnUnmeasuredOneOfTheEncodeStage) {
+  StepTimeModel model;
+  model.Record(EncodeKey(EncodeNetwork::kImage), 1, absl::Seconds(20));
+  const RemainingWork work = {.steps = {1, 0, 0, 0}, .encode_networks = {EncodeNetwork::kPreparation}};
+  EXPECT_EQ(model.ElapsedTime(work), absl::ZeroDuration());
 }
 
 TEST(RemainingWorkTest, OfAWholeRequestCountsEveryStage) {
@@ -169,6 +209,31 @@ TEST(RemainingWorkTest, HasNoDecodeStepWithoutAnImage) {
   GenerationRequest request;
   request.output.image = false;
   EXPECT_EQ(WorkOf(request).steps[3], 0);
+}
+
+TEST(RemainingWorkTest, HasTheStepsThatStrengthLeaves) {
+  GenerationRequest request;
+  request.task = ImageToImage{.init = {.image = nullptr, .strength = 0.3f}};
+  EXPECT_EQ(WorkOf(request).steps, (std::array<int, 4>{2, 25, 15, 1}));
+}
+
+TEST(RemainingWorkTest, HasNoPriorStepsWithAnImageEmbedding) {
+  GenerationRequest request;
+  request.image_embedding = std::make_shared<const FloatTensor>();
+  EXPECT_EQ(WorkOf(request).steps, (std::array<int, 4>{1, 0, 50, 1}));
+}
+
+TEST(RemainingWorkTest, KeepsTheEncodeNetworksThatAreLeft) {
+  GenerationRequest request;
+  request.task = ImageToImage{.init = {.image = nullptr, .strength = 1}};
+  const auto left = [&](Stage stage, int step) {
+    return WorkAfter(request, {.stage = stage, .step = step, .total_steps = stage == Stage::kEncode ? 2 : 25})
+        .encode_networks;
+  };
+  using Networks = std::vector<EncodeNetwork>;
+  EXPECT_EQ(left(Stage::kEncode, 0), (Networks{EncodeNetwork::kText, EncodeNetwork::kLatents}));
+  EXPECT_EQ(left(Stage::kEncode, 1), Networks{EncodeNetwork::kLatents});
+  EXPECT_EQ(left(Stage::kPrior, 0), Networks{});
 }
 
 TEST(RemainingWorkTest, ShrinksWithProgress) {

@@ -101,6 +101,7 @@ class RecordTest : public testing::Test {
   std::shared_ptr<GenerationRecord> Add(const GenerationSpec& spec) {
     const auto record = std::make_shared<GenerationRecord>(environment_.context(), spec, listener_);
     environment_.store.FindOrAdd(record);
+    EXPECT_TRUE(record->BeginSubmission(0));
     return record;
   }
 
@@ -250,7 +251,7 @@ class RecordInEngineTest : public RecordTest {
 TEST_F(RecordInEngineTest, AnImageThatCannotBeEncodedEndsTheOthers) {
   GenerationSpec spec = environment_.Spec("a");
   spec.image_count = 2;
-  spec.format = v1::OUTPUT_FORMAT_LATENT;  // the pipeline makes none
+  spec.encoding.format = v1::OUTPUT_FORMAT_LATENT;  // the pipeline makes none
   const auto record = Add(spec);
   record->Accepted(*engine_, Submit(record, 2));
   gate_.Allow(1 + 3 + 4 + 1);  // the first image
@@ -307,6 +308,38 @@ TEST_F(RecordInEngineTest, AnEndBeforeTheNumberIsKnownIsHarmless) {
   record->Accepted(*engine_, submission);
   EXPECT_FALSE(record->Cancel());
   EXPECT_EQ(listener_->ends(), 1u);
+}
+
+class RecordInPreparation : public RecordTest {
+ protected:
+  RecordInPreparation() {
+    environment_.store.FindOrAdd(record_);
+    record_->Hold(*environment_.budget.TryReserve(100));
+  }
+
+  const std::shared_ptr<GenerationRecord> record_ =
+      std::make_shared<GenerationRecord>(environment_.context(), environment_.Spec("a"), listener_);
+};
+
+TEST_F(RecordInPreparation, EndsAtOnceWhenItIsCancelled) {
+  EXPECT_FALSE(record_->submitted());
+  EXPECT_TRUE(record_->Cancel());
+  EXPECT_EQ(listener_->WaitForEnd().error_code(), grpc::StatusCode::CANCELLED);
+  EXPECT_FALSE(record_->BeginSubmission(100)) << "nothing may be submitted any more";
+  EXPECT_EQ(environment_.store.live(), 0);
+  EXPECT_FALSE(record_->Cancel());
+}
+
+TEST_F(RecordInPreparation, EndsWhenItsLastListenerLeaves) {
+  EXPECT_TRUE(record_->Detach(*listener_));
+  EXPECT_FALSE(record_->wanted());
+  EXPECT_FALSE(record_->BeginSubmission(100));
+  EXPECT_EQ(environment_.store.live(), 0);
+}
+
+TEST_F(RecordInPreparation, KeepsWhatIsLeftOfItsBytes) {
+  EXPECT_TRUE(record_->BeginSubmission(40));
+  EXPECT_EQ(environment_.budget.bytes(), 40);
 }
 
 }  // namespace

@@ -137,15 +137,40 @@ TEST(Refusal, OfACompressedMessageIsUnimplemented) {
 }
 
 TEST(Refusal, OfAMessageAboveTheReceiveLimitIsResourceExhausted) {
+  TestServer server({.overrides = {"limits.max_receive_message_bytes=100000"}});
+  v1::GenerateRequest request = SmallRequest();
+  request.mutable_image_to_image()->set_image(std::string(100'000, 'a'));
+  EXPECT_EQ(Call(server, request).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  request.mutable_image_to_image()->set_image(std::string(99'000, 'a'));
+  EXPECT_EQ(Call(server, request).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST(Refusal, OfMoreTextThanAMessageMayHoldIsResourceExhausted) {
   TestServer server;
   v1::GenerateRequest request = SmallRequest(std::string(65536, 'a'));
-  EXPECT_EQ(Call(server, request).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  const grpc::Status status = Call(server, request);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(Reason(status), "MESSAGE_TOO_LARGE");
+  EXPECT_EQ(Detail<google::rpc::QuotaFailure>(status).violations(0).subject(),
+            "limits.max_text_message_bytes");
   request = SmallRequest();
   const size_t padding =
       65536 - request.ByteSizeLong() - 4;  // prompt's tag is there, its length grows by bytes
   request.set_prompt(std::string(padding, 'a'));
   ASSERT_LE(request.ByteSizeLong(), 65536u);
   EXPECT_EQ(Call(server, request).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST(Refusal, OfMethodsWithoutPicturesComesAt64Kibibytes) {
+  TestServer server;
+  v1::GetGenerationRequest request;
+  request.set_id(std::string(70'000, 'a'));
+  for (const char* method : {"CancelGeneration", "GetGeneration", "ListGenerations"}) {
+    const RawReply reply =
+        CallRaw(server.channel(), std::string("/kandinsky.v1.ImageGenerationService/") + method,
+                request.SerializeAsString());
+    EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED) << method;
+  }
 }
 
 TEST(Refusal, OfTooMuchMetadataIsResourceExhausted) {

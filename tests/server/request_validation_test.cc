@@ -22,6 +22,7 @@ Capabilities DefaultCapabilities() {
   Capabilities capabilities;
   capabilities.samplers = {SamplerKind::kDdpm, SamplerKind::kDdim};
   capabilities.size_multiple = 64;
+  capabilities.network = "decoder";
   return capabilities;
 }
 
@@ -187,6 +188,65 @@ TEST(RequestValidation, ReportsEveryViolation) {
                                                 "sampler", "image_count", "request_id"));
 }
 
+INSTANTIATE_TEST_SUITE_P(
+    Outputs, Limit,
+    testing::Values(
+        LimitCase{"QualityOfPng", CHANGE(r.mutable_output()->set_quality(90)), "output.quality"},
+        LimitCase {
+          "QualityOfJpeg1",
+              CHANGE(r.mutable_output()->set_format(v1::OUTPUT_FORMAT_JPEG);
+                     r.mutable_output()->set_quality(1)),
+              ""
+        },
+        LimitCase {
+          "QualityOfJpeg0",
+              CHANGE(r.mutable_output()->set_format(v1::OUTPUT_FORMAT_JPEG);
+                     r.mutable_output()->set_quality(0)),
+              "output.quality"
+        },
+        LimitCase {
+          "QualityOfWebp100",
+              CHANGE(r.mutable_output()->set_format(v1::OUTPUT_FORMAT_WEBP);
+                     r.mutable_output()->set_quality(100)),
+              ""
+        },
+        LimitCase {
+          "QualityOfWebp101",
+              CHANGE(r.mutable_output()->set_format(v1::OUTPUT_FORMAT_WEBP);
+                     r.mutable_output()->set_quality(101)),
+              "output.quality"
+        },
+        LimitCase{"ParametersInPng", CHANGE(r.mutable_output()->set_embed_parameters(true)), ""},
+        LimitCase {
+          "ParametersInWebp",
+              CHANGE(r.mutable_output()->set_format(v1::OUTPUT_FORMAT_WEBP);
+                     r.mutable_output()->set_embed_parameters(true)),
+              "output.embed_parameters"
+        }),
+    [](const auto& info) { return info.param.name; });
+
+TEST(RequestValidation, OffersEverySamplerThatTheModelHas) {
+  Capabilities capabilities = DefaultCapabilities();
+  const std::pair<v1::Sampler, SamplerKind> samplers[] = {
+      {v1::SAMPLER_DDPM, SamplerKind::kDdpm},
+      {v1::SAMPLER_DDIM, SamplerKind::kDdim},
+      {v1::SAMPLER_DDPM_LEARNED_RANGE, SamplerKind::kDdpmLearnedRange},
+      {v1::SAMPLER_EULER, SamplerKind::kEuler},
+      {v1::SAMPLER_EULER_ANCESTRAL, SamplerKind::kEulerAncestral},
+      {v1::SAMPLER_DPM_SOLVER_MULTISTEP, SamplerKind::kDpmSolverMultistep}};
+  for (const auto& [name, kind] : samplers) {
+    v1::GenerateRequest request = MinimalRequest();
+    request.set_sampler(name);
+    capabilities.samplers = {};
+    EXPECT_THAT(WrongFields(Validate(request, ReplyKind::kStream, DefaultLimits(), capabilities)),
+                ElementsAre("sampler"));
+    capabilities.samplers = {kind};
+    const Result result = Validate(request, ReplyKind::kStream, DefaultLimits(), capabilities);
+    ASSERT_EQ(result.index(), 0u) << v1::Sampler_Name(name);
+    EXPECT_EQ(std::get<0>(result).images.front().sampler, kind);
+  }
+}
+
 TEST(RequestValidation, NamesRuleAndLimits) {
   v1::GenerateRequest request = MinimalRequest();
   request.set_width(100);
@@ -311,7 +371,7 @@ TEST(RequestValidation, CarriesEveryFieldOver) {
   ASSERT_EQ(result.index(), 0u);
   const auto& validated = std::get<0>(result);
   EXPECT_EQ(validated.request_id, "abc");
-  EXPECT_EQ(validated.format, v1::OUTPUT_FORMAT_LATENT);
+  EXPECT_EQ(validated.encoding.format, v1::OUTPUT_FORMAT_LATENT);
   EXPECT_TRUE(validated.validate_only);
   ASSERT_THAT(validated.images, SizeIs(1));
   const GenerationRequest& image = validated.images.front();
@@ -360,7 +420,10 @@ TEST(RequestValidation, FillsInTheDocumentedDefaults) {
   const Result result = Validate(MinimalRequest());
   ASSERT_EQ(result.index(), 0u);
   const auto& validated = std::get<0>(result);
-  EXPECT_EQ(validated.format, v1::OUTPUT_FORMAT_PNG);
+  EXPECT_EQ(validated.encoding.format, v1::OUTPUT_FORMAT_PNG);
+  EXPECT_FALSE(validated.encoding.embed_parameters);
+  EXPECT_TRUE(validated.inputs.empty());
+  EXPECT_TRUE(validated.lacks.empty());
   EXPECT_FALSE(validated.validate_only);
   EXPECT_TRUE(IsValidName(validated.request_id)) << validated.request_id;
   ASSERT_THAT(validated.images, SizeIs(1));

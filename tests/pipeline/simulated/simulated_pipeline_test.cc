@@ -78,6 +78,47 @@ TEST_F(SimulatedPipelineTest, SkipsDecodingWhenNoImageIsWanted) {
   EXPECT_EQ(result->latents->values.size(), 4u * 8 * 16);
 }
 
+TEST_F(SimulatedPipelineTest, GoesThroughTheNetworksThatATaskNeeds) {
+  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  GenerationRequest request = SmallRequest();
+  request.task = ImageToImage{.init = {.image = std::make_shared<const Image>(), .strength = 0.7f}};
+  const auto generation = Admit(pipeline, request);
+  std::vector<std::string> networks;
+  int sized_encode_steps = 0;
+  while (generation->stage() != Stage::kDone) {
+    networks.push_back(generation->batch_key().network);
+    const bool encodes = generation->stage() == Stage::kEncode;
+    sized_encode_steps += encodes && generation->batch_key().latent_width == 16 ? 1 : 0;
+    ASSERT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
+  }
+  EXPECT_EQ(networks, (std::vector<std::string>{"text_encoder", "movq_encoder", "prior", "prior", "unet",
+                                                "unet", "movq"}));
+  EXPECT_EQ(sized_encode_steps, 1);
+}
+
+TEST_F(SimulatedPipelineTest, YieldsWhatEachEmbeddingTaskAsksFor) {
+  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  const auto result_of = [&](Task task) {
+    GenerationRequest request = SmallRequest();
+    request.task = std::move(task);
+    const auto generation = Admit(pipeline, request);
+    RunToEnd(pipeline, *generation);
+    return *generation->TakeResult();
+  };
+  using Shape = std::vector<int64_t>;
+  const GenerationResult text = result_of(EmbedText());
+  EXPECT_EQ(text.embedding->shape, Shape{1280});
+  EXPECT_EQ(text.hidden_states->shape, (Shape{77, 1280}));
+  EXPECT_EQ(text.token_ids.size(), 77u);
+  EXPECT_EQ(result_of(EmbedImage{std::make_shared<const Image>()}).embedding->values.size(), 1280u);
+  const GenerationResult prompt = result_of(EmbedPrompt());
+  EXPECT_NE(prompt.embedding->values, prompt.negative_embedding->values);
+  EXPECT_EQ(result_of(EncodeLatents{std::make_shared<const Image>()}).latents->shape, (Shape{4, 8, 16}));
+  const GenerationResult decoded = result_of(DecodeLatents{std::make_shared<const FloatTensor>()});
+  EXPECT_EQ(decoded.image->width, 128);
+  EXPECT_FALSE(decoded.latents.has_value());
+}
+
 TEST_F(SimulatedPipelineTest, CountsStepsDownToZero) {
   SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
   const auto generation = Admit(pipeline, SmallRequest());

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "pipeline/planned_steps.h"
+
 namespace kandinsky {
 namespace {
 
@@ -34,6 +36,16 @@ TEST(SimulatedStepTime, IsAPartOfTheStepAndAPartOfEachRow) {
 TEST(SimulatedStepTime, CountsARowWithoutGuidanceHalfWhereGuidanceExists) {
   EXPECT_EQ(SimulatedStepTime(kTimes, Key(Stage::kPrior), 3), absl::Milliseconds(3 + 3 * 2));
   EXPECT_EQ(SimulatedStepTime(kTimes, Key(Stage::kDenoise, false, 64, 64), 2), absl::Milliseconds(5 + 2 * 3));
+}
+
+TEST(SimulatedStepTime, OfEncodingDependsOnTheNetwork) {
+  BatchKey key = Key(Stage::kEncode, false, 64, 64);
+  key.network = EncodeNetworkName(EncodeNetwork::kLatents);
+  EXPECT_EQ(SimulatedStepTime(kTimes, key, 2),
+            SimulatedStepTime(kTimes, Key(Stage::kDecode, false, 64, 64), 2));
+  key = Key(Stage::kEncode);
+  key.network = EncodeNetworkName(EncodeNetwork::kPreparation);
+  EXPECT_EQ(SimulatedStepTime(kTimes, key, 2), absl::ZeroDuration());
 }
 
 TEST(SimulatedStepTime, GrowsWithTheAreaOfTheLatents) {

@@ -1,0 +1,201 @@
+#include "server/embedding_call.h"
+
+#include <utility>
+
+#include "server/call_metadata.h"
+#include "server/error_details.h"
+#include "server/exception_guard.h"
+#include "server/reaction_order.h"
+
+namespace kandinsky {
+namespace {
+
+CallFacts FactsOf(const EmbeddingJob& job) {
+  const GenerationRequest& first = job.requests.front();
+  const bool sized =
+      std::holds_alternative<EncodeLatents>(first.task) || std::holds_alternative<DecodeLatents>(first.task);
+  return {.task = TaskName(first.task),
+          .width = sized ? first.width : 0,
+          .height = sized ? first.height : 0,
+          .steps = std::holds_alternative<EmbedPrompt>(first.task) ? first.prior_steps : 0,
+          .results = static_cast<int>(job.requests.size())};
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* EmbeddingCall::Run(const CallContext& context, const char* method,
+                                             grpc::CallbackServerContext& rpc,
+                                             const grpc::ByteBuffer& request, grpc::ByteBuffer& response,
+                                             const ReadEmbeddingJob& read) {
+  const auto call = std::make_shared<EmbeddingCall>(context, method, rpc, response);
+  const ReactionOrder order(call.get());
+  call->self_ = call;
+  call->Start(request, read);
+  return call.get();
+}
+
+EmbeddingCall::EmbeddingCall(const CallContext& context, const char* method, grpc::CallbackServerContext& rpc,
+                             grpc::ByteBuffer& response)
+    : lifetime_(context, method, rpc), context_(context), rpc_(rpc), response_(response) {}
+
+void EmbeddingCall::Start(const grpc::ByteBuffer& request, const ReadEmbeddingJob& read) {
+  std::optional<grpc::Status> status;
+  GuardExceptions([&] { status = Begin(request, read); },
+                  [&](const std::string& cause) { status = InternalError(cause); });
+  if (status.has_value()) End(*status);
+}
+
+std::optional<grpc::Status> EmbeddingCall::Begin(const grpc::ByteBuffer& request,
+                                                 const ReadEmbeddingJob& read) {
+  const std::optional<std::string> client = ClientIdOf(rpc_);
+  if (!client.has_value()) return InvalidClientIdError();
+  grpc::Status refusal;
+  Engine* const engine = context_.serving.EngineForNewWork(refusal);
+  if (engine == nullptr) return refusal;
+  const Capabilities& capabilities = engine->capabilities();
+  auto checked =
+      read(request, {.limits = context_.limits, .capabilities = capabilities, .reply = ReplyKind::kUnary});
+  if (const auto* error = std::get_if<grpc::Status>(&checked)) return *error;
+  EmbeddingJob& job = std::get<EmbeddingJob>(checked);
+  if (!job.model.empty() && job.model != capabilities.model_name) return NotFoundError("model", job.model);
+  if (!job.lacks.empty()) return FailedPreconditionError(job.lacks);
+  lifetime_.TakeDeadline();
+  facts_ = FactsOf(job);
+  answer_ = std::move(job.answer);
+  Work work = {.request = {.images = std::move(job.requests),
+                           .client = *client,
+                           .priority = Priority::kNormal,
+                           .deadline = lifetime_.deadline()},
+               .inputs = std::move(job.inputs),
+               .message = std::move(job.message),
+               .message_bytes = static_cast<int64_t>(request.Length()),
+               .result_bytes = job.reply_bytes};
+  lifetime_.SetTimer(lifetime_.deadline(), [call = weak_from_this()] {
+    if (const auto self = call.lock()) self->OnDeadline();
+  });
+  SubmitWork(context_, *engine, std::move(work), shared_from_this());
+  return std::nullopt;
+}
+
+void EmbeddingCall::OnDeadline() {
+  if (!ticket_.submitted()) Leave(/*late=*/true);  // else the engine ends the work
+  lifetime_.LimitWriting(weak_from_this());
+}
+
+void EmbeddingCall::OnCancel() {
+  const ReactionOrder order(this);
+  GuardExceptions([&] { Leave(lifetime_.IsLateNow()); }, [](const std::string&) {});
+}
+
+void EmbeddingCall::OnDone() {
+  const ReactionOrder order(this);
+  GuardExceptions([&] { Leave(/*late=*/false); }, [](const std::string&) {});
+  lifetime_.RpcDone();
+  self_.reset();
+}
+
+void EmbeddingCall::Leave(bool late) {
+  bool started = false;
+  {
+    MutexLock lock(mutex_);
+    left_ = true;
+    started = started_;
+  }
+  ticket_.Cancel();
+  End(late ? DeadlineExceededError(started ? "running" : "queued") : CancelledError(/*by_shutdown=*/false));
+}
+
+void EmbeddingCall::Hold(ByteBudget::Reservation bytes) {
+  MutexLock lock(mutex_);
+  bytes_ = std::move(bytes);
+}
+
+bool EmbeddingCall::BeginSubmission(int64_t bytes) {
+  if (!ticket_.BeginSubmission()) return false;
+  MutexLock lock(mutex_);
+  bytes_.Resize(bytes);
+  return true;
+}
+
+bool EmbeddingCall::wanted() const {
+  MutexLock lock(mutex_);
+  return !left_;
+}
+
+void EmbeddingCall::Accepted(Engine& engine, const Submission& submission) {
+  ticket_.Accepted(engine, submission.number);
+}
+
+void EmbeddingCall::Refused(const grpc::Status& status) {
+  ticket_.Ended();
+  End(status);
+}
+
+void EmbeddingCall::OnQueued(const QueueStatus& status) {
+  MutexLock lock(mutex_);
+  estimated_wait_ = status.estimated_wait;
+}
+
+void EmbeddingCall::OnStarted(const StartedInfo&) {
+  MutexLock lock(mutex_);
+  started_ = true;
+}
+
+void EmbeddingCall::OnProgress(const ProgressUpdate&) {}
+
+void EmbeddingCall::OnPreview(PreviewImage) {}
+
+void EmbeddingCall::OnImage(FinishedImage image) {
+  MutexLock lock(mutex_);
+  const int index = image.index;
+  results_[index] = std::move(image);
+}
+
+void EmbeddingCall::OnFinished(const absl::Status& status, const GenerationStatistics& statistics) {
+  ticket_.Ended();
+  GuardExceptions([&] { context_.metrics.RecordGeneration(statistics); }, [](const std::string&) {});
+  WorkFacts facts = {.by_shutdown = context_.serving.state() == ServingState::State::kRefusing};
+  {
+    MutexLock lock(mutex_);
+    statistics_ = statistics;
+    facts.started = started_;
+    facts.estimated_wait = estimated_wait_;
+  }
+  if (!status.ok()) return End(EndOfWork(status, facts));
+  auto task = [self = shared_from_this()] { self->Answer(); };
+  // With a full codec queue the worker does it, as with images.
+  if (!context_.codec.TrySchedule(task)) task();
+}
+
+void EmbeddingCall::Answer() {
+  if (!wanted()) return;
+  grpc::ByteBuffer response;
+  grpc::Status error;
+  GuardExceptions(
+      [&] {
+        EmbeddingResults results;
+        {
+          MutexLock lock(mutex_);
+          for (auto& [index, result] : results_) results.results.push_back(std::move(result));
+          results_.clear();
+          results.statistics = statistics_;
+        }
+        const absl::Status made = answer_(results, response);
+        if (!made.ok()) error = InternalError(made.ToString());
+      },
+      [&](const std::string& cause) { error = InternalError(cause); });
+  End(error, &response);
+}
+
+void EmbeddingCall::End(const grpc::Status& status, grpc::ByteBuffer* response) {
+  CallFacts facts = facts_;
+  {
+    MutexLock lock(mutex_);
+    facts.queued = statistics_.queued;
+  }
+  if (!lifetime_.Conclude(status, facts)) return;
+  if (status.ok() && response != nullptr) response_.Swap(response);
+  Finish(status);
+}
+
+}  // namespace kandinsky

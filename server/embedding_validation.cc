@@ -1,0 +1,236 @@
+#include "server/embedding_validation.h"
+
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/embedding_answers.h"
+#include "server/prior_validation.h"
+#include "server/request_validation.h"
+
+namespace kandinsky {
+namespace {
+
+constexpr int kMostTexts = 16;
+constexpr int kMostImages = 16;
+constexpr int kTextWindow = 77;  // of the CLIP text towers
+constexpr int kLatentChannels = 4;
+constexpr int kRgb = 3;
+constexpr int64_t kFloatBytes = sizeof(float);
+// Token ids, counts and tags of one embedding.
+constexpr int64_t kSmallParts = 512;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+int64_t EmbeddingBytes(const Capabilities& capabilities) {
+  return capabilities.embedding_dim * kFloatBytes + kSmallParts;
+}
+
+// Ends a check: all violations, or what was validated.
+template <typename Message, typename Response>
+EmbeddingCheck<Response> Conclude(const Message& message, FieldChecks& checks,
+                                  ValidatedEmbedding<Response> validated) {
+  checks.ModelName(message.model());
+  const int64_t limit = checks.limits().max_unary_reply_bytes();
+  if (checks.count() == 0 && validated.reply_bytes > limit) {
+    return std::vector<FieldViolation>{{"", absl::StrCat("the answer may take ", validated.reply_bytes,
+                                                         " bytes, a single reply holds ", limit)}};
+  }
+  if (checks.count() > 0) return checks.TakeViolations(*Message::descriptor());
+  validated.lacks = checks.TakeLacks();
+  return validated;
+}
+
+// Whether a list has 1 to `most` entries.
+bool CheckLength(const char* field, int length, int most, FieldChecks& checks) {
+  if (length >= 1 && length <= most) return true;
+  checks.Violate(field, "must be 1 to ", most);
+  return false;
+}
+
+EncodedPicture Encoded(const std::string& field, const std::string& bytes, const ImageInfo& info,
+                       const FieldChecks& checks) {
+  return {.field = field, .bytes = bytes, .info = info, .limits = checks.decode_limits()};
+}
+
+InputImage& PictureToEncode(GenerationRequest& request) {
+  return std::get<InputImage>(std::get<EncodeLatents>(request.task).image);
+}
+
+SharedFloatTensor& PixelsToEncode(GenerationRequest& request) {
+  return std::get<SharedFloatTensor>(std::get<EncodeLatents>(request.task).image);
+}
+
+// Checks a tensor [channels, height / scale, width / scale] of any finite values and puts its image's size
+// into `native`.
+bool CheckImageTensor(const char* field, const v1::FloatTensor& tensor,
+                      std::pair<int, int> channels_and_scale, FieldChecks& checks,
+                      GenerationRequest& native) {
+  const auto [channels, scale] = channels_and_scale;
+  const auto side = [&, scale = scale](int dimension) { return int64_t{tensor.shape(dimension)} * scale; };
+  if (tensor.shape_size() != 3 || tensor.shape(0) != channels || !checks.AllowsSize(side(1)) ||
+      !checks.AllowsSize(side(2))) {
+    const std::string divisor = scale == 1 ? "" : absl::StrCat(" / ", scale);
+    checks.Violate(field, "must have the shape [", channels, ", height", divisor, ", width", divisor,
+                   "], where height and width ", checks.SizeRule());
+    return false;
+  }
+  native.height = static_cast<int>(side(1));
+  native.width = static_cast<int>(side(2));
+  return checks.Tensor(field, tensor, {tensor.shape().begin(), tensor.shape().end()},
+                       {-kInfinity, kInfinity});
+}
+
+void CheckPixels(const v1::EncodeLatentsRequest& request, FieldChecks& checks, GenerationRequest& native,
+                 std::vector<RequestInput>& inputs) {
+  if (CheckImageTensor("pixels", request.pixels(), {kRgb, 1}, checks, native) &&
+      checks.Tensor("pixels", request.pixels(), {kRgb, native.height, native.width}, {-1.0f, 1.0f})) {
+    inputs.push_back(TensorAsIs("pixels", request.pixels(), InEach(PixelsToEncode)));
+  }
+  for (const auto& [field, given] :
+       {std::pair("width", request.has_width()), std::pair("height", request.has_height())}) {
+    if (given) checks.Violate(field, "must be unset with pixels, which have a size");
+  }
+}
+
+}  // namespace
+
+EmbeddingCheck<v1::EmbedTextResponse> ValidateEmbedding(const v1::EmbedTextRequest& request,
+                                                        const ValidationRules& rules,
+                                                        const std::function<uint64_t()>&) {
+  FieldChecks checks(rules);
+  ValidatedEmbedding<v1::EmbedTextResponse> validated;
+  if (CheckLength("texts", request.texts_size(), kMostTexts, checks)) {
+    for (int i = 0; i < request.texts_size(); ++i) {
+      checks.Text(absl::StrCat("texts[", i, "]"), request.texts(i));
+      GenerationRequest& text = validated.requests.emplace_back();
+      text.task = EmbedText();
+      text.prompt = request.texts(i);
+      text.strict_prompt = request.strict_text();
+    }
+  }
+  const bool hidden_states = request.include_hidden_states();
+  const int64_t states = hidden_states ? kTextWindow * EmbeddingBytes(rules.capabilities) : 0;
+  validated.reply_bytes = request.texts_size() * (EmbeddingBytes(rules.capabilities) + states);
+  validated.answer = [hidden_states](const EmbeddingResults& results) {
+    return AnswerEmbedText(results, hidden_states);
+  };
+  return Conclude(request, checks, std::move(validated));
+}
+
+EmbeddingCheck<v1::EmbedImagesResponse> ValidateEmbedding(const v1::EmbedImagesRequest& request,
+                                                          const ValidationRules& rules,
+                                                          const std::function<uint64_t()>&) {
+  FieldChecks checks(rules);
+  ValidatedEmbedding<v1::EmbedImagesResponse> validated;
+  if (CheckLength("images", request.images_size(), kMostImages, checks)) {
+    for (int i = 0; i < request.images_size(); ++i) {
+      const std::string field = absl::StrCat("images[", i, "]");
+      validated.requests.emplace_back().task = EmbedImage();
+      const std::optional<ImageInfo> info = checks.Picture(field, request.images(i));
+      if (!info.has_value()) continue;
+      const auto place = InOne(static_cast<size_t>(i), [](GenerationRequest& image) -> InputImage& {
+        return std::get<EmbedImage>(image.task).image;
+      });
+      validated.inputs.push_back(PictureForClip(Encoded(field, request.images(i), *info, checks),
+                                                rules.capabilities.clip_image_size, place));
+    }
+    checks.NeedImageEncoder("images");
+  }
+  validated.reply_bytes = request.images_size() * EmbeddingBytes(rules.capabilities);
+  validated.answer = AnswerEmbedImages;
+  return Conclude(request, checks, std::move(validated));
+}
+
+EmbeddingCheck<v1::GenerateImageEmbeddingResponse> ValidateEmbedding(
+    const v1::GenerateImageEmbeddingRequest& request, const ValidationRules& rules,
+    const std::function<uint64_t()>& draw_seed) {
+  FieldChecks checks(rules);
+  ValidatedEmbedding<v1::GenerateImageEmbeddingResponse> validated;
+  GenerationRequest native;
+  native.task = EmbedPrompt();
+  checks.Prompt("prompt", request.prompt());
+  native.prompt = request.prompt();
+  native.strict_prompt = request.strict_prompt();
+  CheckNegativePrompts(request, checks, native);
+  CheckPrior(request, checks, native, validated.inputs);
+  const std::vector<uint64_t> seeds =
+      checks.Seeds({.count_field = "count",
+                    .count = request.has_count() ? std::optional(request.count()) : std::nullopt,
+                    .seed = request.has_seed() ? std::optional(request.seed()) : std::nullopt,
+                    .seeds = request.seeds()},
+                   draw_seed);
+  for (const uint64_t seed : seeds) {
+    native.seed = seed;
+    validated.requests.push_back(native);
+  }
+  validated.reply_bytes = static_cast<int64_t>(seeds.size()) * 2 * EmbeddingBytes(rules.capabilities);
+  validated.answer = AnswerImageEmbedding;
+  return Conclude(request, checks, std::move(validated));
+}
+
+EmbeddingCheck<v1::EncodeLatentsResponse> ValidateEmbedding(const v1::EncodeLatentsRequest& request,
+                                                            const ValidationRules& rules,
+                                                            const std::function<uint64_t()>&) {
+  FieldChecks checks(rules);
+  ValidatedEmbedding<v1::EncodeLatentsResponse> validated;
+  GenerationRequest native;
+  native.output = {.image = false, .latents = true};
+  if (request.has_pixels()) {
+    native.task = EncodeLatents{.image = SharedFloatTensor()};
+    CheckPixels(request, checks, native, validated.inputs);
+  } else {
+    native.task = EncodeLatents{.image = InputImage()};
+    native.width =
+        request.has_width() ? checks.Size("width", request.width()) : checks.DefaultSize(native.width);
+    native.height =
+        request.has_height() ? checks.Size("height", request.height()) : checks.DefaultSize(native.height);
+    const std::optional<ImageInfo> info = checks.Picture("image", request.image());
+    if (info.has_value()) {
+      validated.inputs.push_back(ResizedPicture(Encoded("image", request.image(), *info, checks),
+                                                {.width = native.width, .height = native.height},
+                                                InEach(PictureToEncode)));
+    }
+  }
+  validated.requests = {native};
+  validated.reply_bytes = ResultBytes(v1::OUTPUT_FORMAT_LATENT, native.width, native.height) + kSmallParts;
+  validated.answer = AnswerEncodeLatents;
+  return Conclude(request, checks, std::move(validated));
+}
+
+EmbeddingCheck<v1::DecodeLatentsResponse> ValidateEmbedding(const v1::DecodeLatentsRequest& request,
+                                                            const ValidationRules& rules,
+                                                            const std::function<uint64_t()>&) {
+  FieldChecks checks(rules);
+  ValidatedEmbedding<v1::DecodeLatentsResponse> validated;
+  GenerationRequest native;
+  native.task = DecodeLatents();
+  if (CheckImageTensor("latents", request.latents(), {kLatentChannels, rules.capabilities.latent_scale},
+                       checks, native)) {
+    validated.inputs.push_back(
+        TensorAsIs("latents", request.latents(), InEach([](GenerationRequest& image) -> SharedFloatTensor& {
+                     return std::get<DecodeLatents>(image.task).latents;
+                   })));
+  }
+  ResultEncoding encoding;
+  CheckOutput(request.output(), checks, encoding);
+  if (encoding.format == v1::OUTPUT_FORMAT_LATENT || encoding.format == v1::OUTPUT_FORMAT_NONE) {
+    checks.Violate("output.format", "must be PNG, JPEG, WEBP or RAW_RGB");
+  }
+  if (encoding.embed_parameters) checks.Violate("output.embed_parameters", "must be false: there are none");
+  native.output = {.image = !request.float_pixels(), .latents = false, .pixels = request.float_pixels()};
+  if (request.float_pixels()) {
+    if (request.has_output()) checks.Violate("output", "must be unset with float_pixels");
+    validated.reply_bytes = int64_t{kRgb} * native.width * native.height * kFloatBytes + kSmallParts;
+    validated.answer = AnswerDecodePixels;
+  } else {
+    validated.reply_bytes = ResultBytes(encoding.format, native.width, native.height) + kSmallParts;
+    validated.answer = [encoding](const EmbeddingResults& results) {
+      return AnswerDecodeImage(results, encoding);
+    };
+  }
+  validated.requests = {native};
+  return Conclude(request, checks, std::move(validated));
+}
+
+}  // namespace kandinsky

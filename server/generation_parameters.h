@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "pipeline/generation_request.h"
+
+namespace kandinsky {
+
+// How an image was made, as JSON text for its file: prompts, task and its numbers, seed, size, steps,
+// guidance, sampler, model. Numbers are written in full and texts as UTF-8. Pictures, masks and embeddings
+// are not in it.
+std::string GenerationParameters(const GenerationRequest& request, uint64_t seed, const std::string& model);
+
+}  // namespace kandinsky

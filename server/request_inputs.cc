@@ -1,0 +1,119 @@
+#include "server/request_inputs.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "base/status_macros.h"
+#include "imaging/resize.h"
+#include "server/field_checks.h"
+
+namespace kandinsky {
+namespace {
+
+constexpr int64_t kRgb = 3;
+constexpr int64_t kFloatBytes = sizeof(float);
+
+int64_t AreaOf(const EncodedPicture& picture) { return int64_t{picture.info.width} * picture.info.height; }
+int64_t AreaOf(PictureSize size) { return int64_t{size.width} * size.height; }
+
+// Pixels between the horizontal and the vertical pass of resizing.
+int64_t BetweenPasses(const EncodedPicture& picture, int width) {
+  return int64_t{width} * picture.info.height;
+}
+
+InputImage Share(Image image) { return std::make_shared<const Image>(std::move(image)); }
+
+// Three channels that are all `values`.
+SharedFloatTensor Hint(std::vector<float> values, int64_t height, int64_t width) {
+  const size_t area = values.size();
+  values.resize(kRgb * area);
+  for (size_t channel = 1; channel < kRgb; ++channel) {
+    std::copy_n(values.begin(), area, values.begin() + static_cast<ptrdiff_t>(channel * area));
+  }
+  return std::make_shared<const FloatTensor>(
+      FloatTensor{.shape = {kRgb, height, width}, .values = std::move(values)});
+}
+
+}  // namespace
+
+RequestInput ResizedPicture(const EncodedPicture& picture, PictureSize size, PlacePicture place) {
+  return {.field = picture.field,
+          .passing_bytes = (AreaOf(picture) + BetweenPasses(picture, size.width)) * kRgb,
+          .kept_bytes = AreaOf(size) * kRgb,
+          .prepare = [picture, size, place = std::move(place)](std::vector<GenerationRequest>& requests) {
+            ASSIGN_OR_RETURN(const Image decoded, DecodeImage(picture.bytes, picture.limits));
+            const ResizeOptions options = {.filter = ResampleFilter::kBicubic, .reducing_gap = true};
+            ASSIGN_OR_RETURN(Image resized, Resize(decoded, size.width, size.height, options));
+            place(requests, Share(std::move(resized)));
+            return absl::OkStatus();
+          }};
+}
+
+RequestInput PictureForClip(const EncodedPicture& picture, int edge, PlacePicture place) {
+  return {.field = picture.field,
+          .passing_bytes = (AreaOf(picture) + BetweenPasses(picture, edge)) * kRgb,
+          .kept_bytes = int64_t{edge} * edge * kRgb,
+          .prepare = [picture, edge, place = std::move(place)](std::vector<GenerationRequest>& requests) {
+            ASSIGN_OR_RETURN(const Image decoded, DecodeImage(picture.bytes, picture.limits));
+            ASSIGN_OR_RETURN(Image cropped, CropForClip(decoded, edge));
+            place(requests, Share(std::move(cropped)));
+            return absl::OkStatus();
+          }};
+}
+
+RequestInput ResizedMask(const EncodedPicture& picture, PictureSize size, bool keeps_white,
+                         PlacePicture place) {
+  const auto prepare = [picture, size, keeps_white,
+                        place = std::move(place)](std::vector<GenerationRequest>& requests) {
+    ASSIGN_OR_RETURN(const Image decoded, DecodeGrey(picture.bytes, picture.limits));
+    ASSIGN_OR_RETURN(Image resized,
+                     Resize(decoded, size.width, size.height, {.filter = ResampleFilter::kLanczos}));
+    if (keeps_white) {
+      for (uint8_t& value : resized.pixels) value = static_cast<uint8_t>(255 - value);
+    }
+    place(requests, Share(std::move(resized)));
+    return absl::OkStatus();
+  };
+  // Pictures are decoded to RGB before they become grey.
+  return {.field = picture.field,
+          .passing_bytes = AreaOf(picture) * (kRgb + 1) + BetweenPasses(picture, size.width),
+          .kept_bytes = AreaOf(size),
+          .prepare = prepare};
+}
+
+RequestInput DepthOfPicture(const EncodedPicture& picture, PlaceTensor place) {
+  return {.field = picture.field,
+          .passing_bytes = AreaOf(picture) * (kRgb + kFloatBytes),
+          .kept_bytes = AreaOf(picture) * kRgb * kFloatBytes,
+          .prepare = [picture, place = std::move(place)](std::vector<GenerationRequest>& requests) {
+            ASSIGN_OR_RETURN(DepthMap depth, DecodeDepth(picture.bytes, picture.limits));
+            place(requests, Hint(std::move(depth.values), depth.height, depth.width));
+            return absl::OkStatus();
+          }};
+}
+
+RequestInput TensorAsIs(const std::string& field, const v1::FloatTensor& tensor, PlaceTensor place) {
+  return {.field = field,
+          .passing_bytes = 0,
+          .kept_bytes = static_cast<int64_t>(tensor.data().size()),
+          .prepare = [&tensor, place = std::move(place)](std::vector<GenerationRequest>& requests) {
+            place(requests,
+                  std::make_shared<const FloatTensor>(FloatTensor{
+                      .shape = {tensor.shape().begin(), tensor.shape().end()}, .values = ValuesOf(tensor)}));
+            return absl::OkStatus();
+          }};
+}
+
+RequestInput DepthOfTensor(const std::string& field, const v1::FloatTensor& tensor, PlaceTensor place) {
+  if (tensor.shape_size() == 3) return TensorAsIs(field, tensor, std::move(place));
+  return {.field = field,
+          .passing_bytes = 0,
+          .kept_bytes = static_cast<int64_t>(tensor.data().size()) * kRgb,
+          .prepare = [&tensor, place = std::move(place)](std::vector<GenerationRequest>& requests) {
+            place(requests, Hint(ValuesOf(tensor), tensor.shape(0), tensor.shape(1)));
+            return absl::OkStatus();
+          }};
+}
+
+}  // namespace kandinsky

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <vector>
+
+#include "kandinsky/v1/image_generation.pb.h"
+#include "pipeline/generation_request.h"
+#include "server/field_checks.h"
+#include "server/request_inputs.h"
+
+namespace kandinsky {
+
+// Checks a request's task and the embeddings that it brings, and fills them into `image`, which has its size
+// and steps already. Pictures and tensors become `inputs`; their places in `image` stay empty until those are
+// prepared.
+void CheckTask(const v1::GenerateRequest& request, FieldChecks& checks, GenerationRequest& image,
+               std::vector<RequestInput>& inputs);
+
+}  // namespace kandinsky

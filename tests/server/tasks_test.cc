@@ -1,0 +1,327 @@
+#include <gmock/gmock.h>
+#include <grpcpp/support/status.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/match.h"
+#include "imaging/encoded_image.h"
+#include "imaging/resize.h"
+#include "tests/server/test_pictures.h"
+#include "tests/server/test_server.h"
+
+namespace kandinsky {
+namespace {
+
+using testing::Each;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+constexpr int kDim = 8;
+
+TestServerOptions AnyTask() {
+  TestServerOptions options;
+  options.pipeline.capabilities.network = "any";
+  options.pipeline.capabilities.embedding_dim = kDim;
+  options.pipeline.capabilities.clip_image_size = 16;
+  return options;
+}
+
+// What the pipeline was given for a request, which must end well.
+GenerationRequest Delivered(TestServer& server, const v1::GenerateRequest& request) {
+  const StreamOutcome outcome = Stream(server, request);
+  EXPECT_TRUE(outcome.status.ok()) << outcome.status.error_message();
+  EXPECT_FALSE(outcome.ImageData().empty());
+  const std::vector<GenerationRequest> requests = server.log().requests();
+  return requests.empty() ? GenerationRequest() : requests.back();
+}
+
+// A picture in which no two pixels are alike.
+Image Gradient(int width, int height) {
+  Image image = PlainImage(width, height);
+  for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(i * 7 % 255);
+  return image;
+}
+
+// The most memory that this process ever held.
+int64_t PeakResidentBytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
+}
+
+std::string Reason(const grpc::Status& status) { return Detail<google::rpc::ErrorInfo>(status).reason(); }
+
+std::string FirstWrongField(const grpc::Status& status) {
+  const auto bad_request = Detail<google::rpc::BadRequest>(status);
+  return bad_request.field_violations_size() == 0 ? "" : bad_request.field_violations(0).field();
+}
+
+TEST(Tasks, ImageToImageGetsThePictureInTheSizeOfTheRequest) {
+  TestServer server(AnyTask());
+  v1::GenerateRequest request = SmallRequest();
+  const Image picture = Gradient(150, 100);
+  request.mutable_image_to_image()->set_image(PngOf(picture));
+  request.mutable_image_to_image()->set_strength(0.5f);
+  const GenerationRequest native = Delivered(server, request);
+  const InitImage& init = std::get<ImageToImage>(native.task).init;
+  EXPECT_EQ(init.strength, 0.5f);
+  EXPECT_EQ(init.image->pixels, Resize(picture, 64, 64, {.reducing_gap = true})->pixels);
+}
+
+TEST(Tasks, ImagesOfOneRequestShareTheDecodedPicture) {
+  TestServer server(AnyTask());
+  v1::GenerateRequest request = SmallRequest();
+  request.mutable_image_to_image()->set_image(PlainPng(10, 10));
+  request.mutable_image_to_image()->set_strength(1);
+  request.set_image_count(3);
+  Delivered(server, request);
+  const std::vector<GenerationRequest> requests = server.log().requests();
+  ASSERT_THAT(requests, SizeIs(3));
+  for (const GenerationRequest& native : requests) {
+    EXPECT_EQ(std::get<ImageToImage>(native.task).init.image,
+              std::get<ImageToImage>(requests[0].task).init.image);
+  }
+}
+
+TEST(Tasks, TakeEveryFormat) {
+  TestServer server(AnyTask());
+  const Image picture = PlainImage(64, 64, 200);
+  for (const std::string& bytes : {PngOf(picture), JpegOf(picture), WebpOf(picture)}) {
+    v1::GenerateRequest request = SmallRequest();
+    request.mutable_image_to_image()->set_image(bytes);
+    const GenerationRequest native = Delivered(server, request);
+    EXPECT_THAT(std::get<ImageToImage>(native.task).init.image->pixels, Each(200));
+  }
+}
+
+TEST(Tasks, InpaintGetsPictureAndMaskByTheirPolarity) {
+  TestServer server(AnyTask());
+  v1::GenerateRequest request = SmallRequest();
+  v1::Inpaint& inpaint = *request.mutable_inpaint();
+  inpaint.set_image(PlainPng(30, 20, 50));
+  for (const uint8_t value : {0, 255}) {
+    inpaint.set_mask(PlainPng(30, 20, value, 1));
+    inpaint.set_mask_polarity(v1::MASK_POLARITY_WHITE_REPAINTS);
+    const GenerationRequest repaints = Delivered(server, request);
+    EXPECT_EQ(std::get<Inpaint>(repaints.task).image->width, 64);
+    EXPECT_EQ(std::get<Inpaint>(repaints.task).mask->channels, 1);
+    EXPECT_THAT(std::get<Inpaint>(repaints.task).mask->pixels, Each(value));
+    inpaint.set_mask_polarity(v1::MASK_POLARITY_WHITE_KEEPS);
+    const GenerationRequest keeps = Delivered(server, request);
+    EXPECT_THAT(std::get<Inpaint>(keeps.task).mask->pixels, Each(255 - value));
+  }
+}
+
+TEST(Tasks, MixGetsItsPicturesAsClipSeesThem) {
+  TestServer server(AnyTask());
+  v1::GenerateRequest request = SmallRequest();
+  request.clear_prompt();
+  request.mutable_mix()->add_parts()->set_text("a cat");
+  const Image picture = Gradient(50, 40);
+  request.mutable_mix()->add_parts()->set_image(PngOf(picture));
+  *request.mutable_mix()->add_parts()->mutable_embedding() = PlainEmbedding(kDim, 2);
+  const GenerationRequest native = Delivered(server, request);
+  const Mix& mix = std::get<Mix>(native.task);
+  EXPECT_EQ(std::get<InputImage>(mix.parts[1].content)->pixels, CropForClip(picture, 16)->pixels);
+  EXPECT_THAT(std::get<ImageEmbedding>(mix.parts[2].content)->values, Each(2));
+}
+
+TEST(Tasks, ControlNetGetsThreeChannelsOfDepth) {
+  TestServer server(AnyTask());
+  v1::GenerateRequest request = SmallRequest();
+  request.mutable_control_net()->set_depth_image(PlainPng(64, 64, 51, 1));
+  GenerationRequest native = Delivered(server, request);
+  const std::vector<int64_t> shape = {3, 64, 64};
+  EXPECT_EQ(std::get<ControlNet>(native.task).hint->shape, shape);
+  EXPECT_THAT(std::get<ControlNet>(native.task).hint->values, Each(51 / 255.0f));
+  EXPECT_FALSE(std::get<ControlNet>(native.task).init.has_value());
+  *request.mutable_control_net()->mutable_depth() = PlainTensor({64, 64}, 0.25f);
+  request.mutable_control_net()->set_image(PlainPng(9, 9));
+  request.mutable_control_net()->set_strength(1);
+  native = Delivered(server, request);
+  EXPECT_EQ(std::get<ControlNet>(native.task).hint->shape, shape);
+  EXPECT_THAT(std::get<ControlNet>(native.task).hint->values, SizeIs(3 * 64 * 64));
+  EXPECT_THAT(std::get<ControlNet>(native.task).hint->values, Each(0.25f));
+  EXPECT_EQ(std::get<ControlNet>(native.task).init->image->width, 64);
+}
+
+TEST(Tasks, AnImageEmbeddingSkipsThePrior) {
+  TestServer server(AnyTask());
+  v1::GenerateRequest request = SmallRequest();
+  request.clear_prompt();
+  *request.mutable_image_embedding() = PlainEmbedding(kDim, 0.5f);
+  Delivered(server, request);
+  for (const FakeStep& step : server.log().steps()) EXPECT_NE(step.key.stage, Stage::kPrior);
+}
+
+TEST(Tasks, APriorStartEmbedsItsPicture) {
+  TestServer server(AnyTask());
+  v1::GenerateRequest request = SmallRequest();
+  request.mutable_prior_start()->set_image(PlainPng(40, 40, 9));
+  request.mutable_prior_start()->set_strength(1);
+  const GenerationRequest native = Delivered(server, request);
+  EXPECT_THAT(std::get<InputImage>(native.prior_start->from)->pixels, Each(9));
+}
+
+TEST(Tasks, ThatTheModelDoesNotOfferAreAFailedPrecondition) {
+  TestServerOptions options = AnyTask();
+  options.pipeline.capabilities.network = "decoder";
+  TestServer server(options);
+  v1::GenerateRequest request = SmallRequest();
+  request.mutable_inpaint()->set_image(PlainPng(8, 8));
+  request.mutable_inpaint()->set_mask(PlainPng(8, 8));
+  grpc::Status status = Stream(server, request).status;
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(Reason(status), "NOT_OFFERED_BY_MODEL");
+  const auto failure = Detail<google::rpc::PreconditionFailure>(status);
+  ASSERT_EQ(failure.violations_size(), 1);
+  EXPECT_EQ(failure.violations(0).type(), "TASK");
+  EXPECT_EQ(failure.violations(0).subject(), "inpaint");
+  request.set_steps(0);
+  status = Stream(server, request).status;
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << "the request comes before the model";
+}
+
+TEST(Tasks, AnswerInJpegAndWebp) {
+  TestServer server(AnyTask());
+  const std::tuple<v1::OutputFormat, const char*, ImageFormat> formats[] = {
+      {v1::OUTPUT_FORMAT_JPEG, "image/jpeg", ImageFormat::kJpeg},
+      {v1::OUTPUT_FORMAT_WEBP, "image/webp", ImageFormat::kWebp}};
+  for (const auto& [format, mime_type, file] : formats) {
+    v1::GenerateRequest request = SmallRequest();
+    request.mutable_output()->set_format(format);
+    request.mutable_output()->set_quality(100);
+    const StreamOutcome outcome = Stream(server, request);
+    ASSERT_TRUE(outcome.status.ok()) << outcome.status.error_message();
+    const v1::GeneratedImage& image = outcome.events[outcome.events.size() - 2].image();
+    EXPECT_EQ(image.mime_type(), mime_type);
+    EXPECT_EQ(image.format(), format);
+    const auto info = ProbeImage(image.data());
+    ASSERT_TRUE(info.ok()) << info.status();
+    EXPECT_EQ(info->format, file);
+  }
+  EXPECT_THAT(server.server().MetricsText(), HasSubstr("kandinsky_images_total{format=\"jpeg\"} 1"));
+  EXPECT_THAT(server.server().MetricsText(), HasSubstr("kandinsky_images_total{format=\"webp\"} 1"));
+}
+
+TEST(Tasks, WriteTheParametersIntoAPngWhenAsked) {
+  TestServer server(AnyTask());
+  v1::GenerateRequest request = SmallRequest("un chat noir é");
+  EXPECT_FALSE(absl::StrContains(Stream(server, request).ImageData(), "parameters"));
+  request.mutable_output()->set_embed_parameters(true);
+  const std::string png = Stream(server, request).ImageData();
+  const size_t begin = png.find('{');
+  ASSERT_NE(begin, std::string::npos);
+  ASSERT_TRUE(absl::StrContains(png, "parameters"));
+  const auto json = nlohmann::json::parse(png.substr(begin, png.find('}') - begin + 1));
+  EXPECT_EQ(json["prompt"], "un chat noir é");
+  EXPECT_EQ(json["seed"], 7);
+  EXPECT_EQ(json["steps"], 4);
+  EXPECT_EQ(json["model"], "fake");
+}
+
+// Pictures that clients should not have sent.
+class HostilePicture : public testing::Test {
+ protected:
+  HostilePicture() : server_(AnyTask()) {}
+
+  grpc::Status Send(const std::string& picture) {
+    v1::GenerateRequest request = SmallRequest();
+    request.mutable_image_to_image()->set_image(picture);
+    return Stream(server_, request).status;
+  }
+
+  TestServer server_;
+};
+
+TEST_F(HostilePicture, ThatAsksForHugeMemoryIsRefusedByItsHeader) {
+  Send(PlainPng(8, 8));  // warm
+  const int64_t before = PeakResidentBytes();
+  for (int i = 0; i < 50; ++i) {
+    for (const std::string& bomb : {LargestWebpHeader(), PngHeader(30000, 30000), PngHeader(0x7FFFFFFF, 1)}) {
+      const grpc::Status status = Send(bomb);
+      EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+      EXPECT_EQ(FirstWrongField(status), "image_to_image.image");
+    }
+  }
+  EXPECT_LT(PeakResidentBytes() - before, 64 << 20) << "one of them decoded takes 800 MB";
+  EXPECT_THAT(server_.server().MetricsText(),
+              HasSubstr("kandinsky_image_decode_rejected_total{reason=\"too_many_pixels\"}"));
+}
+
+TEST_F(HostilePicture, ThatEndsEarlyIsRefusedWithItsField) {
+  for (const std::string& picture : {TruncatedPng(64, 64), JpegOf(Gradient(64, 64)).substr(0, 900),
+                                     WebpOf(Gradient(64, 64)).substr(0, 60)}) {
+    const grpc::Status status = Send(picture);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_EQ(FirstWrongField(status), "image_to_image.image");
+  }
+  EXPECT_EQ(server_.log().admitted(), 0);
+  EXPECT_TRUE(Send(PlainPng(8, 8)).ok());
+  server_.WaitForMetric("kandinsky_inflight_bytes 0");
+}
+
+TEST_F(HostilePicture, ThatIsFoundDamagedOnlyWhenItIsDecodedEndsItsCall) {
+  std::string damaged = PngOf(Gradient(64, 64));
+  damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 0x55);
+  const grpc::Status status = Send(damaged);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(Reason(status), "INVALID_REQUEST");
+  EXPECT_EQ(FirstWrongField(status), "image_to_image.image");
+  EXPECT_THAT(server_.server().MetricsText(),
+              HasSubstr("kandinsky_image_decode_rejected_total{reason=\"damaged\"} 1"));
+}
+
+TEST_F(HostilePicture, IsNotDecodedToCheckARequest) {
+  std::string damaged = PngOf(Gradient(64, 64));
+  damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 0x55);
+  v1::GenerateRequest request = SmallRequest();
+  request.mutable_image_to_image()->set_image(damaged);
+  request.set_validate_only(true);
+  EXPECT_TRUE(Stream(server_, request).status.ok()) << "only its header is read";
+}
+
+TEST(Tasks, AReplayedRequestDecodesNothingAgain) {
+  TestServer server(AnyTask());
+  v1::GenerateRequest request = SmallRequest();
+  request.set_request_id("once");
+  request.mutable_image_to_image()->set_image(PngOf(Gradient(300, 300)));
+  const std::string first = Stream(server, request).ImageData();
+  const std::string second = Stream(server, request).ImageData();
+  EXPECT_EQ(first, second);
+  EXPECT_EQ(server.log().admitted(), 1);
+  request.mutable_image_to_image()->set_image(PngOf(Gradient(300, 301)));
+  EXPECT_EQ(Stream(server, request).status.error_code(), grpc::StatusCode::ALREADY_EXISTS);
+}
+
+TEST(Tasks, ARequestWithALargePictureIsKeptWithoutIt) {
+  TestServer server(AnyTask());
+  v1::GenerateRequest request = SmallRequest();
+  request.set_request_id("once");
+  Image noise = FakePipeline::ExpectedImage(3, 500, 500);
+  request.mutable_image_to_image()->set_image(PngOf(noise));
+  ASSERT_GT(request.ByteSizeLong(), 500'000u);
+  EXPECT_TRUE(Stream(server, request).status.ok());
+  EXPECT_LT(server.server().Snapshot().inflight_bytes, 10'000);
+  EXPECT_TRUE(Stream(server, request).status.ok());
+  EXPECT_EQ(server.log().admitted(), 1);
+}
+
+TEST(Tasks, PicturesThatDoNotFitIntoTheByteBudgetAreRefused) {
+  TestServerOptions options = AnyTask();
+  options.overrides = {"engine.max_inflight_bytes=1048576"};
+  TestServer server(options);
+  v1::GenerateRequest request = SmallRequest();
+  request.mutable_image_to_image()->set_image(PlainPng(1000, 1000));
+  const grpc::Status status = Stream(server, request).status;
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(Reason(status), "BYTES_IN_FLIGHT");
+  request.mutable_image_to_image()->set_image(PlainPng(100, 100));
+  EXPECT_TRUE(Stream(server, request).status.ok());
+}
+
+}  // namespace
+}  // namespace kandinsky
