@@ -34,7 +34,6 @@ bool Executor::TrySchedule(Task task) {
 void Executor::Schedule(Task task) {
   {
     MutexLock lock(mutex_);
-    while (tasks_.size() >= capacity_) has_room_.Wait(mutex_);
     tasks_.push_back(std::move(task));
   }
   has_task_.NotifyOne();
@@ -56,7 +55,6 @@ void Executor::Run(const std::string& thread_name) {
       task = std::move(tasks_.front());
       tasks_.pop_front();
     }
-    has_room_.NotifyOne();
     task();
   }
 }

@@ -10,12 +10,12 @@
 
 namespace kandinsky {
 
-// A fixed number of threads that run tasks from one bounded first-in first-out queue. Thread-safe.
+// A fixed number of threads that run tasks from one first-in first-out queue. Thread-safe.
 class Executor {
  public:
   using Task = absl::AnyInvocable<void()>;
 
-  // `threads` >= 1. `capacity` bounds the tasks that wait (running ones excluded).
+  // `threads` >= 1. From `capacity` waiting tasks on (running ones excluded) TrySchedule refuses more.
   Executor(const std::string& name, int threads, size_t capacity);
 
   // Runs every task that was accepted, then joins.
@@ -27,7 +27,7 @@ class Executor {
   // Never blocks. Returns false, without taking the task, when the queue is full. Tasks must not throw.
   [[nodiscard]] bool TrySchedule(Task task) EXCLUDES(mutex_);
 
-  // Blocks until there is room. For producers that may wait, such as device workers under back-pressure.
+  // Never blocks, and takes the task however many wait: for tasks whose number something else bounds.
   void Schedule(Task task) EXCLUDES(mutex_);
 
   // Tasks that wait now.
@@ -39,7 +39,6 @@ class Executor {
   const size_t capacity_;
   mutable Mutex mutex_;
   ConditionVariable has_task_;
-  ConditionVariable has_room_;
   std::deque<Task> tasks_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "imaging/png_decoder.h"
+#include "imaging/png_filter.h"
 
 namespace kandinsky {
 namespace {
@@ -21,7 +22,6 @@ constexpr std::array<uint8_t, 8> kSignature = {0x89, 'P', 'N', 'G', '\r', '\n', 
 constexpr size_t kChunkOverhead = 12;  // length, type, CRC
 constexpr size_t kHeaderBytes = 13;
 constexpr size_t kMaxChunkBytes = std::numeric_limits<int32_t>::max();
-constexpr uint8_t kFilterUp = 2;
 
 void PutUint32(uint32_t value, char* out) {
   for (int i = 0; i < 4; ++i) out[i] = static_cast<char>(value >> (24 - 8 * i));
@@ -77,30 +77,11 @@ absl::Status CheckOptions(const PngOptions& options) {
   return absl::OkStatus();
 }
 
-// Every row as a filter byte and the differences to the row above: for smooth pictures nearly as good as
-// choosing a filter per row, at a fraction of its time.
-std::vector<uint8_t> FilterRowsUp(const Image& image) {
-  const size_t row_bytes = image.row_bytes();
-  std::vector<uint8_t> filtered((row_bytes + 1) * static_cast<size_t>(image.height));
-  const std::vector<uint8_t> zero_row(row_bytes);
-  const uint8_t* above = zero_row.data();
-  const uint8_t* row = image.pixels.data();
-  uint8_t* out = filtered.data();
-  for (int y = 0; y < image.height; ++y) {
-    *out++ = kFilterUp;
-    for (size_t i = 0; i < row_bytes; ++i) out[i] = static_cast<uint8_t>(row[i] - above[i]);
-    out += row_bytes;
-    above = row;
-    row += row_bytes;
-  }
-  return filtered;
-}
-
 absl::Status AppendPixels(const Image& image, int compression_level, std::string& png) {
   const std::unique_ptr<libdeflate_compressor, decltype(&libdeflate_free_compressor)> compressor(
       libdeflate_alloc_compressor(compression_level), libdeflate_free_compressor);
   if (compressor == nullptr) return absl::ResourceExhaustedError("no memory for the PNG compressor");
-  const std::vector<uint8_t> filtered = FilterRowsUp(image);
+  const std::vector<uint8_t> filtered = FilterPngRows(image);
   const size_t bound = libdeflate_zlib_compress_bound(compressor.get(), filtered.size());
   const size_t start = png.size();
   png.resize(start + kChunkOverhead + bound);

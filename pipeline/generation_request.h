@@ -12,26 +12,28 @@
 
 namespace kandinsky {
 
-// What one generation makes, in native types; the server has decoded, resized and checked everything before it builds
-// one. Pictures are shared and never change.
+// What one generation makes, in native types; the server has decoded, resized and checked everything before
+// it builds one. Pictures are shared and never change.
 using InputImage = std::shared_ptr<const Image>;
 
 // A place in CLIP's image space: what the vision tower or the prior gives, [Capabilities::embedding_dim], not
 // normalised.
 using ImageEmbedding = SharedFloatTensor;
 
-// A picture whose CLIP embedding is wanted, already cropped (CropForClip): RGB, Capabilities::clip_image_size square; or
-// the embedding itself.
+// A picture whose CLIP embedding is wanted, already cropped (CropForClip): RGB, Capabilities::clip_image_size
+// square; or the embedding itself.
 using ImageOrEmbedding = std::variant<InputImage, ImageEmbedding>;
 
-// A picture that denoising starts from. `strength` has diffusers' meaning (the original package's is the opposite): the
-// share of the steps that is run, above 0 (hardly changed) to 1 (nothing is left of it); steps x strength >= 1.
+// A picture that denoising starts from. `strength` has diffusers' meaning (the original package's is the
+// opposite): the share of the steps that is run, above 0 (hardly changed) to 1 (nothing is left of it); steps
+// x strength >= 1.
 struct InitImage {
   InputImage image;  // RGB, width x height of the request
   float strength = 0.3f;
 };
 
-// One alternative per task, so that an impossible combination of inputs cannot be built. The first five make images.
+// One alternative per task, so that an impossible combination of inputs cannot be built. The first five make
+// images.
 struct TextToImage {};
 struct ImageToImage {
   InitImage init;
@@ -41,15 +43,16 @@ struct Inpaint {
   InputImage image;  // RGB, width x height of the request
   // Grey, the same size; 255 is repainted, 0 is kept (diffusers' polarity since 0.19).
   InputImage mask;
-  // Whether values between count as they are: averaged over each latent cell, without the growth by one cell that
-  // binary masks get. Otherwise the mask is cut at one half, as diffusers does.
+  // Whether values between count as they are: averaged over each latent cell, without the growth by one cell
+  // that binary masks get. Otherwise the mask is cut at one half, as diffusers does.
   bool soft = false;
-  // Whether the pixels that are kept are copied from `image` into the result; the autoencoder changes them slightly.
+  // Whether the pixels that are kept are copied from `image` into the result; the autoencoder changes them
+  // slightly.
   bool paste_back = false;
   int feather = 0;  // pixels over which the copy fades at the edge of the repainted area
 };
-// Text, picture or embedding, by its weight: the image embedding is the weighted sum of all parts, which is not
-// normalised. Weights may be negative.
+// Text, picture or embedding, by its weight: the image embedding is the weighted sum of all parts, which is
+// not normalised. Weights may be negative.
 struct MixPart {
   std::variant<std::string, InputImage, ImageEmbedding> content;  // pictures as in ImageOrEmbedding
   float weight = 1.0f;
@@ -66,7 +69,7 @@ struct ControlNet {
 // The others make no image but a result of one network; most fields of the request mean nothing to them.
 struct EmbedText {};  // of the prompt -> embedding, hidden_states, token_ids
 struct EmbedImage {   // -> embedding
-  InputImage image;  // as in ImageOrEmbedding
+  InputImage image;   // as in ImageOrEmbedding
 };
 struct EmbedPrompt {};  // the prior alone -> embedding, negative_embedding
 // The image autoencoder alone -> latents.
@@ -78,11 +81,11 @@ struct DecodeLatents {
   SharedFloatTensor latents;  // [4, height, width] of the request, each divided by the latent scale
 };
 
-using Task = std::variant<TextToImage, ImageToImage, Inpaint, Mix, ControlNet, EmbedText, EmbedImage, EmbedPrompt,
-                          EncodeLatents, DecodeLatents>;
+using Task = std::variant<TextToImage, ImageToImage, Inpaint, Mix, ControlNet, EmbedText, EmbedImage,
+                          EmbedPrompt, EncodeLatents, DecodeLatents>;
 
-// "text_to_image", "image_to_image", "inpaint", "mix", "control_net", "embed_text", "embed_image", "embed_prompt",
-// "encode_latents", "decode_latents".
+// "text_to_image", "image_to_image", "inpaint", "mix", "control_net", "embed_text", "embed_image",
+// "embed_prompt", "encode_latents", "decode_latents".
 const char* TaskName(const Task& task);
 
 // Whether the task denoises latents: one of the first five.
@@ -106,8 +109,8 @@ struct OutputRequest {
   bool pixels = false;  // the image before it is rounded to 8 bits
 };
 
-// Starts the prior from an image embedding instead of noise (KandinskyV22PriorEmb2EmbPipeline of diffusers): `strength`
-// is the share of the prior steps that is run, above 0 to 1; prior_steps x strength >= 1.
+// Starts the prior from an image embedding instead of noise (KandinskyV22PriorEmb2EmbPipeline of diffusers):
+// `strength` is the share of the prior steps that is run, above 0 to 1; prior_steps x strength >= 1.
 struct PriorStart {
   ImageOrEmbedding from;
   float strength = 0.3f;
@@ -121,13 +124,14 @@ struct GenerationRequest {
   // embedding is the negative one; without, the embedding of the zero image is. In Mix, and beside a
   // negative_prior_prompt, empty is as good as absent.
   std::optional<std::string> negative_prompt;
-  // The original package's second negative: with it (also "") only the prior's unconditional pass sees this text, and
-  // negative_prompt, when it is not empty, gets a prior run of its own for the negative image embedding.
+  // The original package's second negative: with it (also "") only the prior's unconditional pass sees this
+  // text, and negative_prompt, when it is not empty, gets a prior run of its own for the negative image
+  // embedding.
   std::optional<std::string> negative_prior_prompt;
   // Where the prior starts for the prompt; not in Mix. Without negative_prior_prompt.
   std::optional<PriorStart> prior_start;
-  // Instead of what the prior makes of the prompts; null: made by the prior. The negative one alone replaces only the
-  // negative embedding (the prior's random numbers stay as they are).
+  // Instead of what the prior makes of the prompts; null: made by the prior. The negative one alone replaces
+  // only the negative embedding (the prior's random numbers stay as they are).
   ImageEmbedding image_embedding;
   ImageEmbedding negative_image_embedding;
   Task task = TextToImage{};

@@ -68,7 +68,8 @@ const char* EncodeNetworkName(EncodeNetwork network) {
 
 std::vector<EncodeNetwork> EncodeNetworks(const GenerationRequest& request) {
   std::vector<EncodeNetwork> networks;
-  if (RunsPrior(request) || std::holds_alternative<EmbedText>(request.task)) networks.push_back(EncodeNetwork::kText);
+  if (RunsPrior(request) || std::holds_alternative<EmbedText>(request.task))
+    networks.push_back(EncodeNetwork::kText);
   if (EncodesPictures(request)) networks.push_back(EncodeNetwork::kImage);
   if (EncodesLatents(request.task)) networks.push_back(EncodeNetwork::kLatents);
   if (networks.empty()) networks.push_back(EncodeNetwork::kPreparation);
@@ -83,7 +84,8 @@ bool RunsPrior(const GenerationRequest& request) {
 }
 
 int StepsAtStrength(int steps, float strength) {
-  // In double precision of the decimal that was meant: a float 0.7 is a bit less than 0.7 and would lose a step.
+  // In double precision of the decimal that was meant: a float 0.7 is a bit less than 0.7 and would lose a
+  // step.
   const double share = static_cast<double>(static_cast<int64_t>(strength * 1e6 + 0.5)) / 1e6;
   return std::min(steps, static_cast<int>(steps * share));
 }
@@ -95,7 +97,8 @@ std::array<int, 4> PlannedSteps(const GenerationRequest& request) {
                                 : request.prior_steps;
   }
   const bool pictures = request.output.image || request.output.pixels;
-  const bool decodes = pictures && (MakesImage(request.task) || std::holds_alternative<DecodeLatents>(request.task));
+  const bool decodes =
+      pictures && (MakesImage(request.task) || std::holds_alternative<DecodeLatents>(request.task));
   return {static_cast<int>(EncodeNetworks(request).size()), prior, DenoiseSteps(request), decodes ? 1 : 0};
 }
 

@@ -25,8 +25,8 @@ bool RunsPrior(const GenerationRequest& request);
 // Steps that `strength` leaves of `steps`, rounded down as diffusers does: int(100 x 0.29) is 28.
 int StepsAtStrength(int steps, float strength);
 
-// Steps of the stages that `request` goes through, by Stage (encode..decode); 0 for a stage that it skips. What every
-// pipeline does, and what the scheduler and its estimates count on.
+// Steps of the stages that `request` goes through, by Stage (encode..decode); 0 for a stage that it skips.
+// What every pipeline does, and what the scheduler and its estimates count on.
 std::array<int, 4> PlannedSteps(const GenerationRequest& request);
 
 }  // namespace kandinsky

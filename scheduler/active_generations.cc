@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
-#include "scheduler/request_watcher.h"
 
 namespace kandinsky {
 namespace {
@@ -88,9 +87,7 @@ void ActiveGenerations::Add(const BegunImage& image) {
 void ActiveGenerations::EndOverdue() {
   const absl::Time now = context_.clock.Now();
   for (const ActiveGeneration& active : active_) {
-    if (active.request->deadline() <= now) {
-      context_.registry.End(active.request, RequestState::kExpired, DeadlineStatus());
-    }
+    if (active.request->deadline() <= now) context_.registry.EndIfOverdue(active.request);
   }
 }
 

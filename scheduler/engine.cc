@@ -39,6 +39,8 @@ absl::Status RefusalStatus(RefusalReason refusal) {
   return absl::DeadlineExceededError("the deadline cannot be met");
 }
 
+absl::Status NotLiveStatus() { return absl::NotFoundError("the request is not live"); }
+
 }  // namespace
 
 class Engine::Impl {
@@ -51,6 +53,7 @@ class Engine::Impl {
   const Capabilities& capabilities() const { return *capabilities_; }
   Submission Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer);
   absl::Status Cancel(RequestNumber number);
+  absl::Status ExtendDeadline(RequestNumber number, absl::Time deadline);
   int Drain(absl::Time deadline);
   Estimate EstimateTimes(const EngineRequest& request) const;
   EngineSnapshot snapshot() const;
@@ -182,10 +185,15 @@ Submission Engine::Impl::Submit(EngineRequest request, std::shared_ptr<Generatio
 
 absl::Status Engine::Impl::Cancel(RequestNumber number) {
   const std::shared_ptr<LiveRequest> request = registry_.Find(number);
-  if (request == nullptr) return absl::NotFoundError("the request is not live");
+  if (request == nullptr) return NotLiveStatus();
   // A request that ended since is as good as cancelled.
   registry_.End(request, RequestState::kCancelled, absl::CancelledError("the request was cancelled"));
   return absl::OkStatus();
+}
+
+absl::Status Engine::Impl::ExtendDeadline(RequestNumber number, absl::Time deadline) {
+  if (registry_.ExtendDeadline(number, deadline)) return absl::OkStatus();
+  return NotLiveStatus();
 }
 
 int Engine::Impl::CancelAll() {
@@ -312,6 +320,10 @@ Submission Engine::Submit(EngineRequest request, std::shared_ptr<GenerationObser
 }
 
 absl::Status Engine::Cancel(RequestNumber number) { return impl_->Cancel(number); }
+
+absl::Status Engine::ExtendDeadline(RequestNumber number, absl::Time deadline) {
+  return impl_->ExtendDeadline(number, deadline);
+}
 
 int Engine::Drain(absl::Time deadline) { return impl_->Drain(deadline); }
 

@@ -60,6 +60,10 @@ class Engine {
   // cancelling twice is harmless.
   absl::Status Cancel(RequestNumber number);
 
+  // Gives a live request a later deadline: it expires then, and its urgency follows. An earlier one than it
+  // has changes nothing. NOT_FOUND when it is not live.
+  absl::Status ExtendDeadline(RequestNumber number, absl::Time deadline);
+
   // Refuses new requests from now on, waits until the accepted ones have ended or `deadline` (by the clock),
   // then cancels the rest. Returns how many had to be cancelled; every OnFinished has returned by then.
   // Blocks.

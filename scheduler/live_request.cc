@@ -20,13 +20,27 @@ bool IsLegalTransition(RequestState from, RequestState to) {
   }
 }
 
+absl::Status DeadlineStatus() { return absl::DeadlineExceededError("the deadline passed"); }
+
 LiveRequest::LiveRequest(RequestNumber number, EngineRequest request,
                          std::shared_ptr<GenerationObserver> observer, absl::Time arrival)
     : number_(number),
       request_(std::move(request)),
       arrival_(arrival),
-      urgency_(UrgencyOf(arrival, request_.deadline, request_.priority)),
-      channel_(std::move(observer)) {}
+      channel_(std::move(observer)),
+      deadline_(request_.deadline) {}
+
+absl::Time LiveRequest::deadline() const {
+  MutexLock lock(mutex_);
+  return deadline_;
+}
+
+absl::Time LiveRequest::urgency() const { return UrgencyOf(arrival_, deadline(), priority()); }
+
+void LiveRequest::SetDeadline(absl::Time deadline) {
+  MutexLock lock(mutex_);
+  deadline_ = deadline;
+}
 
 void LiveRequest::MoveTo(RequestState state) {
   assert(IsLegalTransition(state_.load(), state));

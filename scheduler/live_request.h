@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/mutex.h"
 #include "scheduler/engine_types.h"
@@ -28,6 +29,9 @@ enum class RequestState { kQueued, kRunning, kCompleted, kRejected, kFailed, kCa
 bool IsEnd(RequestState state);
 bool IsLegalTransition(RequestState from, RequestState to);
 
+// What the observer of a request is told whose deadline passed.
+absl::Status DeadlineStatus();
+
 // A request between Submit and its end: what was asked, where it stands, whom to tell. Shared by the registry
 // and the worker that has it. Thread-safe.
 class LiveRequest {
@@ -37,15 +41,18 @@ class LiveRequest {
 
   RequestNumber number() const { return number_; }
   const std::vector<GenerationRequest>& images() const { return request_.images; }
-  absl::Time deadline() const { return request_.deadline; }
+  absl::Time deadline() const EXCLUDES(mutex_);
   Priority priority() const { return request_.priority; }
   absl::Time arrival() const { return arrival_; }
-  absl::Time urgency() const { return urgency_; }
+  absl::Time urgency() const EXCLUDES(mutex_);  // UrgencyOf, with the deadline as it is now
 
   RequestState state() const { return state_.load(std::memory_order_acquire); }
   bool ended() const { return IsEnd(state()); }
   // Only RequestRegistry calls it, under its lock; the transition must be legal.
   void MoveTo(RequestState state);
+
+  // Only RequestRegistry calls it, under its lock: deadlines are sorted there.
+  void SetDeadline(absl::Time deadline) EXCLUDES(mutex_);
 
   ObserverChannel& channel() { return channel_; }
 
@@ -59,11 +66,11 @@ class LiveRequest {
   const RequestNumber number_;
   const EngineRequest request_;
   const absl::Time arrival_;
-  const absl::Time urgency_;
   std::atomic<RequestState> state_ = RequestState::kQueued;
   ObserverChannel channel_;
 
   mutable Mutex mutex_;
+  absl::Time deadline_ GUARDED_BY(mutex_);  // of the request, or later
   absl::Time started_ GUARDED_BY(mutex_) = absl::InfiniteFuture();
   int64_t summed_batch_rows_ GUARDED_BY(mutex_) = 0;
   GenerationStatistics statistics_ GUARDED_BY(mutex_);  // without what the two members above give

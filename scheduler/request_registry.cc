@@ -43,10 +43,7 @@ RefusalReason RequestRegistry::Add(const std::shared_ptr<LiveRequest>& request, 
     ++counts_.accepted_total;
     ++counts_.queued_requests;
     ++counts_.queued_by_priority[static_cast<size_t>(queued.priority)];
-    if (request->deadline() != absl::InfiniteFuture()) {
-      const auto added = deadlines_.emplace(request->deadline(), request->number()).first;
-      if (added == deadlines_.begin()) changed_.NotifyAll();
-    }
+    AddDeadline(*request);
     // A request that is not the last of the order moves those behind it.
     if (position + 1 < static_cast<int>(queue_.requests())) QueueMoved();
     work_available_.NotifyAll();
@@ -144,6 +141,34 @@ bool RequestRegistry::End(const std::shared_ptr<LiveRequest>& request, RequestSt
     EndLocked(request, end, status);
   }
   Deliver(*request);
+  return true;
+}
+
+void RequestRegistry::AddDeadline(const LiveRequest& request) {
+  if (request.deadline() == absl::InfiniteFuture()) return;
+  const auto added = deadlines_.emplace(request.deadline(), request.number()).first;
+  if (added == deadlines_.begin()) changed_.NotifyAll();
+}
+
+void RequestRegistry::EndIfOverdue(const std::shared_ptr<LiveRequest>& request) {
+  {
+    MutexLock lock(mutex_);
+    // Looked at under the lock: the deadline may just have become a later one.
+    if (request->ended() || request->deadline() > clock_.Now()) return;
+    EndLocked(request, RequestState::kExpired, DeadlineStatus());
+  }
+  Deliver(*request);
+}
+
+bool RequestRegistry::ExtendDeadline(RequestNumber number, absl::Time deadline) {
+  MutexLock lock(mutex_);
+  const auto entry = live_.find(number);
+  if (entry == live_.end()) return false;
+  LiveRequest& request = *entry->second.request;
+  if (deadline <= request.deadline()) return true;
+  deadlines_.erase({request.deadline(), number});
+  request.SetDeadline(deadline);
+  AddDeadline(request);
   return true;
 }
 

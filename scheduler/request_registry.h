@@ -59,6 +59,12 @@ class RequestRegistry {
   bool End(const std::shared_ptr<LiveRequest>& request, RequestState end, const absl::Status& status)
       EXCLUDES(mutex_);
 
+  // Ends a live request as expired if its deadline has passed.
+  void EndIfOverdue(const std::shared_ptr<LiveRequest>& request) EXCLUDES(mutex_);
+
+  // Gives a live request a later deadline; an earlier one changes nothing. False when the request has ended.
+  bool ExtendDeadline(RequestNumber number, absl::Time deadline) EXCLUDES(mutex_);
+
   // Delivers an image; with the last missing one the request ends as completed, with nothing in between: a
   // request that ends otherwise never had all its images. Nothing happens when it had ended before.
   void CompleteImage(const std::shared_ptr<LiveRequest>& request, FinishedImage image) EXCLUDES(mutex_);
@@ -104,6 +110,7 @@ class RequestRegistry {
   BegunImage BeginLocked(const TakenImage& image, const StartedInfo& info) REQUIRES(mutex_);
   void EndLocked(const std::shared_ptr<LiveRequest>& request, RequestState end, const absl::Status& status)
       REQUIRES(mutex_);
+  void AddDeadline(const LiveRequest& request) REQUIRES(mutex_);
   void CountEnd(RequestState end, bool begun) REQUIRES(mutex_);
   void QueueMoved() REQUIRES(mutex_);
   std::vector<WaitingRequest> Resolve(const std::vector<RequestNumber>& numbers) const REQUIRES(mutex_);

@@ -6,8 +6,6 @@
 
 namespace kandinsky {
 
-absl::Status DeadlineStatus() { return absl::DeadlineExceededError("the deadline passed"); }
-
 RequestWatcher::RequestWatcher(RequestRegistry& registry, Clock& clock, absl::Duration status_interval,
                                DelayEstimator estimate_delays)
     : registry_(registry),
@@ -24,7 +22,7 @@ void RequestWatcher::Run() {
   while (registry_.WaitForChange(next_status)) {
     const absl::Time now = clock_.Now();
     for (const std::shared_ptr<LiveRequest>& request : registry_.Overdue(now)) {
-      registry_.End(request, RequestState::kExpired, DeadlineStatus());
+      registry_.EndIfOverdue(request);
     }
     if (now < next_status) continue;
     next_status = now + status_interval_;

@@ -39,7 +39,4 @@ class RequestWatcher {
   std::thread thread_;
 };
 
-// What the observer of a request is told whose deadline passed.
-absl::Status DeadlineStatus();
-
 }  // namespace kandinsky

@@ -49,6 +49,7 @@ constexpr char kDefaults[] = R"pb(
     path: ""
     prior_path: ""
     threads: 0
+    image_encoder: true
     kind: MODEL_KIND_KANDINSKY
     simulated {
       encode_ms: 3

@@ -57,6 +57,7 @@ class EmbeddingCall final : public grpc::ServerUnaryReactor,
   // The work's side.
   void Hold(ByteBudget::Reservation bytes) override EXCLUDES(mutex_);
   bool BeginSubmission(int64_t bytes) override EXCLUDES(mutex_);
+  absl::Time deadline() const override { return lifetime_.deadline(); }
   bool wanted() const override EXCLUDES(mutex_);
   void Accepted(Engine& engine, const Submission& submission) override;
   void Refused(const grpc::Status& status) override;

@@ -44,27 +44,39 @@ template <typename Body>
 void GenerateReactor::Guarded(Body&& body) noexcept {
   GuardExceptions(std::forward<Body>(body), [this](const std::string& cause) {
     const grpc::Status error = InternalError(cause);
-    MutexLock lock(write_mutex_);
-    if (!final_status_.has_value()) final_status_ = error;
-    Advance();
+    Operation next = Operation::kNone;
+    {
+      MutexLock lock(write_mutex_);
+      if (!final_status_.has_value()) final_status_ = error;
+      next = Next();
+    }
+    Begin(next);
   });
 }
 
 void GenerateReactor::OnEvent(const v1::GenerateEvent& event) {
   Guarded([&] {
-    MutexLock lock(write_mutex_);
-    if (broken_ || final_status_.has_value()) return;
-    events_.Push(event);
-    Advance();
+    Operation next = Operation::kNone;
+    {
+      MutexLock lock(write_mutex_);
+      if (broken_ || final_status_.has_value()) return;
+      events_.Push(event);
+      next = Next();
+    }
+    Begin(next);
   });
 }
 
 void GenerateReactor::OnImage(SharedImage image) {
   Guarded([&] {
-    MutexLock lock(write_mutex_);
-    if (broken_ || final_status_.has_value()) return;
-    events_.PushImage(std::move(image));
-    Advance();
+    Operation next = Operation::kNone;
+    {
+      MutexLock lock(write_mutex_);
+      if (broken_ || final_status_.has_value()) return;
+      events_.PushImage(std::move(image));
+      next = Next();
+    }
+    Begin(next);
   });
 }
 
@@ -76,36 +88,49 @@ void GenerateReactor::Close(const grpc::Status& status, const v1::GenerationSumm
       OnEvent(event);
     });
   }
-  MutexLock lock(write_mutex_);
-  if (!final_status_.has_value()) final_status_ = status;
-  Advance();
+  Operation next = Operation::kNone;
+  {
+    MutexLock lock(write_mutex_);
+    if (!final_status_.has_value()) final_status_ = status;
+    next = Next();
+  }
+  Begin(next);
 }
 
-void GenerateReactor::Advance() {
-  if (write_under_way_ || finished_ || StartNextWrite()) return;
-  if (!final_status_.has_value()) return;
-  finished_ = true;
-  Finish(*final_status_);
+GenerateReactor::Operation GenerateReactor::Next() {
+  if (write_under_way_ || finished_) return Operation::kNone;
+  if (TakeNextMessage()) return Operation::kWrite;
+  finished_ = final_status_.has_value();
+  return finished_ ? Operation::kFinish : Operation::kNone;
 }
 
-bool GenerateReactor::StartNextWrite() {
+bool GenerateReactor::TakeNextMessage() {
   grpc::Status status;
   write_under_way_ = TakeMessage(events_, writing_, status);
   if (!status.ok()) final_status_ = status;
-  if (write_under_way_) StartWrite(&writing_);
   return write_under_way_;
+}
+
+// The message is constant until the write is done, which comes after its start, and the status for good.
+void GenerateReactor::Begin(Operation operation) NO_THREAD_SAFETY_ANALYSIS {
+  if (operation == Operation::kWrite) StartWrite(&writing_);
+  if (operation == Operation::kFinish) Finish(*final_status_);
 }
 
 void GenerateReactor::OnWriteDone(bool ok) {
   const ReactionOrder order(this);
-  MutexLock lock(write_mutex_);
-  write_under_way_ = false;
-  writing_.Clear();
-  if (!ok) {
-    broken_ = true;
-    events_.Clear();
+  Operation next = Operation::kNone;
+  {
+    MutexLock lock(write_mutex_);
+    write_under_way_ = false;
+    writing_.Clear();
+    if (!ok) {
+      broken_ = true;
+      events_.Clear();
+    }
+    next = Next();
   }
-  Advance();
+  Begin(next);
 }
 
 void GenerateReactor::OnCancel() {

@@ -35,10 +35,16 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   template <typename Body>
   void Guarded(Body&& body) noexcept EXCLUDES(write_mutex_);
 
-  // Starts the next write, or finishes, unless a write is under way. gRPC never runs a reaction inside
-  // StartWrite or Finish, so calling them under the lock is safe.
-  void Advance() REQUIRES(write_mutex_);
-  bool StartNextWrite() REQUIRES(write_mutex_);
+  // What is to be asked of gRPC next.
+  enum class Operation { kNone, kWrite, kFinish };
+
+  // The next operation, none while a write is under way; from then on it counts as begun.
+  Operation Next() REQUIRES(write_mutex_);
+  bool TakeNextMessage() REQUIRES(write_mutex_);
+
+  // Begins what Next gave. Without the lock: a write takes tens of microseconds, and its completion, on
+  // another thread, would wait for them.
+  void Begin(Operation operation) EXCLUDES(write_mutex_);
 
   std::shared_ptr<GenerateReactor> self_;  // until OnDone
 
@@ -48,7 +54,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   bool write_under_way_ GUARDED_BY(write_mutex_) = false;
   bool broken_ GUARDED_BY(write_mutex_) = false;  // a write failed: nobody reads any more
   bool finished_ GUARDED_BY(write_mutex_) = false;
-  std::optional<grpc::Status> final_status_ GUARDED_BY(write_mutex_);
+  std::optional<grpc::Status> final_status_ GUARDED_BY(write_mutex_);  // constant when finished_
 };
 
 }  // namespace kandinsky

@@ -142,6 +142,7 @@ grpc::Status GenerationCall::CheckOnly(const GenerationSpec& spec, ValidatedRequ
 
 std::optional<grpc::Status> GenerationCall::JoinOrSubmit(GenerationSpec spec, Work work, Engine& engine) {
   const std::string request_id = spec.request_id;
+  const absl::Time wanted = spec.deadline;
   const auto candidate = std::make_shared<GenerationRecord>(context_, std::move(spec), shared_from_this());
   for (;;) {
     const auto [match, record] = context_.store.FindOrAdd(candidate);
@@ -151,7 +152,7 @@ std::optional<grpc::Status> GenerationCall::JoinOrSubmit(GenerationSpec spec, Wo
       record_ = record;
     }
     if (match == GenerationStore::Match::kNone) break;
-    if (!record->Attach(shared_from_this())) continue;  // it has died meanwhile
+    if (!record->Attach(shared_from_this(), wanted)) continue;  // it has died meanwhile
     WatchDeadline();
     return std::nullopt;
   }
@@ -177,7 +178,7 @@ void GenerationCall::WatchDeadline() {
 void GenerationCall::OnDeadline() {
   const std::shared_ptr<GenerationRecord> record = this->record();
   // Work that has the same deadline is ended by the engine, once it is there.
-  if (record->spec().deadline > lifetime_.deadline() || !record->submitted()) Leave(/*late=*/true);
+  if (record->deadline() > lifetime_.deadline() || !record->submitted()) Leave(/*late=*/true);
   lifetime_.LimitWriting(weak_from_this());
 }
 

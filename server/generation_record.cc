@@ -40,7 +40,7 @@ v1::GenerateEvent ProgressEventOf(const ProgressUpdate& update) {
 
 GenerationRecord::GenerationRecord(const CallContext& context, GenerationSpec spec,
                                    std::shared_ptr<GenerationListener> listener)
-    : context_(context), spec_(std::move(spec)) {
+    : context_(context), spec_(std::move(spec)), deadline_(spec_.deadline) {
   listeners_.push_back(std::move(listener));
   end_.summary = spec_.summary;
 }
@@ -70,15 +70,20 @@ void GenerationRecord::Refused(const grpc::Status& status) {
   ResultCame();
 }
 
-bool GenerationRecord::Attach(const std::shared_ptr<GenerationListener>& listener) {
-  MutexLock lock(mutex_);
-  if (DeadNow()) return false;
-  Replay(*listener);
-  if (end_time_.has_value()) {
-    listener->OnEnd(end_);
-  } else {
+bool GenerationRecord::Attach(const std::shared_ptr<GenerationListener>& listener, absl::Time deadline) {
+  {
+    MutexLock lock(mutex_);
+    if (DeadNow()) return false;
+    Replay(*listener);
+    if (end_time_.has_value()) {
+      listener->OnEnd(end_);
+      return true;
+    }
     listeners_.push_back(listener);
+    if (deadline <= deadline_) return true;
+    deadline_ = deadline;
   }
+  ticket_.ExtendDeadline(deadline);
   return true;
 }
 
@@ -130,6 +135,11 @@ bool GenerationRecord::dead() const {
 bool GenerationRecord::started() const {
   MutexLock lock(mutex_);
   return started_.has_value();
+}
+
+absl::Time GenerationRecord::deadline() const {
+  MutexLock lock(mutex_);
+  return deadline_;
 }
 
 v1::GenerationState GenerationRecord::state() const {
@@ -257,11 +267,11 @@ void GenerationRecord::OnImage(FinishedImage image) {
     MutexLock lock(mutex_);
     ++missing_results_;
   }
-  const auto shared = std::make_shared<const FinishedImage>(std::move(image));
-  auto task = [self = shared_from_this(), shared] { self->Encode(*shared); };
-  // With a full codec queue the worker encodes itself: images are never dropped, and the work that makes more
-  // of them is what has to slow down.
-  if (!context_.codec.TrySchedule(task)) task();
+  // There is nothing to encode, and nothing was reserved for it to wait.
+  if (spec_.format == v1::OUTPUT_FORMAT_NONE) return Encode(image);
+  // Whoever brings an image, a worker for one, is never held up by its encoding. The byte budget bounds what
+  // waits: an image holds its share until it is sent.
+  context_.codec.Schedule([self = shared_from_this(), image = std::move(image)] { self->Encode(image); });
 }
 
 void GenerationRecord::OnFinished(const absl::Status& status, const GenerationStatistics& statistics) {
@@ -361,7 +371,7 @@ v1::GenerationState GenerationRecord::StateNow() const {
 }
 
 bool GenerationRecord::DeadNow() const {
-  return cancelled_ || failure_.has_value() || (end_time_.has_value() && !end_.status.ok());
+  return cancelled_ || failure_.has_value() || (engine_status_.has_value() && !engine_status_->ok());
 }
 
 }  // namespace kandinsky

@@ -31,7 +31,7 @@ struct GenerationSpec {
   GenerationRequest first_image;  // stands for all: they differ in their seed only; without its pictures
   int image_count = 0;
   absl::Time arrival;
-  absl::Time deadline;            // of the work
+  absl::Time deadline;            // of the work, as the first call wants it
   v1::GenerationSummary summary;  // id, model and seeds
 
   bool joinable() const { return !body.empty(); }
@@ -54,9 +54,10 @@ class GenerationRecord final : public WorkOwner, public std::enable_shared_from_
   void Accepted(Engine& engine, const Submission& submission) override;
   void Refused(const grpc::Status& status) override EXCLUDES(mutex_);
 
-  // Tells `listener` where the request stands, the images included, and from then on what happens. False,
-  // without telling anything, when the request is dead().
-  bool Attach(const std::shared_ptr<GenerationListener>& listener) EXCLUDES(mutex_);
+  // Tells `listener` where the request stands, the images included, and from then on what happens; the work
+  // gets until `deadline` if that is later than what it has. False, without telling anything, when the
+  // request is dead().
+  bool Attach(const std::shared_ptr<GenerationListener>& listener, absl::Time deadline) EXCLUDES(mutex_);
 
   // Takes a listener away; false when it is not there any more, because it had its OnEnd. Ends the work when
   // nobody listens any more, unless the request is detached.
@@ -68,6 +69,7 @@ class GenerationRecord final : public WorkOwner, public std::enable_shared_from_
   // Whether it ended with an error, or certainly will: a call with its id starts a new run.
   bool dead() const EXCLUDES(mutex_);
   bool started() const EXCLUDES(mutex_);
+  absl::Time deadline() const override EXCLUDES(mutex_);  // the latest that a call wanted
   // Whether its inputs are prepared.
   bool submitted() const { return ticket_.submitted(); }
   v1::GenerationState state() const EXCLUDES(mutex_);
@@ -113,6 +115,7 @@ class GenerationRecord final : public WorkOwner, public std::enable_shared_from_
   mutable Mutex mutex_;
   std::vector<std::shared_ptr<GenerationListener>> listeners_ GUARDED_BY(mutex_);
   ByteBudget::Reservation bytes_ GUARDED_BY(mutex_);
+  absl::Time deadline_ GUARDED_BY(mutex_);  // of the work
   bool cancelled_ GUARDED_BY(mutex_) = false;
   int missing_results_ GUARDED_BY(mutex_) = 1;
   bool has_event_ GUARDED_BY(mutex_) = false;  // some event was told

@@ -42,6 +42,7 @@ absl::StatusOr<std::vector<PipelineFactory>> LoadModel(const v1::ServerConfig& c
   return LoadKandinsky({.model_name = model.name(),
                         .model_path = model.path(),
                         .prior_path = model.prior_path(),
+                        .keep_image_encoder = model.image_encoder(),
                         .threads = model.threads()},
                        config.workers());
 #else

@@ -19,7 +19,8 @@
 namespace kandinsky {
 namespace {
 
-// Encoded images that may wait for a codec thread; beyond them the workers encode themselves.
+// Tasks that may wait for a codec thread before previews are dropped. Images are always taken: the byte
+// budget bounds them.
 constexpr size_t kCodecCapacity = 64;
 // What ended calls get on top of the drain bound to write their last messages.
 constexpr absl::Duration kFlushTime = absl::Seconds(2);

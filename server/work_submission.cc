@@ -67,7 +67,7 @@ class Preparation {
   void PrepareAndSubmit(bool& begun) {
     for (const RequestInput& input : work_.inputs) {
       if (!owner_->wanted()) return;
-      if (context_.clock.Now() >= work_.request.deadline) return Refuse(DeadlineExceededError("queued"));
+      if (context_.clock.Now() >= owner_->deadline()) return Refuse(DeadlineExceededError("queued"));
       const absl::Status status = input.prepare(work_.request.images);
       if (!status.ok()) return Refuse(InputError(context_, input, status));
     }
@@ -76,6 +76,7 @@ class Preparation {
     work_.message.reset();
     begun = owner_->BeginSubmission(kept_bytes);
     if (!begun) return;
+    work_.request.deadline = owner_->deadline();
     const Submission submission = engine_.Submit(std::move(work_.request), owner_);
     if (submission.status.ok()) {
       owner_->Accepted(engine_, submission);

@@ -27,6 +27,9 @@ class WorkOwner : public GenerationObserver {
   // Whether it has not been cancelled yet.
   virtual bool wanted() const = 0;
 
+  // Until when the work is wanted; can become later.
+  virtual absl::Time deadline() const = 0;
+
   // The engine took the work. Events may have come before.
   virtual void Accepted(Engine& engine, const Submission& submission) = 0;
 

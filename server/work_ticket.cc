@@ -1,5 +1,7 @@
 #include "server/work_ticket.h"
 
+#include <algorithm>
+
 namespace kandinsky {
 
 bool WorkTicket::BeginSubmission() {
@@ -9,17 +11,37 @@ bool WorkTicket::BeginSubmission() {
   return true;
 }
 
+// The engine's errors only say that the work has ended meanwhile.
 void WorkTicket::Accepted(Engine& engine, RequestNumber number) {
+  bool cancelled = false;
+  absl::Time deadline;
   {
     MutexLock lock(mutex_);
     if (state_ == State::kEnded) return;  // it was quick
     state_ = State::kInEngine;
     engine_ = &engine;
     number_ = number;
-    if (!cancelled_) return;
+    cancelled = cancelled_;
+    deadline = deadline_;
   }
-  // An error only says that the work has ended meanwhile.
-  engine.Cancel(number).IgnoreError();
+  if (cancelled) {
+    engine.Cancel(number).IgnoreError();
+  } else if (deadline > absl::InfinitePast()) {
+    engine.ExtendDeadline(number, deadline).IgnoreError();
+  }
+}
+
+void WorkTicket::ExtendDeadline(absl::Time deadline) {
+  Engine* engine = nullptr;
+  RequestNumber number = 0;
+  {
+    MutexLock lock(mutex_);
+    deadline_ = std::max(deadline_, deadline);
+    if (state_ != State::kInEngine) return;
+    engine = engine_;
+    number = number_;
+  }
+  engine->ExtendDeadline(number, deadline).IgnoreError();
 }
 
 void WorkTicket::Ended() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "absl/time/time.h"
 #include "base/mutex.h"
 #include "scheduler/engine.h"
 
@@ -20,6 +21,10 @@ class WorkTicket {
   // The engine took it. If it was cancelled meanwhile, the engine is told now.
   void Accepted(Engine& engine, RequestNumber number) EXCLUDES(mutex_);
 
+  // Moves the work's deadline to `deadline`, if that is later than what the engine has; also when the engine
+  // takes it only later. Not from a call of the engine.
+  void ExtendDeadline(absl::Time deadline) EXCLUDES(mutex_);
+
   // Nothing of it is left to be cancelled.
   void Ended() EXCLUDES(mutex_);
 
@@ -36,7 +41,8 @@ class WorkTicket {
   mutable Mutex mutex_;
   State state_ GUARDED_BY(mutex_) = State::kPreparing;
   bool cancelled_ GUARDED_BY(mutex_) = false;
-  Engine* engine_ GUARDED_BY(mutex_) = nullptr;  // set when it took the work
+  absl::Time deadline_ GUARDED_BY(mutex_) = absl::InfinitePast();  // the latest of ExtendDeadline
+  Engine* engine_ GUARDED_BY(mutex_) = nullptr;                    // set when it took the work
   RequestNumber number_ GUARDED_BY(mutex_) = 0;
 };
 

@@ -22,7 +22,6 @@
 #include "pipeline/models/unet_2d_condition_model.h"
 #include "pipeline/models/vq_model.h"
 #include "pipeline/weights/safetensors.h"
-#include "tools/tiny_model_files.h"
 
 namespace kandinsky {
 namespace {
@@ -87,7 +86,7 @@ void ShapePrior(PriorTransformer& prior, Randomizer& randomizer) {
 // connection, and its shortcut passes them on. They are one group of conv_norm_out, and SiLU(v) - SiLU(-v) =
 // v undoes the activation, so that conv_out finds x_c again.
 void ShapeUNet(UNet2DConditionModel& unet) {
-  const int64_t latents = unet.conv_in->weight.size(1);
+  constexpr int64_t latents = 4;  // further channels (mask, hint) are not carried
   const int64_t base = unet.conv_in->weight.size(0);
   const int64_t carried = 2 * latents;
   const auto& last_block = *unet.up_blocks->end()[-1];
@@ -169,9 +168,10 @@ class ModelWriter {
   const std::string folder_;
 };
 
-absl::Status WritePriorNetworks(ModelWriter& writer, Randomizer& randomizer) {
+absl::Status WritePriorNetworks(TinyNetwork network, ModelWriter& writer, Randomizer& randomizer) {
   const std::string text_path = "prior/text_encoder/config.json";
-  ASSIGN_OR_RETURN(const ClipTextConfig text, ParseClipTextConfig(text_path, TinyModelConfig(text_path)));
+  ASSIGN_OR_RETURN(const ClipTextConfig text,
+                   ParseClipTextConfig(text_path, TinyModelConfig(network, text_path)));
   ClipTextModelWithProjection text_encoder(text);
   randomizer.Fill(text_encoder);
   RETURN_IF_ERROR(
@@ -181,7 +181,7 @@ absl::Status WritePriorNetworks(ModelWriter& writer, Randomizer& randomizer) {
 
   const std::string image_path = "prior/image_encoder/config.json";
   ASSIGN_OR_RETURN(const ClipVisionConfig image,
-                   ParseClipVisionConfig(image_path, TinyModelConfig(image_path)));
+                   ParseClipVisionConfig(image_path, TinyModelConfig(network, image_path)));
   ClipVisionModelWithProjection image_encoder(image);
   randomizer.Fill(image_encoder);
   const int64_t positions = image_encoder.embeddings->position_embedding->weight.size(0);
@@ -191,17 +191,17 @@ absl::Status WritePriorNetworks(ModelWriter& writer, Randomizer& randomizer) {
 
   const std::string prior_path = "prior/prior/config.json";
   ASSIGN_OR_RETURN(const PriorTransformerConfig config,
-                   ParsePriorConfig(prior_path, TinyModelConfig(prior_path)));
+                   ParsePriorConfig(prior_path, TinyModelConfig(network, prior_path)));
   PriorTransformer prior(config);
   randomizer.Fill(prior);
   ShapePrior(prior, randomizer);
   return writer.WriteTensors("prior/prior/diffusion_pytorch_model.safetensors", TensorsOf(prior));
 }
 
-absl::Status WriteDecoderNetworks(ModelWriter& writer, Randomizer& randomizer) {
+absl::Status WriteDecoderNetworks(TinyNetwork network, ModelWriter& writer, Randomizer& randomizer) {
   const std::string unet_path = "decoder/unet/config.json";
   ASSIGN_OR_RETURN(const UNet2DConditionConfig unet_config,
-                   ParseUNetConfig(unet_path, TinyModelConfig(unet_path)));
+                   ParseUNetConfig(unet_path, TinyModelConfig(network, unet_path)));
   UNet2DConditionModel unet(unet_config);
   randomizer.Fill(unet);
   ShapeUNet(unet);
@@ -209,7 +209,7 @@ absl::Status WriteDecoderNetworks(ModelWriter& writer, Randomizer& randomizer) {
 
   const std::string movq_path = "decoder/movq/config.json";
   ASSIGN_OR_RETURN(const VQModelConfig movq_config,
-                   ParseVQModelConfig(movq_path, TinyModelConfig(movq_path)));
+                   ParseVQModelConfig(movq_path, TinyModelConfig(network, movq_path)));
   VQModel movq(movq_config);
   randomizer.Fill(movq);
   ShapeMovq(movq, randomizer);
@@ -218,15 +218,15 @@ absl::Status WriteDecoderNetworks(ModelWriter& writer, Randomizer& randomizer) {
 
 }  // namespace
 
-absl::Status WriteTinyModel(const std::string& folder, uint64_t seed) {
+absl::Status WriteTinyModel(const std::string& folder, uint64_t seed, TinyNetwork network) {
   ModelWriter writer(folder);
-  for (const TinyModelFile& file : TinyModelConfigs()) RETURN_IF_ERROR(writer.WriteText(file));
+  for (const TinyModelFile& file : TinyModelConfigs(network)) RETURN_IF_ERROR(writer.WriteText(file));
   for (const TinyModelFile& file : TinyTokenizerFiles()) RETURN_IF_ERROR(writer.WriteText(file));
   try {
     const at::NoGradGuard no_grad;
     Randomizer randomizer(seed);
-    RETURN_IF_ERROR(WritePriorNetworks(writer, randomizer));
-    return WriteDecoderNetworks(writer, randomizer);
+    RETURN_IF_ERROR(WritePriorNetworks(network, writer, randomizer));
+    return WriteDecoderNetworks(network, writer, randomizer);
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat("cannot make the weights: ", error.what()));
   }

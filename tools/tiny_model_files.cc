@@ -233,10 +233,23 @@ std::vector<Merge> TinyMerges() {
   return merges;
 }
 
+// Changes what the repository of another network has different from the text-to-image decoder's.
+void AdaptConfig(TinyNetwork network, const std::string& path, nlohmann::ordered_json& config) {
+  const bool inpaint = network == TinyNetwork::kInpaint;
+  if (path == "decoder/model_index.json") {
+    config["_class_name"] = inpaint ? "KandinskyV22InpaintPipeline" : "KandinskyV22ControlnetPipeline";
+  } else if (path == "decoder/unet/config.json") {
+    config["in_channels"] = inpaint ? 9 : 8;
+    if (!inpaint) config["addition_embed_type"] = "image_hint";
+  } else if (path == "decoder/scheduler/scheduler_config.json") {
+    if (inpaint) config["clip_sample"] = false;
+  }
+}
+
 }  // namespace
 
-const std::vector<TinyModelFile>& TinyModelConfigs() {
-  static const auto* const kFiles = new std::vector<TinyModelFile>{
+std::vector<TinyModelFile> TinyModelConfigs(TinyNetwork network) {
+  std::vector<TinyModelFile> files = {
       {"prior/model_index.json", kPriorIndex},
       {"prior/prior/config.json", kPrior},
       {"prior/text_encoder/config.json", kTextEncoder},
@@ -248,11 +261,17 @@ const std::vector<TinyModelFile>& TinyModelConfigs() {
       {"decoder/movq/config.json", kMovq},
       {"decoder/scheduler/scheduler_config.json", kDecoderScheduler},
   };
-  return *kFiles;
+  if (network == TinyNetwork::kDecoder) return files;
+  for (TinyModelFile& file : files) {
+    auto config = nlohmann::ordered_json::parse(file.content);
+    AdaptConfig(network, file.path, config);
+    file.content = config.dump(2) + "\n";
+  }
+  return files;
 }
 
-nlohmann::json TinyModelConfig(const std::string& path) {
-  for (const TinyModelFile& file : TinyModelConfigs()) {
+nlohmann::json TinyModelConfig(TinyNetwork network, const std::string& path) {
+  for (const TinyModelFile& file : TinyModelConfigs(network)) {
     if (file.path == path) return nlohmann::json::parse(file.content);
   }
   return nullptr;

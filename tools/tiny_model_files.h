@@ -14,12 +14,15 @@ struct TinyModelFile {
   std::string content;
 };
 
+// What the U-Net is for, as the published decoder repositories: text to image, inpainting, depth maps.
+enum class TinyNetwork { kDecoder, kInpaint, kControlNetDepth };
+
 // The configuration files of the tiny model: the keys of the published repositories with small numbers, and
 // the scheduler files as published.
-const std::vector<TinyModelFile>& TinyModelConfigs();
+std::vector<TinyModelFile> TinyModelConfigs(TinyNetwork network);
 
 // The parsed content of one of them.
-nlohmann::json TinyModelConfig(const std::string& path);
+nlohmann::json TinyModelConfig(TinyNetwork network, const std::string& path);
 
 // The tokenizer folder in the published layout: bytes, 400 merges of the CLIP vocabulary, special tokens.
 std::vector<TinyModelFile> TinyTokenizerFiles();

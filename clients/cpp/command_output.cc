@@ -22,6 +22,27 @@ int PrintError(const absl::Status& status, const CommandOutput& output) {
   return kExitError;
 }
 
+int PrintCallError(const absl::Status& status, const CallOptions& call, const CommandOutput& output) {
+  const int code = PrintError(status, output);
+  const bool interrupted = call.cancellation != nullptr && call.cancellation->cancelled();
+  return interrupted && absl::IsCancelled(status) ? kExitInterrupted : code;
+}
+
+void PrintTruncations(const Truncations& truncations, const CommandOutput& output) {
+  for (const v1::PromptTruncation& truncation : truncations) {
+    output.err << "kandinsky: " << OneLine(truncation.field()) << " was cut from " << truncation.tokens()
+               << " to " << truncation.kept_tokens() << " tokens" << std::endl;
+  }
+}
+
+void AddTruncations(const Truncations& truncations, nlohmann::ordered_json& json) {
+  for (const v1::PromptTruncation& truncation : truncations) {
+    json["truncations"].push_back({{"field", truncation.field()},
+                                   {"tokens", truncation.tokens()},
+                                   {"kept_tokens", truncation.kept_tokens()}});
+  }
+}
+
 void PrintJson(const nlohmann::ordered_json& json, std::ostream& out) {
   out << json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << std::endl;
 }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "clients/cpp/image_client.h"
 
 namespace kandinsky {
 
@@ -25,6 +26,18 @@ struct CommandOutput {
 
 // One line on `err`, and with --json an object on `out`. Returns kExitError.
 int PrintError(const absl::Status& status, const CommandOutput& output);
+
+// The same for the error of a call. Returns kExitInterrupted when `call.cancellation` ended it.
+int PrintCallError(const absl::Status& status, const CallOptions& call, const CommandOutput& output);
+
+// Prompts that were cut.
+using Truncations = google::protobuf::RepeatedPtrField<v1::PromptTruncation>;
+
+// A line on `err` for each.
+void PrintTruncations(const Truncations& truncations, const CommandOutput& output);
+
+// Adds them to a result as "truncations", if there are any.
+void AddTruncations(const Truncations& truncations, nlohmann::ordered_json& json);
 
 // An object as one line; what is not UTF-8 in its texts is replaced.
 void PrintJson(const nlohmann::ordered_json& json, std::ostream& out);

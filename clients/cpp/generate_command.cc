@@ -4,8 +4,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "clients/cpp/image_files.h"
+#include "clients/cpp/output_format.h"
 #include "clients/cpp/progress_display.h"
+#include "clients/cpp/rich_error.h"
 
 namespace kandinsky {
 namespace {
@@ -16,9 +20,16 @@ struct WrittenImage {
   v1::GeneratedImage facts;  // without its data
 };
 
+int ImageCount(const v1::GenerateRequest& request) {
+  if (request.has_image_count()) return request.image_count();
+  return std::max(request.seeds_size(), 1);
+}
+
 absl::Status CheckFiles(const GenerateCommand& command) {
   absl::Status status = CheckOutput(command.output);
-  if (!command.preview.empty()) status.Update(CheckOutput(command.preview));
+  if (!command.preview.empty()) {
+    status.Update(CheckOutput(PreviewPath(command.preview, {}, ImageCount(command.request))));
+  }
   return status;
 }
 
@@ -33,15 +44,12 @@ void PrintResultAsJson(const v1::GenerationSummary& summary, const std::vector<W
   for (const WrittenImage& image : images) {
     json["images"].push_back({{"index", image.facts.index()},
                               {"file", image.path},
+                              {"format", FormatName(image.facts.format())},
                               {"seed", image.facts.seed()},
                               {"width", image.facts.width()},
                               {"height", image.facts.height()}});
   }
-  for (const v1::PromptTruncation& truncation : summary.truncations()) {
-    json["truncations"].push_back({{"field", truncation.field()},
-                                   {"tokens", truncation.tokens()},
-                                   {"kept_tokens", truncation.kept_tokens()}});
-  }
+  AddTruncations(summary.truncations(), json);
   PrintJson(json, out);
 }
 
@@ -51,33 +59,52 @@ void PrintResult(const v1::GenerationSummary& summary, const std::vector<Written
     PrintResultAsJson(summary, images, output.out);
     return;
   }
-  for (const v1::PromptTruncation& truncation : summary.truncations()) {
-    output.err << "kandinsky: " << truncation.field() << " was cut from " << truncation.tokens() << " to "
-               << truncation.kept_tokens() << " tokens" << std::endl;
-  }
+  PrintTruncations(summary.truncations(), output);
   for (const WrittenImage& image : images) {
     output.out << image.path << " " << image.facts.width() << "x" << image.facts.height() << " seed "
                << image.facts.seed() << std::endl;
   }
 }
 
+// E.g. ", wait about 1.5 s".
+std::string About(const char* what, const google::protobuf::Duration& duration) {
+  return absl::StrFormat(", %s about %.1f s", what, ToSeconds(duration));
+}
+
+// Of --validate-only.
+void PrintValidity(const v1::GenerationSummary& summary, const CommandOutput& output) {
+  if (output.json) {
+    nlohmann::ordered_json json = {{"valid", true}, {"model", summary.model()}};
+    for (const uint64_t seed : summary.seeds()) json["seeds"].push_back(seed);
+    if (summary.has_estimated_wait()) json["estimated_wait_seconds"] = ToSeconds(summary.estimated_wait());
+    if (summary.has_estimated_work()) json["estimated_work_seconds"] = ToSeconds(summary.estimated_work());
+    AddTruncations(summary.truncations(), json);
+    PrintJson(json, output.out);
+    return;
+  }
+  PrintTruncations(summary.truncations(), output);
+  output.out << "valid: model " << OneLine(summary.model()) << ", seed "
+             << absl::StrJoin(summary.seeds(), " ");
+  if (summary.has_estimated_wait()) output.out << About("wait", summary.estimated_wait());
+  if (summary.has_estimated_work()) output.out << About("work", summary.estimated_work());
+  output.out << std::endl;
+}
+
 // The exit code of a request that ended with `status`.
 int PrintFailure(const GenerateCommand& command, const absl::Status& status, const CommandOutput& output) {
-  const int code = PrintError(status, output);
-  const bool interrupted = command.call.cancellation != nullptr && command.call.cancellation->cancelled();
-  if (!interrupted || !absl::IsCancelled(status)) return code;
-  if (command.request.detach()) {
+  const int code = PrintCallError(status, command.call, output);
+  if (code == kExitInterrupted && command.request.detach()) {
     output.err << "kandinsky: the server goes on with it; `kandinsky get " << command.request.request_id()
                << "` tells how it stands" << std::endl;
   }
-  return kExitInterrupted;
+  return code;
 }
 
 }  // namespace
 
 int RunGenerate(const GenerateCommand& command, ImageClient& client, const CommandOutput& output) {
   if (const absl::Status status = CheckFiles(command); !status.ok()) return PrintError(status, output);
-  const int count = command.request.has_image_count() ? command.request.image_count() : 1;
+  const int count = ImageCount(command.request);
   ProgressDisplay display(output.err, command.terminal, count);
   std::vector<WrittenImage> images;
   absl::Status written;
@@ -87,11 +114,12 @@ int RunGenerate(const GenerateCommand& command, ImageClient& client, const Comma
   callbacks.on_progress = [&](const v1::ProgressEvent& event) { display.OnProgress(event); };
   callbacks.on_preview = [&](const v1::PreviewEvent& event) {
     if (command.preview.empty()) return;
-    written.Update(ReplaceFile(ImagePath(command.preview, event.image_index(), count), event.data()));
+    written.Update(ReplaceFile(PreviewPath(command.preview, event, count), event.data()));
   };
   callbacks.on_image = [&](v1::GeneratedImage image) {
     const std::string path = ImagePath(command.output, image.index(), count);
-    written.Update(WriteFile(path, image.data()));
+    const absl::StatusOr<std::string> content = FileContent(image);
+    written.Update(content.ok() ? WriteFile(path, *content) : content.status());
     image.clear_payload();
     images.push_back({path, std::move(image)});
   };
@@ -101,6 +129,10 @@ int RunGenerate(const GenerateCommand& command, ImageClient& client, const Comma
 
   const absl::Status status = summary.ok() ? written : summary.status();
   if (!status.ok()) return PrintFailure(command, status, output);
+  if (command.request.validate_only()) {
+    PrintValidity(*summary, output);
+    return 0;
+  }
   std::sort(images.begin(), images.end(),
             [](const WrittenImage& a, const WrittenImage& b) { return a.facts.index() < b.facts.index(); });
   PrintResult(*summary, images, output);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <memory>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -107,13 +109,10 @@ absl::StatusOr<std::vector<std::string>> WriteImages(const v1::Generation& gener
                                                      const std::string& output) {
   std::vector<std::string> paths;
   for (const v1::GeneratedImage& image : generation.images()) {
-    if (image.mime_type() != "image/png") {
-      return absl::FailedPreconditionError(absl::StrCat("image ", image.index(),
-                                                        " is no PNG: it was asked for as ",
-                                                        v1::OutputFormat_Name(image.format())));
-    }
+    const absl::StatusOr<std::string> content = FileContent(image);
+    if (!content.ok()) return content.status();
     paths.push_back(ImagePath(output, image.index(), generation.image_count()));
-    const absl::Status written = WriteFile(paths.back(), image.data());
+    const absl::Status written = WriteFile(paths.back(), *content);
     if (!written.ok()) return written;
   }
   return paths;
@@ -159,7 +158,65 @@ absl::StatusOr<std::vector<v1::Generation>> FetchList(const ListCommand& command
   }
 }
 
+const std::map<std::string, v1::GenerationState>& States() {
+  static const auto* const states =
+      new std::map<std::string, v1::GenerationState>{{"queued", v1::GENERATION_STATE_QUEUED},
+                                                     {"running", v1::GENERATION_STATE_RUNNING},
+                                                     {"succeeded", v1::GENERATION_STATE_SUCCEEDED},
+                                                     {"failed", v1::GENERATION_STATE_FAILED},
+                                                     {"cancelled", v1::GENERATION_STATE_CANCELLED}};
+  return *states;
+}
+
+void AddGet(CommandSet& commands) {
+  const auto command = std::make_shared<GetCommand>();
+  CLI::App& app =
+      commands.Add("get", "Tells how a request stands, and collects its images",
+                   [command](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
+                     command->call = call;
+                     return RunGet(*command, client, output);
+                   });
+  app.add_option("id", command->id, "The request's id")->required();
+  app.add_option(
+      "-o,--output", command->output,
+      "File for its image, in the format that was asked for; several become FILE-0, FILE-1, ... before "
+      "the extension");
+}
+
+void AddList(CommandSet& commands) {
+  const auto command = std::make_shared<ListCommand>();
+  const auto state = std::make_shared<std::string>();
+  CLI::App& app = commands.Add(
+      "list", "Lists the requests that are live or kept, the oldest first",
+      [command, state](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
+        command->call = call;
+        if (!state->empty()) command->state = States().at(*state);
+        return RunList(*command, client, output);
+      });
+  app.add_option("--of-client", command->of_client, "Only those of this client (default: of all)");
+  app.add_option("--state", *state, "Only those in this state")->check(CLI::IsMember(&States()));
+  app.add_option("--limit", command->limit, "Most requests to list")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+}
+
+void AddCancel(CommandSet& commands) {
+  const auto id = std::make_shared<std::string>();
+  CLI::App& app =
+      commands.Add("cancel", "Ends a request that waits or runs",
+                   [id](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
+                     return RunCancel(*id, call, client, output);
+                   });
+  app.add_option("id", *id, "The request's id")->required();
+}
+
 }  // namespace
+
+void AddGenerationCommands(CommandSet& commands) {
+  AddGet(commands);
+  AddList(commands);
+  AddCancel(commands);
+}
 
 int RunGet(const GetCommand& command, ImageClient& client, const CommandOutput& output) {
   const bool wants_images = !command.output.empty();
@@ -169,7 +226,7 @@ int RunGet(const GetCommand& command, ImageClient& client, const CommandOutput& 
   }
   const absl::StatusOr<v1::Generation> generation =
       client.GetGeneration(command.id, wants_images, command.call);
-  if (!generation.ok()) return PrintError(generation.status(), output);
+  if (!generation.ok()) return PrintCallError(generation.status(), command.call, output);
   const absl::StatusOr<std::vector<std::string>> files = WriteImages(*generation, command.output);
   if (!files.ok()) return PrintError(files.status(), output);
   if (wants_images && generation->state() != v1::GENERATION_STATE_SUCCEEDED) {
@@ -191,7 +248,7 @@ int RunGet(const GetCommand& command, ImageClient& client, const CommandOutput& 
 
 int RunList(const ListCommand& command, ImageClient& client, const CommandOutput& output) {
   const absl::StatusOr<std::vector<v1::Generation>> generations = FetchList(command, client);
-  if (!generations.ok()) return PrintError(generations.status(), output);
+  if (!generations.ok()) return PrintCallError(generations.status(), command.call, output);
   if (output.json) {
     nlohmann::ordered_json json = {{"generations", nlohmann::ordered_json::array()}};
     for (const v1::Generation& generation : *generations) json["generations"].push_back(ToJson(generation));
@@ -212,7 +269,7 @@ int RunList(const ListCommand& command, ImageClient& client, const CommandOutput
 int RunCancel(const std::string& id, const CallOptions& call, ImageClient& client,
               const CommandOutput& output) {
   const absl::Status status = client.CancelGeneration(id, call);
-  if (!status.ok()) return PrintError(status, output);
+  if (!status.ok()) return PrintCallError(status, call, output);
   if (output.json) {
     PrintJson({{"request_id", id}, {"cancelled", true}}, output.out);
   } else {
@@ -221,21 +278,11 @@ int RunCancel(const std::string& id, const CallOptions& call, ImageClient& clien
   return 0;
 }
 
-const char* StateName(v1::GenerationState state) {
-  switch (state) {
-    case v1::GENERATION_STATE_QUEUED:
-      return "queued";
-    case v1::GENERATION_STATE_RUNNING:
-      return "running";
-    case v1::GENERATION_STATE_SUCCEEDED:
-      return "succeeded";
-    case v1::GENERATION_STATE_FAILED:
-      return "failed";
-    case v1::GENERATION_STATE_CANCELLED:
-      return "cancelled";
-    default:
-      return "unknown";
+std::string StateName(v1::GenerationState state) {
+  for (const auto& [name, value] : States()) {
+    if (value == state) return name;
   }
+  return "unknown";
 }
 
 }  // namespace kandinsky

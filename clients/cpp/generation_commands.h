@@ -3,13 +3,17 @@
 #include <string>
 
 #include "clients/cpp/command_output.h"
+#include "clients/cpp/command_set.h"
 #include "clients/cpp/image_client.h"
 #include "kandinsky/v1/image_generation.pb.h"
 
 namespace kandinsky {
 
-// The commands about requests that are live or kept. Each prints its result to `output.out`, errors to
-// `output.err`, and returns the program's exit code: 0 or kExitError.
+// Adds the commands about requests that are live or kept: get, list and cancel.
+void AddGenerationCommands(CommandSet& commands);
+
+// What they do. Each prints its result to `output.out`, errors to
+// `output.err`, and returns the program's exit code: 0, kExitError, or kExitInterrupted.
 
 // What `kandinsky get` was asked for.
 struct GetCommand {
@@ -38,6 +42,6 @@ int RunCancel(const std::string& id, const CallOptions& call, ImageClient& clien
               const CommandOutput& output);
 
 // "queued", "running", "succeeded", "failed", "cancelled"; "unknown" for any other.
-const char* StateName(v1::GenerationState state);
+std::string StateName(v1::GenerationState state);
 
 }  // namespace kandinsky

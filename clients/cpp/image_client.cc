@@ -137,11 +137,28 @@ class EventReceiver {
 
 }  // namespace
 
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> ImageClient::Call(Stub& stub,
+                                           grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                        Response*),
+                                           const Request& request, const CallOptions& options) {
+  grpc::ClientContext context;
+  Prepare(options, context);
+  const Cancellation::Scope scope(options.cancellation, context);
+  Response response;
+  const grpc::Status status = (stub.*method)(&context, request, &response);
+  if (!status.ok()) return ReadableStatus(status);
+  return response;
+}
+
 ImageClient::ImageClient(const std::shared_ptr<grpc::Channel>& channel)
-    : stub_(v1::ImageGenerationService::NewStub(channel)) {}
+    : generation_stub_(v1::ImageGenerationService::NewStub(channel)),
+      embedding_stub_(v1::EmbeddingService::NewStub(channel)) {}
 
 ImageClient ImageClient::Connect(const std::string& address) {
-  return ImageClient(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxReceiveMessageBytes);
+  return ImageClient(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
 }
 
 absl::StatusOr<v1::GenerationSummary> ImageClient::Generate(const v1::GenerateRequest& request,
@@ -150,7 +167,7 @@ absl::StatusOr<v1::GenerationSummary> ImageClient::Generate(const v1::GenerateRe
   grpc::ClientContext context;
   Prepare(options, context);
   const Cancellation::Scope scope(options.cancellation, context);
-  const auto reader = stub_->Generate(&context, request);
+  const auto reader = generation_stub_->Generate(&context, request);
   EventReceiver receiver(callbacks);
   absl::Status received;
   v1::GenerateEvent event;
@@ -167,48 +184,52 @@ absl::StatusOr<v1::GenerationSummary> ImageClient::Generate(const v1::GenerateRe
 
 absl::StatusOr<v1::GenerateImagesResponse> ImageClient::GenerateImages(const v1::GenerateRequest& request,
                                                                        const CallOptions& options) {
-  grpc::ClientContext context;
-  Prepare(options, context);
-  const Cancellation::Scope scope(options.cancellation, context);
-  v1::GenerateImagesResponse response;
-  const grpc::Status status = stub_->GenerateImages(&context, request, &response);
-  if (!status.ok()) return ReadableStatus(status);
-  return response;
+  return Call(*generation_stub_, &v1::ImageGenerationService::Stub::GenerateImages, request, options);
 }
 
 absl::Status ImageClient::CancelGeneration(const std::string& id, const CallOptions& options) {
-  grpc::ClientContext context;
-  Prepare(options, context);
-  const Cancellation::Scope scope(options.cancellation, context);
   v1::CancelGenerationRequest request;
   request.set_id(id);
-  v1::CancelGenerationResponse response;
-  return ReadableStatus(stub_->CancelGeneration(&context, request, &response));
+  return Call(*generation_stub_, &v1::ImageGenerationService::Stub::CancelGeneration, request, options)
+      .status();
 }
 
 absl::StatusOr<v1::Generation> ImageClient::GetGeneration(const std::string& id, bool include_images,
                                                           const CallOptions& options) {
-  grpc::ClientContext context;
-  Prepare(options, context);
-  const Cancellation::Scope scope(options.cancellation, context);
   v1::GetGenerationRequest request;
   request.set_id(id);
   request.set_include_images(include_images);
-  v1::Generation generation;
-  const grpc::Status status = stub_->GetGeneration(&context, request, &generation);
-  if (!status.ok()) return ReadableStatus(status);
-  return generation;
+  return Call(*generation_stub_, &v1::ImageGenerationService::Stub::GetGeneration, request, options);
 }
 
 absl::StatusOr<v1::ListGenerationsResponse> ImageClient::ListGenerations(
     const v1::ListGenerationsRequest& request, const CallOptions& options) {
-  grpc::ClientContext context;
-  Prepare(options, context);
-  const Cancellation::Scope scope(options.cancellation, context);
-  v1::ListGenerationsResponse response;
-  const grpc::Status status = stub_->ListGenerations(&context, request, &response);
-  if (!status.ok()) return ReadableStatus(status);
-  return response;
+  return Call(*generation_stub_, &v1::ImageGenerationService::Stub::ListGenerations, request, options);
+}
+
+absl::StatusOr<v1::EmbedTextResponse> ImageClient::EmbedText(const v1::EmbedTextRequest& request,
+                                                             const CallOptions& options) {
+  return Call(*embedding_stub_, &v1::EmbeddingService::Stub::EmbedText, request, options);
+}
+
+absl::StatusOr<v1::EmbedImagesResponse> ImageClient::EmbedImages(const v1::EmbedImagesRequest& request,
+                                                                 const CallOptions& options) {
+  return Call(*embedding_stub_, &v1::EmbeddingService::Stub::EmbedImages, request, options);
+}
+
+absl::StatusOr<v1::GenerateImageEmbeddingResponse> ImageClient::GenerateImageEmbedding(
+    const v1::GenerateImageEmbeddingRequest& request, const CallOptions& options) {
+  return Call(*embedding_stub_, &v1::EmbeddingService::Stub::GenerateImageEmbedding, request, options);
+}
+
+absl::StatusOr<v1::EncodeLatentsResponse> ImageClient::EncodeLatents(const v1::EncodeLatentsRequest& request,
+                                                                     const CallOptions& options) {
+  return Call(*embedding_stub_, &v1::EmbeddingService::Stub::EncodeLatents, request, options);
+}
+
+absl::StatusOr<v1::DecodeLatentsResponse> ImageClient::DecodeLatents(const v1::DecodeLatentsRequest& request,
+                                                                     const CallOptions& options) {
+  return Call(*embedding_stub_, &v1::EmbeddingService::Stub::DecodeLatents, request, options);
 }
 
 }  // namespace kandinsky

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "kandinsky/v1/embedding.grpc.pb.h"
 #include "kandinsky/v1/image_generation.grpc.pb.h"
 
 namespace kandinsky {
@@ -51,22 +52,28 @@ struct GenerateCallbacks {
   std::function<void(v1::GeneratedImage)> on_image;
 };
 
-// Calls a kandinsky server. Errors are those of the service (see image_generation.proto) with a message for
+// Calls a kandinsky server. Errors are those of the services (see image_generation.proto) with a message for
 // people that names fields and rules; DetailsOf (rich_error.h) has the parts, among them how long to wait
-// before a new attempt. Nothing is tried again by itself. Thread-safe.
+// before a new attempt. Nothing is tried again by itself. Every call blocks until its end. Thread-safe.
 class ImageClient {
  public:
+  // What a channel must be able to receive for every answer, in bytes: the float pixels of the largest image
+  // (2048 x 2048 x 3) are 48 MiB. gRPC's own limit is 4 MiB.
+  static constexpr int kMaxReceiveMessageBytes = 64 << 20;
+
+  // With a channel whose limit is smaller, larger answers are RESOURCE_EXHAUSTED.
   explicit ImageClient(const std::shared_ptr<grpc::Channel>& channel);
 
-  // A client of a plaintext server at "host:port". Connects with the first call.
+  // A client of a plaintext server at "host:port", on a channel with this limit. Connects with the first
+  // call.
   static ImageClient Connect(const std::string& address);
 
-  // Makes images and tells how it goes; blocks until the end. DATA_LOSS when parts of an image are missing.
+  // Makes images, by any task, and tells how it goes. DATA_LOSS when parts of an image are missing.
   absl::StatusOr<v1::GenerationSummary> Generate(const v1::GenerateRequest& request,
                                                  const GenerateCallbacks& callbacks,
                                                  const CallOptions& options = {});
 
-  // The same as one answer, for few small images; blocks.
+  // The same as one answer, for few small images.
   absl::StatusOr<v1::GenerateImagesResponse> GenerateImages(const v1::GenerateRequest& request,
                                                             const CallOptions& options = {});
 
@@ -82,8 +89,36 @@ class ImageClient {
   absl::StatusOr<v1::ListGenerationsResponse> ListGenerations(const v1::ListGenerationsRequest& request,
                                                               const CallOptions& options = {});
 
+  // CLIP text embeddings, one per text.
+  absl::StatusOr<v1::EmbedTextResponse> EmbedText(const v1::EmbedTextRequest& request,
+                                                  const CallOptions& options = {});
+
+  // CLIP image embeddings, one per image file.
+  absl::StatusOr<v1::EmbedImagesResponse> EmbedImages(const v1::EmbedImagesRequest& request,
+                                                      const CallOptions& options = {});
+
+  // What the diffusion prior makes of a prompt, one per seed; for GenerateRequest.image_embedding.
+  absl::StatusOr<v1::GenerateImageEmbeddingResponse> GenerateImageEmbedding(
+      const v1::GenerateImageEmbeddingRequest& request, const CallOptions& options = {});
+
+  // An image file, or pixels [3, height, width] in -1..1, to latents [4, height / 8, width / 8].
+  absl::StatusOr<v1::EncodeLatentsResponse> EncodeLatents(const v1::EncodeLatentsRequest& request,
+                                                          const CallOptions& options = {});
+
+  // Latents to an image file, or to pixels [3, height, width], about -1..1.
+  absl::StatusOr<v1::DecodeLatentsResponse> DecodeLatents(const v1::DecodeLatentsRequest& request,
+                                                          const CallOptions& options = {});
+
  private:
-  std::unique_ptr<v1::ImageGenerationService::Stub> stub_;
+  // `method` of `stub` with one request and one answer.
+  template <typename Stub, typename Request, typename Response>
+  static absl::StatusOr<Response> Call(Stub& stub,
+                                       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                    Response*),
+                                       const Request& request, const CallOptions& options);
+
+  std::unique_ptr<v1::ImageGenerationService::Stub> generation_stub_;
+  std::unique_ptr<v1::EmbeddingService::Stub> embedding_stub_;
 };
 
 }  // namespace kandinsky

@@ -3,12 +3,18 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "pipeline/kandinsky/input_tensors.h"
 #include "pipeline/kandinsky/stages.h"
 
 namespace kandinsky {
 namespace {
 
 constexpr int64_t kLatentChannels = 4;
+
+// The running step of the sampler; a loop that starts from a picture leaves out the first ones.
+int SamplerStep(const KandinskyGeneration& generation) {
+  return generation.conditioning->first_step() + generation.step();
+}
 
 // One batched U-Net pass; every generation contributes conditioning->rows() rows at its own time-step.
 torch::Tensor PredictNoise(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch) {
@@ -17,21 +23,25 @@ torch::Tensor PredictNoise(const KandinskyModel& model, absl::Span<KandinskyGene
   for (KandinskyGeneration* generation : batch) {
     Conditioning& conditioning = *generation->conditioning;
     inputs.push_back(conditioning.NetworkInput(generation->latents));
-    const Conditioning::TimeSlice time = conditioning.TimeAt(*model.unet, generation->step());
+    const Conditioning::TimeSlice time = conditioning.TimeAt(*model.unet, SamplerStep(*generation));
     conditions.push_back({&conditioning.context(), time.time, time.index});
   }
   const torch::Tensor input = torch::cat(inputs).contiguous(at::MemoryFormat::ChannelsLast);
   return model.unet->forward(input, AssembleConditions(conditions));
 }
 
-// Classifier-free guidance on the noise channels of one generation's rows. The variance channels of the 2.2
-// networks are not used: the published samplers have a fixed variance.
-torch::Tensor GuidedNoise(const KandinskyGeneration& generation, const torch::Tensor& rows) {
-  const torch::Tensor noise = rows.narrow(1, 0, kLatentChannels).to(torch::kFloat32);
-  if (!generation.guided()) return noise.contiguous();
-  const torch::Tensor unconditional = noise.narrow(0, 0, 1);
-  const torch::Tensor conditional = noise.narrow(0, 1, 1);
-  return (unconditional + generation.request.guidance_scale * (conditional - unconditional)).contiguous();
+// Classifier-free guidance on the noise channels of one generation's rows. The variance channels, which only
+// some samplers read, are those of the conditional row.
+torch::Tensor GuidedOutput(const KandinskyGeneration& generation, const torch::Tensor& network_rows) {
+  const torch::Tensor rows = network_rows.to(torch::kFloat32);
+  const torch::Tensor conditional = rows.narrow(0, rows.size(0) - 1, 1);
+  torch::Tensor noise = conditional.narrow(1, 0, kLatentChannels);
+  if (generation.guided()) {
+    const torch::Tensor unconditional = rows.narrow(0, 0, 1).narrow(1, 0, kLatentChannels);
+    noise = unconditional + generation.request.guidance_scale * (noise - unconditional);
+  }
+  if (!generation.sampler->uses_predicted_variance()) return noise.contiguous();
+  return at::cat({noise, conditional.narrow(1, kLatentChannels, kLatentChannels)}, 1);
 }
 
 // What one step changes about a generation.
@@ -42,22 +52,13 @@ struct DenoiseUpdate {
   std::optional<FloatTensor> result;
 };
 
-bool IsLastStep(const KandinskyGeneration& generation) {
-  return generation.step() + 1 == generation.sampler->step_count();
-}
-
-FloatTensor ToFloatTensor(const torch::Tensor& latents) {
-  const torch::Tensor flat = latents.contiguous();
-  const float* values = flat.data_ptr<float>();
-  return {{flat.size(1), flat.size(2), flat.size(3)}, {values, values + flat.numel()}};
-}
-
 DenoiseUpdate ComputeUpdate(KandinskyGeneration& generation, const torch::Tensor& rows) {
   DenoiseUpdate update;
+  const int step = SamplerStep(generation);
   const auto draw = [&] { return generation.DrawNoise(generation.latents.sizes()); };
-  update.latents =
-      generation.sampler->Step(generation.step(), GuidedNoise(generation, rows), generation.latents, draw);
-  if (!IsLastStep(generation)) return update;
+  update.latents = generation.sampler->Step(step, GuidedOutput(generation, rows), generation.latents, draw);
+  update.latents = generation.conditioning->AfterStep(step, std::move(update.latents));
+  if (!generation.IsLastStep()) return update;
   if (!torch::isfinite(update.latents).all().item<bool>()) {
     update.failure = absl::InternalError("the latents are not finite");
   } else if (generation.request.output.latents) {
@@ -67,21 +68,17 @@ DenoiseUpdate ComputeUpdate(KandinskyGeneration& generation, const torch::Tensor
 }
 
 void Commit(DenoiseUpdate update, KandinskyGeneration& generation) {
-  const bool last = IsLastStep(generation);
   generation.latents = std::move(update.latents);
+  generation.sampler->Commit();
+  if (generation.IsLastStep()) {
+    generation.conditioning.reset();
+    if (!update.failure.ok()) {
+      generation.Fail(std::move(update.failure));
+      return;
+    }
+    generation.result.latents = std::move(update.result);
+  }
   generation.FinishStep();
-  if (!last) return;
-  generation.conditioning.reset();
-  if (!update.failure.ok()) {
-    generation.Fail(std::move(update.failure));
-    return;
-  }
-  generation.result.latents = std::move(update.result);
-  if (generation.request.output.image) {
-    generation.EnterStage(Stage::kDecode, "movq");
-  } else {
-    generation.EnterStage(Stage::kDone, "");
-  }
 }
 
 }  // namespace

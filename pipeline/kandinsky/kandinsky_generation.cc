@@ -7,41 +7,52 @@
 #include "pipeline/kandinsky/latent_preview.h"
 
 namespace kandinsky {
+namespace {
 
-KandinskyGeneration::KandinskyGeneration(GenerationRequest request_in, BatchKey first_key)
+Stage After(Stage stage) { return static_cast<Stage>(static_cast<int>(stage) + 1); }
+
+std::vector<at::Generator> Clones(const std::vector<at::Generator>& generators) {
+  std::vector<at::Generator> clones;
+  clones.reserve(generators.size());
+  for (const at::Generator& generator : generators) clones.push_back(generator.clone());
+  return clones;
+}
+
+}  // namespace
+
+KandinskyGeneration::KandinskyGeneration(GenerationRequest request_in, int latent_height_in,
+                                         int latent_width_in)
     : request(std::move(request_in)),
-      key_(std::move(first_key)),
-      generator_(at::detail::createCPUGenerator(request.seed)) {}
+      latent_height(latent_height_in),
+      latent_width(latent_width_in),
+      plan(PlanPrior(request)),
+      encode_networks(EncodeNetworks(request)),
+      planned_steps(PlannedSteps(request)),
+      generator_(at::detail::createCPUGenerator(request.seed)) {
+  EnterStage(Stage::kEncode);
+}
 
 StageProgress KandinskyGeneration::progress() const {
-  switch (stage()) {
-    case Stage::kPrior:
-      return {stage(), step_, prior_sampler->step_count()};
-    case Stage::kDenoise:
-      return {stage(), step_, sampler->step_count()};
-    case Stage::kEncode:
-    case Stage::kDecode:
-      return {stage(), step_, 1};
-    case Stage::kDone:
-      break;
-  }
-  return {Stage::kDone, 0, 0};
+  if (stage() == Stage::kDone) return {Stage::kDone, 0, 0};
+  return {stage(), step_, planned_steps[static_cast<size_t>(stage())]};
 }
 
 StepCost KandinskyGeneration::step_cost() const {
+  const int64_t cells = int64_t{key_.latent_height} * key_.latent_width;
   switch (stage()) {
-    case Stage::kPrior:
-      return {static_cast<int>(prior_rows.size()), 0};
+    case Stage::kPrior: {
+      int rows = 0;
+      for (const PriorRow& row : plan.rows) rows += row.unconditional >= 0 ? 2 : 1;
+      return {rows, 0};
+    }
     case Stage::kDenoise: {
       const int rows = guided() ? 2 : 1;
-      const int64_t cells = int64_t{rows} * latent_height * latent_width;
-      return {rows, cells, cells * step_memory.denoise};
+      return {rows, rows * cells, rows * cells * step_memory.denoise};
     }
-    case Stage::kDecode: {
-      const int64_t cells = int64_t{latent_height} * latent_width;
-      return {1, cells, cells * step_memory.decode};
-    }
+    // The image encoder takes about what the decoder takes.
     case Stage::kEncode:
+    case Stage::kDecode:
+      return {1, cells, cells * step_memory.decode};
     case Stage::kDone:
       break;
   }
@@ -49,20 +60,11 @@ StepCost KandinskyGeneration::step_cost() const {
 }
 
 int KandinskyGeneration::remaining_steps() const {
-  const int decode = request.output.image ? 1 : 0;
-  switch (stage()) {
-    case Stage::kEncode:
-      return 1 + prior_sampler->step_count() + sampler->step_count() + decode;
-    case Stage::kPrior:
-      return prior_sampler->step_count() - step_ + sampler->step_count() + decode;
-    case Stage::kDenoise:
-      return sampler->step_count() - step_ + decode;
-    case Stage::kDecode:
-      return 1;
-    case Stage::kDone:
-      break;
+  int steps = -step_;
+  for (Stage later = stage(); later != Stage::kDone; later = After(later)) {
+    steps += planned_steps[static_cast<size_t>(later)];
   }
-  return 0;
+  return steps;
 }
 
 std::optional<Image> KandinskyGeneration::Preview() const {
@@ -79,29 +81,95 @@ torch::Tensor KandinskyGeneration::DrawNoise(at::IntArrayRef shape) {
   return torch::randn(shape, generator_, torch::kFloat32);
 }
 
-void KandinskyGeneration::EnterStage(Stage stage, const char* network) {
-  const bool spatial = stage == Stage::kDenoise || stage == Stage::kDecode;
+void KandinskyGeneration::StartPriorRuns(int draws, int64_t width) {
+  run_generators_.clear();
+  for (const int rows : plan.run_rows) {
+    run_generators_.push_back(generator_.clone());
+    for (int draw = 0; draw < draws; ++draw) DrawNoise({rows, width});
+  }
+}
+
+torch::Tensor KandinskyGeneration::DrawPriorNoise(int64_t width) {
+  std::vector<torch::Tensor> drawn(plan.run_rows.size());  // by run
+  std::vector<torch::Tensor> rows;
+  for (const PriorRow& row : plan.rows) {
+    const auto run = static_cast<size_t>(row.run);
+    if (!drawn[run].defined()) {
+      drawn[run] = torch::randn({plan.run_rows[run], width}, run_generators_[run], torch::kFloat32);
+    }
+    rows.push_back(drawn[run][row.run_row]);
+  }
+  return torch::stack(rows);
+}
+
+Stage KandinskyGeneration::NextStage() const {
+  Stage next = After(stage());
+  while (next != Stage::kDone && planned_steps[static_cast<size_t>(next)] == 0) next = After(next);
+  return next;
+}
+
+void KandinskyGeneration::FinishStep() {
+  if (IsLastStep()) {
+    EnterStage(NextStage());
+    return;
+  }
+  ++step_;
+  SetNetwork();
+}
+
+void KandinskyGeneration::EnterStage(Stage stage) {
   key_.stage = stage;
-  key_.network = network;
+  step_ = 0;
+  SetNetwork();
+}
+
+void KandinskyGeneration::SetNetwork() {
+  bool spatial = false;
+  switch (key_.stage) {
+    case Stage::kEncode: {
+      const EncodeNetwork network = encode_networks[static_cast<size_t>(step_)];
+      key_.network = EncodeNetworkName(network);
+      spatial = network == EncodeNetwork::kLatents;
+      break;
+    }
+    case Stage::kPrior:
+      key_.network = "prior";
+      break;
+    case Stage::kDenoise:
+      key_.network = "unet";
+      spatial = true;
+      break;
+    case Stage::kDecode:
+      key_.network = "movq";
+      spatial = true;
+      break;
+    case Stage::kDone:
+      key_.network = "";
+      break;
+  }
   key_.latent_height = spatial ? latent_height : 0;
   key_.latent_width = spatial ? latent_width : 0;
-  key_.guided = stage == Stage::kDenoise && guided();
-  step_ = 0;
+  key_.guided = key_.stage == Stage::kDenoise && guided();
 }
 
 void KandinskyGeneration::Fail(absl::Status status) {
   failure_ = std::move(status);
-  EnterStage(Stage::kDone, "");
+  EnterStage(Stage::kDone);
 }
 
 DrawsToKeep::DrawsToKeep(absl::Span<KandinskyGeneration* const> batch) : batch_(batch) {
   before_.reserve(batch.size());
-  for (const KandinskyGeneration* generation : batch) before_.push_back(generation->generator_.clone());
+  for (const KandinskyGeneration* generation : batch) {
+    before_.push_back({generation->generator_.clone(), Clones(generation->run_generators_)});
+  }
 }
 
 DrawsToKeep::~DrawsToKeep() {
   if (kept_) return;
-  for (size_t i = 0; i < batch_.size(); ++i) batch_[i]->generator_ = std::move(before_[i]);
+  for (size_t i = 0; i < batch_.size(); ++i) {
+    batch_[i]->generator_ = std::move(before_[i].main);
+    batch_[i]->run_generators_ = std::move(before_[i].runs);
+  }
 }
 
 }  // namespace kandinsky

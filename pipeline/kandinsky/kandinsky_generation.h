@@ -3,6 +3,7 @@
 #include <ATen/core/Generator.h>
 #include <torch/types.h>
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,8 +11,10 @@
 
 #include "absl/types/span.h"
 #include "pipeline/kandinsky/conditioning.h"
+#include "pipeline/kandinsky/prior_plan.h"
 #include "pipeline/kandinsky/text_encoding_cache.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/planned_steps.h"
 #include "pipeline/samplers/sampler.h"
 #include "pipeline/tokenizers/clip_tokenizer.h"
 
@@ -23,12 +26,6 @@ struct RequestText {
   std::shared_ptr<const EncodedText> encoded;  // null before the encode stage
 };
 
-// One row of the prior's batched pass: which latent row it predicts, under which text.
-struct PriorRow {
-  int latent_row = 0;
-  const RequestText* text = nullptr;
-};
-
 // Memory that steps take beside the weights, in bytes per latent cell and network row: an estimate.
 struct StepMemory {
   int64_t denoise = 0;
@@ -36,11 +33,12 @@ struct StepMemory {
 };
 
 // The state of one image in the making. The stages (the functions in stages.h) read and move it on;
-// everything random comes from its own generator, in the order in which diffusers draws: prior latents, prior
-// steps but the last, initial latents, denoise steps.
+// everything random comes from its own generator, in the order in which diffusers draws: the prior's runs one
+// after the other (latents, then its steps but the last), initial latents, denoise steps.
 class KandinskyGeneration final : public Generation {
  public:
-  KandinskyGeneration(GenerationRequest request, BatchKey first_key);
+  // `latent_height` and `latent_width` are those of the request's image.
+  KandinskyGeneration(GenerationRequest request, int latent_height, int latent_width);
 
   Stage stage() const override { return key_.stage; }
   const BatchKey& batch_key() const override { return key_; }
@@ -52,35 +50,43 @@ class KandinskyGeneration final : public Generation {
   absl::StatusOr<GenerationResult> TakeResult() override;
 
   bool guided() const { return request.guidance_scale > 1.0f; }
-  bool prior_guided() const { return request.prior_guidance_scale > 1.0f; }
 
   // Standard normal float32 numbers from this image's generator. Only under a DrawsToKeep.
   torch::Tensor DrawNoise(at::IntArrayRef shape);
+  // Gives each run of the prior its place in the generator's sequence, of `draws` draws of [rows, width], and
+  // moves the generator behind them. Only under a DrawsToKeep.
+  void StartPriorRuns(int draws, int64_t width);
+  // The next numbers of the rows that are sampled, [rows of the plan, width]. Only under a DrawsToKeep.
+  torch::Tensor DrawPriorNoise(int64_t width);
 
-  // Enters `stage`; the step counter starts again.
-  void EnterStage(Stage stage, const char* network);
-  void FinishStep() { ++step_; }
+  // Whether the running step is the last of its stage.
+  bool IsLastStep() const { return step_ + 1 == planned_steps[static_cast<size_t>(stage())]; }
+  // The stage after the running one.
+  Stage NextStage() const;
+  // Ends a step: counts it, and after the last one enters the next stage. Never throws.
+  void FinishStep();
   int step() const { return step_; }
 
   // Ends this generation alone; the others of its batch go on.
   void Fail(absl::Status status);
 
   const GenerationRequest request;
-  int latent_height = 0;
-  int latent_width = 0;
-  StepMemory step_memory;       // the model's
-  torch::Tensor latent_to_rgb;  // the model's
+  const int latent_height;
+  const int latent_width;
+  const PriorPlan plan;
+  const std::vector<EncodeNetwork> encode_networks;
+  const std::array<int, 4> planned_steps;  // by Stage
+  StepMemory step_memory;                  // the model's
+  torch::Tensor latent_to_rgb;             // the model's
 
   // Encode stage.
-  RequestText prompt;
-  std::optional<RequestText> negative;  // absent when nothing needs it
+  std::vector<RequestText> texts;                 // those of the plan
+  std::vector<torch::Tensor> picture_embeddings;  // those of the plan, [1, embedding_dim]
+  torch::Tensor image_latents;  // of the task's picture, [1, 4, latent_height, latent_width]
 
   // Prior stage.
   std::unique_ptr<Sampler> prior_sampler;
-  // One row, or two when a negative prompt is given: its image embedding is sampled beside the prompt's, in
-  // one draw of [2, embedding_dim], as diffusers does.
-  torch::Tensor prior_latents;
-  std::vector<PriorRow> prior_rows;
+  torch::Tensor prior_latents;  // [rows of the plan, embedding_dim]
 
   // Denoise stage.
   std::unique_ptr<Sampler> sampler;
@@ -93,9 +99,13 @@ class KandinskyGeneration final : public Generation {
  private:
   friend class DrawsToKeep;
 
+  void EnterStage(Stage stage);
+  void SetNetwork();
+
   BatchKey key_;
   int step_ = 0;
   at::Generator generator_;
+  std::vector<at::Generator> run_generators_;  // of the plan's runs
   absl::Status failure_;
 };
 
@@ -111,8 +121,13 @@ class DrawsToKeep {
   void Keep() { kept_ = true; }
 
  private:
+  struct Generators {
+    at::Generator main;
+    std::vector<at::Generator> runs;
+  };
+
   const absl::Span<KandinskyGeneration* const> batch_;
-  std::vector<at::Generator> before_;
+  std::vector<Generators> before_;
   bool kept_ = false;
 };
 

@@ -11,9 +11,8 @@
 #include "pipeline/kandinsky/exception_translation.h"
 #include "pipeline/kandinsky/latent_preview.h"
 #include "pipeline/kandinsky/model_configs.h"
-#include "pipeline/models/clip_vision_model.h"
 #include "pipeline/models/layers.h"
-#include "pipeline/samplers/sampler.h"
+#include "pipeline/samplers/decoder_sampler.h"
 #include "pipeline/weights/model_directory.h"
 #include "pipeline/weights/strict_load.h"
 
@@ -40,14 +39,34 @@ absl::StatusOr<ModelDirectory> OpenFiles(const PipelineOptions& options) {
   return OpenModelDirectory(options.prior_path, options.model_path);
 }
 
-// CLIP vision embedding of an all-zero tensor, which is not a black picture (zeros are CLIP's mean colour).
-// The tower is needed for nothing else in text-to-image and is dropped again.
-absl::StatusOr<torch::Tensor> EmbedZeroImage(const NetworkFiles& files) {
+// The vision tower, and its embedding of an all-zero tensor, which is not a black picture (zeros are CLIP's
+// mean colour). Text to image needs nothing but that embedding.
+absl::Status LoadImageEncoder(const PriorFiles& files, bool keep, KandinskyModel& model) {
+  const NetworkFiles& tower_files = files.image_encoder;
   ASSIGN_OR_RETURN(const ClipVisionConfig config,
-                   ParseClipVisionConfig(files.config.path, files.config.json));
-  ASSIGN_OR_RETURN(const auto tower, LoadModule<ClipVisionModelWithProjection>(config, files));
+                   ParseClipVisionConfig(tower_files.config.path, tower_files.config.json));
+  ASSIGN_OR_RETURN(const auto tower, LoadModule<ClipVisionModelWithProjection>(config, tower_files));
+  ASSIGN_OR_RETURN(const ClipProcessorConfig processor,
+                   ParseClipProcessorConfig(files.image_processor.path, files.image_processor.json));
+  if (processor.image_size != config.image_size || config.num_channels != 3) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(files.image_processor.path, ": pictures of ", processor.image_size,
+                     " pixels do not fit the image encoder's ", config.image_size));
+  }
   const c10::InferenceMode inference_mode;
-  return tower->forward(torch::zeros({1, config.num_channels, config.image_size, config.image_size}));
+  model.zero_image_embedding =
+      tower->forward(torch::zeros({1, config.num_channels, config.image_size, config.image_size}));
+  model.clip_mean = torch::tensor(processor.image_mean);
+  model.clip_std = torch::tensor(processor.image_std);
+  model.capabilities.clip_image_size = processor.image_size;
+  if (keep) model.image_encoder = tower;
+  return absl::OkStatus();
+}
+
+// Input channels of the U-Net of each published network.
+int64_t InputChannels(const std::string& network) {
+  if (network == "inpaint") return 9;  // latents, kept latents, mask
+  return network == "controlnet_depth" ? 8 : 4;
 }
 
 absl::Status CheckFit(const KandinskyModel& model, const ClipTextConfig& text,
@@ -85,19 +104,20 @@ absl::Status CheckFit(const KandinskyModel& model, const ClipTextConfig& text,
   }
   const bool movq_fits = movq.latent_channels == 4 && movq.out_channels == 3 &&
                          (movq.vq_embed_dim == 0 || movq.vq_embed_dim == 4);
-  if (unet.in_channels != 4 || unet.out_channels < 4 || !movq_fits) {
+  if (unet.out_channels < 4 || !movq_fits) {
     return absl::InvalidArgumentError("the U-Net and MOVQ must have 4 latent channels, MOVQ 3 colours");
   }
   return absl::OkStatus();
 }
 
 absl::Status LoadPriorParts(const PriorFiles& files, const ClipTextConfig& text_config,
-                            const PriorTransformerConfig& prior_config, KandinskyModel& model) {
+                            const PriorTransformerConfig& prior_config, bool keep_image_encoder,
+                            KandinskyModel& model) {
   ASSIGN_OR_RETURN(model.tokenizer, ClipTokenizer::Load(files.tokenizer_folder));
   ASSIGN_OR_RETURN(model.text_encoder,
                    LoadModule<ClipTextModelWithProjection>(text_config, files.text_encoder));
   ASSIGN_OR_RETURN(model.prior, LoadModule<PriorTransformer>(prior_config, files.prior));
-  ASSIGN_OR_RETURN(model.zero_image_embedding, EmbedZeroImage(files.image_encoder));
+  RETURN_IF_ERROR(LoadImageEncoder(files, keep_image_encoder, model));
   ASSIGN_OR_RETURN(model.prior_sampler,
                    ParseSamplerConfig(files.scheduler.path, files.scheduler.json, UnclipDefaults()));
   // A sampler that cannot be built is an error of the files, not of the first request.
@@ -110,7 +130,7 @@ absl::Status LoadDecoderParts(const DecoderFiles& files, const UNet2DConditionCo
   ASSIGN_OR_RETURN(model.movq, LoadModule<VQModel>(movq_config, files.movq));
   ASSIGN_OR_RETURN(model.decoder_sampler, ParseSamplerConfig(files.scheduler.path, files.scheduler.json, {}));
   ASSIGN_OR_RETURN(model.default_sampler, ParseSamplerKind(files.scheduler.path, files.scheduler.json));
-  return MakeDdpmSampler(model.decoder_sampler, 1).status();
+  return MakeDecoderSampler(model.default_sampler, model.decoder_sampler, {.steps = 1}).status();
 }
 
 // Floats that live at once, per latent cell and channel of the first block. U-Net: the skip connections
@@ -127,13 +147,16 @@ StepMemory EstimateStepMemory(const UNet2DConditionConfig& unet, const VQModelCo
 
 Capabilities Describe(const PipelineOptions& options, const ModelDirectory& files,
                       const KandinskyModel& model, const UNet2DConditionConfig& unet) {
-  Capabilities capabilities;
+  Capabilities capabilities = model.capabilities;
   capabilities.model_name = options.model_name;
   capabilities.family = files.family;
   capabilities.network = files.network;
   capabilities.device = "cpu";
   capabilities.dtype = "float32";
-  capabilities.samplers = {SamplerKind::kDdpm, SamplerKind::kDdim};
+  capabilities.samplers = OfferedSamplers(model.decoder_sampler, unet.out_channels);
+  capabilities.has_image_encoder = model.image_encoder != nullptr;
+  capabilities.embedding_dim = static_cast<int>(model.zero_image_embedding.size(1));
+  capabilities.latent_scale = model.latent_scale;
   capabilities.size_multiple = static_cast<int>(unet.SizeMultiple()) * model.latent_scale;
   capabilities.max_steps = LargestStepCount(model.decoder_sampler);
   capabilities.max_prior_steps = model.prior_sampler.num_train_timesteps;
@@ -141,15 +164,14 @@ Capabilities Describe(const PipelineOptions& options, const ModelDirectory& file
        {&files.prior.prior, &files.prior.text_encoder, &files.decoder.unet, &files.decoder.movq}) {
     capabilities.weight_bytes += network->weights->total_bytes();
   }
+  if (model.image_encoder != nullptr) {
+    capabilities.weight_bytes += files.prior.image_encoder.weights->total_bytes();
+  }
   return capabilities;
 }
 
 absl::StatusOr<std::shared_ptr<const KandinskyModel>> LoadOrThrow(const PipelineOptions& options) {
   ASSIGN_OR_RETURN(const ModelDirectory files, OpenFiles(options));
-  if (files.network != "decoder") {
-    return absl::InvalidArgumentError(absl::StrCat(files.decoder.unet.config.path, ": the ", files.network,
-                                                   " network is not a text-to-image decoder"));
-  }
   const auto parse = [](auto parser, const NetworkFiles& network) {
     return parser(network.config.path, network.config.json);
   };
@@ -158,9 +180,14 @@ absl::StatusOr<std::shared_ptr<const KandinskyModel>> LoadOrThrow(const Pipeline
   ASSIGN_OR_RETURN(const UNet2DConditionConfig unet, parse(ParseUNetConfig, files.decoder.unet));
   ASSIGN_OR_RETURN(const VQModelConfig movq, parse(ParseVQModelConfig, files.decoder.movq));
 
+  if (unet.in_channels != InputChannels(files.network)) {
+    return absl::InvalidArgumentError(absl::StrCat(files.decoder.unet.config.path, ": in_channels ",
+                                                   unet.in_channels, " is not that of the ", files.network,
+                                                   " network"));
+  }
   auto model = std::make_shared<KandinskyModel>();
   model->latent_scale = static_cast<int>(movq.DownsamplingFactor());
-  RETURN_IF_ERROR(LoadPriorParts(files.prior, text, prior, *model));
+  RETURN_IF_ERROR(LoadPriorParts(files.prior, text, prior, options.keep_image_encoder, *model));
   RETURN_IF_ERROR(LoadDecoderParts(files.decoder, unet, movq, *model));
   RETURN_IF_ERROR(CheckFit(*model, text, prior, unet, movq));
   model->latent_to_rgb = FitLatentToRgb(*model->movq);

@@ -9,6 +9,7 @@
 #include "pipeline/kandinsky/kandinsky_generation.h"
 #include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
 #include "pipeline/models/clip_text_model.h"
+#include "pipeline/models/clip_vision_model.h"
 #include "pipeline/models/prior_transformer.h"
 #include "pipeline/models/unet_2d_condition_model.h"
 #include "pipeline/models/vq_model.h"
@@ -23,6 +24,8 @@ struct KandinskyModel {
   Capabilities capabilities;
   std::shared_ptr<const ClipTokenizer> tokenizer;
   std::shared_ptr<const ClipTextModelWithProjection> text_encoder;
+  std::shared_ptr<const ClipVisionModelWithProjection>
+      image_encoder;  // null when pictures cannot be embedded
   std::shared_ptr<const PriorTransformer> prior;
   std::shared_ptr<const UNet2DConditionModel> unet;
   std::shared_ptr<const VQModel> movq;
@@ -32,6 +35,9 @@ struct KandinskyModel {
   // CLIP embedding of an all-zero pixel tensor, [1, embedding_dim]: the negative image embedding when no
   // negative prompt is given. diffusers recomputes this constant at every call (get_zero_embed).
   torch::Tensor zero_image_embedding;
+  // By which pictures are normalised for the image encoder, [3] each.
+  torch::Tensor clip_mean;
+  torch::Tensor clip_std;
   int latent_scale = 8;         // pixels per latent cell and side
   torch::Tensor latent_to_rgb;  // [5, 3], of FitLatentToRgb; for previews
   StepMemory step_memory;

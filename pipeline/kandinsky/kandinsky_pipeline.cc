@@ -11,7 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "pipeline/kandinsky/exception_translation.h"
+#include "pipeline/kandinsky/request_check.h"
 #include "pipeline/kandinsky/stages.h"
+#include "pipeline/samplers/decoder_sampler.h"
 
 namespace kandinsky {
 namespace {
@@ -19,8 +21,27 @@ namespace {
 // A full-size text takes 26 MB in float32; about ten distinct ones stay.
 constexpr size_t kTextCacheBytes = 256u << 20;
 
-void ReportTokens(const char* field, const ClipTokenizer::Tokens& tokens, std::vector<PromptTokens>& report) {
-  report.push_back({field, tokens.total_tokens, tokens.kept});
+// Tokenizes the texts of the plan, and reports how every text of the request fares, also those that this
+// request does not need.
+void Tokenize(const ClipTokenizer& tokenizer, KandinskyGeneration& generation) {
+  for (const std::string& text : generation.plan.texts) {
+    generation.texts.push_back({.tokens = tokenizer.Encode(text), .encoded = nullptr});
+  }
+  const auto report = [&](std::string field, const std::string& text) {
+    const ClipTokenizer::Tokens tokens = tokenizer.Encode(text);
+    generation.token_report.push_back({std::move(field), tokens.total_tokens, tokens.kept});
+  };
+  const GenerationRequest& request = generation.request;
+  if (const auto* mix = std::get_if<Mix>(&request.task)) {
+    for (size_t i = 0; i < mix->parts.size(); ++i) {
+      const auto* text = std::get_if<std::string>(&mix->parts[i].content);
+      if (text != nullptr) report(absl::StrCat("mix.parts[", i, "].text"), *text);
+    }
+  } else if (RunsPrior(request) || std::holds_alternative<EmbedText>(request.task)) {
+    report("prompt", request.prompt);
+  }
+  if (request.negative_prompt) report("negative_prompt", *request.negative_prompt);
+  if (request.negative_prior_prompt) report("negative_prior_prompt", *request.negative_prior_prompt);
 }
 
 }  // namespace
@@ -39,32 +60,21 @@ absl::StatusOr<std::unique_ptr<Generation>> KandinskyPipeline::Admit(const Gener
 
 absl::StatusOr<std::unique_ptr<Generation>> KandinskyPipeline::AdmitOrThrow(
     const GenerationRequest& request) const {
-  const int multiple = capabilities().size_multiple;
-  if (request.width < multiple || request.width % multiple != 0 || request.height < multiple ||
-      request.height % multiple != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("width and height must be positive multiples of ", multiple));
-  }
-  auto generation = std::make_unique<KandinskyGeneration>(request, BatchKey{.network = "text_encoder"});
-  generation->latent_height = request.height / model_->latent_scale;
-  generation->latent_width = request.width / model_->latent_scale;
+  RETURN_IF_ERROR(CheckRequest(capabilities(), request));
+  auto generation = std::make_unique<KandinskyGeneration>(request, request.height / model_->latent_scale,
+                                                          request.width / model_->latent_scale);
   generation->step_memory = model_->step_memory;
   generation->latent_to_rgb = model_->latent_to_rgb;
-  generation->prompt.tokens = model_->tokenizer->Encode(request.prompt);
-  ReportTokens("prompt", generation->prompt.tokens, generation->token_report);
-  ClipTokenizer::Tokens negative = model_->tokenizer->Encode(request.negative_prompt.value_or(""));
-  if (request.negative_prompt) ReportTokens("negative_prompt", negative, generation->token_report);
-  if (generation->prior_guided() || (request.negative_prompt && generation->guided())) {
-    generation->negative = RequestText{.tokens = std::move(negative), .encoded = nullptr};
+  Tokenize(*model_->tokenizer, *generation);
+  if (RunsPrior(request)) {
+    ASSIGN_OR_RETURN(generation->prior_sampler,
+                     MakeUnclipSampler(model_->prior_sampler, request.prior_steps));
   }
-  ASSIGN_OR_RETURN(generation->prior_sampler, MakeUnclipSampler(model_->prior_sampler, request.prior_steps));
-  const SamplerKind kind =
-      request.sampler == SamplerKind::kModelDefault ? model_->default_sampler : request.sampler;
-  if (kind == SamplerKind::kDdim) {
-    ASSIGN_OR_RETURN(generation->sampler,
-                     MakeDdimSampler(model_->decoder_sampler, request.steps, request.eta));
-  } else {
-    ASSIGN_OR_RETURN(generation->sampler, MakeDdpmSampler(model_->decoder_sampler, request.steps));
+  if (MakesImage(request.task)) {
+    const SamplerKind kind =
+        request.sampler == SamplerKind::kModelDefault ? model_->default_sampler : request.sampler;
+    ASSIGN_OR_RETURN(generation->sampler, MakeDecoderSampler(kind, model_->decoder_sampler,
+                                                             {.steps = request.steps, .eta = request.eta}));
   }
   return generation;
 }

@@ -16,6 +16,9 @@ struct PipelineOptions {
   // decoder/; in the latter case prior_path is empty.
   std::string model_path = {};
   std::string prior_path = {};
+  // Whether pictures can be embedded (mixing, embedding, a prior that starts from a picture). The vision
+  // tower is the largest part of the published model, and is needed for nothing else.
+  bool keep_image_encoder = true;
   int threads = 0;  // compute threads of each replica; 0: an equal share of the process's CPU quota
 };
 

@@ -1,8 +1,10 @@
 #include "pipeline/kandinsky/model_configs.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -80,6 +82,10 @@ class ConfigReader {
     if (!value.is_string()) return false;
     field = value.get<std::string>();
     return true;
+  }
+  template <typename T>
+  static bool Assign(const json& value, std::optional<T>& field) {
+    return Assign(value, field.emplace());
   }
   template <typename T>
   static bool Assign(const json& value, std::vector<T>& field) {
@@ -200,6 +206,38 @@ absl::StatusOr<VQModelConfig> ParseVQModelConfig(const std::string& file, const 
   return reader.Validated(config);
 }
 
+absl::StatusOr<ClipProcessorConfig> ParseClipProcessorConfig(const std::string& file, const json& object) {
+  constexpr int kBicubic = 3;  // of Pillow's resampling filters
+  ClipProcessorConfig config;
+  int resample = kBicubic;
+  std::vector<bool> steps;
+  ConfigReader reader(file, object);
+  reader.Read("image_mean", config.image_mean).Read("image_std", config.image_std).Read("resample", resample);
+  for (const char* step : {"do_center_crop", "do_normalize", "do_rescale", "do_resize"}) {
+    bool done = true;
+    reader.Read(step, done);
+    steps.push_back(done);
+  }
+  if (!reader.status().ok()) return reader.status();
+  const auto refuse = [&](const char* key) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ": ", key, " is not supported"));
+  };
+  const auto size = object.find("crop_size");
+  if (size != object.end() && !size->is_null()) {
+    const json edge = size->is_object() ? size->value("height", json()) : *size;
+    const json other = size->is_object() ? size->value("width", json()) : *size;
+    if (!edge.is_number_integer() || edge != other) return refuse("crop_size");
+    config.image_size = edge.get<int>();
+  }
+  const bool colours = config.image_mean.size() == 3 && config.image_std.size() == 3;
+  const bool divisors =
+      std::all_of(config.image_std.begin(), config.image_std.end(), [](float s) { return s > 0; });
+  if (!colours || !divisors) return refuse("image_mean or image_std");
+  if (resample != kBicubic) return refuse("resample");
+  if (std::find(steps.begin(), steps.end(), false) != steps.end()) return refuse("a step that is left out");
+  return config;
+}
+
 absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const json& object,
                                                  SamplerConfig config) {
   ConfigReader reader(file, object);
@@ -214,7 +252,18 @@ absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const 
       .Read("clip_sample", config.clip_sample)
       .Read("clip_sample_range", config.clip_sample_range)
       .Read("set_alpha_to_one", config.set_alpha_to_one)
-      .Read("thresholding", config.thresholding);
+      .Read("thresholding", config.thresholding)
+      .Read("final_sigmas_type", config.final_sigmas_type)
+      .Read("interpolation_type", config.interpolation_type)
+      .Read("use_karras_sigmas", config.use_karras_sigmas)
+      .Read("use_exponential_sigmas", config.use_exponential_sigmas)
+      .Read("use_beta_sigmas", config.use_beta_sigmas)
+      .Read("use_lu_lambdas", config.use_lu_lambdas)
+      .Read("use_flow_sigmas", config.use_flow_sigmas)
+      .Read("algorithm_type", config.algorithm_type)
+      .Read("solver_type", config.solver_type)
+      .Read("solver_order", config.solver_order)
+      .Read("lambda_min_clipped", config.lambda_min_clipped);
   if (!reader.status().ok()) return reader.status();
   for (const char* key : {"trained_betas", "rescale_betas_zero_snr"}) {
     const auto found = object.find(key);
@@ -227,13 +276,21 @@ absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const 
 
 absl::StatusOr<SamplerKind> ParseSamplerKind(const std::string& file, const json& object) {
   std::string name = "DDPMScheduler";
+  std::string variance_type;
   ConfigReader reader(file, object);
-  reader.Read("_class_name", name);
+  reader.Read("_class_name", name).Read("variance_type", variance_type);
   if (!reader.status().ok()) return reader.status();
-  if (name == "DDPMScheduler") return SamplerKind::kDdpm;
+  if (name == "DDPMScheduler") {
+    return variance_type == "learned_range" ? SamplerKind::kDdpmLearnedRange : SamplerKind::kDdpm;
+  }
   if (name == "DDIMScheduler") return SamplerKind::kDdim;
+  if (name == "EulerDiscreteScheduler") return SamplerKind::kEuler;
+  if (name == "EulerAncestralDiscreteScheduler") return SamplerKind::kEulerAncestral;
+  if (name == "DPMSolverMultistepScheduler") return SamplerKind::kDpmSolverMultistep;
   return absl::InvalidArgumentError(
-      absl::StrCat(file, ": _class_name \"", name, "\" is not DDPMScheduler or DDIMScheduler"));
+      absl::StrCat(file, ": _class_name \"", name,
+                   "\" is not DDPMScheduler, DDIMScheduler, EulerDiscreteScheduler, "
+                   "EulerAncestralDiscreteScheduler or DPMSolverMultistepScheduler"));
 }
 
 SamplerConfig UnclipDefaults() {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "pipeline/generation_request.h"
@@ -24,12 +25,25 @@ absl::StatusOr<PriorTransformerConfig> ParsePriorConfig(const std::string& file,
 absl::StatusOr<UNet2DConditionConfig> ParseUNetConfig(const std::string& file, const nlohmann::json& json);
 absl::StatusOr<VQModelConfig> ParseVQModelConfig(const std::string& file, const nlohmann::json& json);
 
+// How pictures are prepared for CLIP's vision tower (preprocessor_config.json).
+struct ClipProcessorConfig {
+  int image_size = 224;  // pixels: the short edge is resized to it, the middle is cut out
+  std::vector<float> image_mean = {0.48145466f, 0.4578275f, 0.40821073f};
+  std::vector<float> image_std = {0.26862954f, 0.26130258f, 0.27577711f};
+};
+
+// As above; accepts the sizes as numbers and as objects. INVALID_ARGUMENT also for a preparation that the
+// server does not do (other than resizing with bicubic interpolation, cropping, scaling and normalising).
+absl::StatusOr<ClipProcessorConfig> ParseClipProcessorConfig(const std::string& file,
+                                                             const nlohmann::json& json);
+
 // `config` brings the defaults of the scheduler class that reads the file.
 absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const nlohmann::json& json,
                                                  SamplerConfig config);
 
-// The sampler that a decoder's scheduler file names in _class_name: DDPM (also when there is no name) or
-// DDIM. INVALID_ARGUMENT for any other class.
+// The sampler that a decoder's scheduler file names in _class_name: the class of any SamplerKind; DDPM when
+// there is no name, with the predicted variance where variance_type is learned_range. INVALID_ARGUMENT for
+// any other class.
 absl::StatusOr<SamplerKind> ParseSamplerKind(const std::string& file, const nlohmann::json& json);
 
 // diffusers' defaults of the UnCLIPScheduler class.

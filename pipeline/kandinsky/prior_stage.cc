@@ -1,95 +1,69 @@
-#include <memory>
 #include <utility>
 #include <vector>
 
+#include "pipeline/kandinsky/stage_preparation.h"
 #include "pipeline/kandinsky/stages.h"
 
 namespace kandinsky {
 namespace {
 
-// One batched pass over the prior rows of all generations.
+// The running step of the prior's sampler; a prior that starts from an embedding leaves out the first ones.
+int SamplerStep(const KandinskyGeneration& generation) {
+  const int planned = generation.planned_steps[static_cast<size_t>(Stage::kPrior)];
+  return generation.prior_sampler->step_count() - planned + generation.step();
+}
+
+// One batched pass over the prior rows of all generations; with guidance the unconditional row comes first.
 torch::Tensor PredictRows(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch) {
   std::vector<torch::Tensor> noisy;
   std::vector<float> timesteps;
   std::vector<const PriorPrefix*> prefixes;
   for (const KandinskyGeneration* generation : batch) {
-    for (const PriorRow& row : generation->prior_rows) {
-      noisy.push_back(generation->prior_latents[row.latent_row]);
-      timesteps.push_back(generation->prior_sampler->timesteps()[static_cast<size_t>(generation->step())]);
-      prefixes.push_back(&row.text->encoded->prefix);
+    const float timestep =
+        generation->prior_sampler->timesteps()[static_cast<size_t>(SamplerStep(*generation))];
+    const auto add = [&](size_t row, int text) {
+      noisy.push_back(generation->prior_latents[static_cast<int64_t>(row)]);
+      timesteps.push_back(timestep);
+      prefixes.push_back(&generation->texts[static_cast<size_t>(text)].encoded->prefix);
+    };
+    for (size_t row = 0; row < generation->plan.rows.size(); ++row) {
+      const PriorRow& planned = generation->plan.rows[row];
+      if (planned.unconditional >= 0) add(row, planned.unconditional);
+      add(row, planned.text);
     }
   }
   return model.prior->forward_suffix(torch::stack(noisy), torch::tensor(timesteps),
                                      ConcatenatePrefixes(prefixes));
 }
 
-// The guided prediction for every latent row of `generation`, from its rows of the batched pass.
+// The guided prediction for every row of the plan, from the generation's rows of the batched pass.
 torch::Tensor CombineRows(const KandinskyGeneration& generation, const torch::Tensor& rows) {
+  std::vector<torch::Tensor> predictions;
   int64_t next = 0;
-  torch::Tensor prediction;
-  if (generation.prior_guided()) {
-    const torch::Tensor unconditional = rows[next++];
-    prediction = unconditional + generation.request.prior_guidance_scale * (rows[next++] - unconditional);
-  } else {
-    prediction = rows[next++];
+  for (const PriorRow& planned : generation.plan.rows) {
+    torch::Tensor prediction = rows[next++];
+    if (planned.unconditional >= 0) {
+      prediction = prediction + generation.request.prior_guidance_scale * (rows[next++] - prediction);
+    }
+    predictions.push_back(std::move(prediction));
   }
-  if (generation.prior_latents.size(0) == 1) return prediction.unsqueeze(0);
-  // Without decoder guidance nobody reads the negative embedding; only its random numbers matter.
-  const torch::Tensor negative = next < rows.size(0) ? rows[next] : torch::zeros_like(prediction);
-  return torch::stack({prediction, negative});
+  return torch::stack(predictions);
 }
 
-// What one step changes about a generation.
-struct PriorUpdate {
-  torch::Tensor prior_latents;
-  // After the last step only: what the denoise loop starts from.
-  std::unique_ptr<Conditioning> conditioning;
-  torch::Tensor latents;
-};
+torch::Tensor NextLatents(KandinskyGeneration& generation, const torch::Tensor& rows) {
+  const auto draw = [&] { return generation.DrawPriorNoise(generation.prior_latents.size(1)); };
+  return generation.prior_sampler->Step(SamplerStep(generation), CombineRows(generation, rows),
+                                        generation.prior_latents, draw);
+}
 
-// The image embeddings are known: prepares what the denoise loop needs.
-void PrepareDenoise(const KandinskyModel& model, KandinskyGeneration& generation, PriorUpdate& update) {
-  torch::Tensor embeddings = update.prior_latents * model.prior->clip_std + model.prior->clip_mean;
-  if (!generation.guided()) {
-    embeddings = embeddings.narrow(0, 0, 1);
-  } else if (embeddings.size(0) == 2) {
-    embeddings = embeddings.flip(0);  // the negative prompt's embedding is the unconditional row
-  } else {
-    embeddings = torch::cat({model.zero_image_embedding, embeddings});
+void Commit(torch::Tensor latents, KandinskyGeneration& generation) {
+  generation.prior_latents = std::move(latents);
+  generation.prior_sampler->Commit();
+  if (generation.IsLastStep()) {
+    generation.prior_latents.reset();
+    for (RequestText& text : generation.texts) text.encoded.reset();
   }
-  update.conditioning =
-      std::make_unique<Conditioning>(*model.unet, embeddings, generation.sampler->timesteps());
-  const torch::Tensor noise = generation.DrawNoise({1, 4, generation.latent_height, generation.latent_width});
-  update.latents = update.conditioning->InitialLatents(noise * generation.sampler->init_noise_sigma());
-}
-
-bool IsLastStep(const KandinskyGeneration& generation) {
-  return generation.step() + 1 == generation.prior_sampler->step_count();
-}
-
-PriorUpdate ComputeUpdate(const KandinskyModel& model, KandinskyGeneration& generation,
-                          const torch::Tensor& rows) {
-  PriorUpdate update;
-  const auto draw = [&] { return generation.DrawNoise(generation.prior_latents.sizes()); };
-  update.prior_latents = generation.prior_sampler->Step(generation.step(), CombineRows(generation, rows),
-                                                        generation.prior_latents, draw);
-  if (IsLastStep(generation)) PrepareDenoise(model, generation, update);
-  return update;
-}
-
-void Commit(PriorUpdate update, KandinskyGeneration& generation) {
-  if (!IsLastStep(generation)) {
-    generation.prior_latents = std::move(update.prior_latents);
-    generation.FinishStep();
-    return;
-  }
-  generation.conditioning = std::move(update.conditioning);
-  generation.latents = std::move(update.latents);
-  generation.prior_latents.reset();
-  generation.prior_rows.clear();
-  generation.prompt.encoded.reset();
-  if (generation.negative) generation.negative->encoded.reset();
-  generation.EnterStage(Stage::kDenoise, "unet");
+  generation.FinishStep();
 }
 
 }  // namespace
@@ -97,16 +71,17 @@ void Commit(PriorUpdate update, KandinskyGeneration& generation) {
 void RunPriorStage(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch) {
   const torch::Tensor rows = PredictRows(model, batch);
   DrawsToKeep draws(batch);
-  std::vector<PriorUpdate> updates;
+  std::vector<torch::Tensor> latents;
   int64_t offset = 0;
   for (KandinskyGeneration* generation : batch) {
-    const int64_t count = static_cast<int64_t>(generation->prior_rows.size());
-    updates.push_back(ComputeUpdate(model, *generation, rows.narrow(0, offset, count)));
+    const int64_t count = generation->step_cost().network_rows;
+    latents.push_back(NextLatents(*generation, rows.narrow(0, offset, count)));
+    if (generation->IsLastStep()) PrepareAfterPrior(model, *generation, latents.back());
     offset += count;
   }
 
   draws.Keep();
-  for (size_t i = 0; i < batch.size(); ++i) Commit(std::move(updates[i]), *batch[i]);
+  for (size_t i = 0; i < batch.size(); ++i) Commit(std::move(latents[i]), *batch[i]);
 }
 
 }  // namespace kandinsky

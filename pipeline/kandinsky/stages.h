@@ -6,11 +6,13 @@
 
 namespace kandinsky {
 
-// The four stages. Each runs one batched forward pass for generations that share a batch key and moves every
-// one of them on by one step. They throw what libtorch throws, and then no generation has changed: whatever
-// can fail goes into local values first, and the commit at the end only moves.
+// The stages. Each function runs one batched forward pass for generations that share a batch key and moves
+// every one of them on by one step. They throw what libtorch throws, and then no generation has changed:
+// whatever can fail goes into local values first, or into members that a repeated step sets to the same
+// again, and the commit at the end only moves.
 
-// Text tower and the prior's prefix, for the texts that are not in `cache`.
+// One step of the encode stage, through the network that the batch key names: the text tower and the prior's
+// prefix for the texts that are not in `cache`, the vision tower, the image autoencoder's encoder, or none.
 void RunEncodeStage(const KandinskyModel& model, TextEncodingCache& cache,
                     absl::Span<KandinskyGeneration* const> batch);
 

@@ -1,5 +1,5 @@
 // DDPM and UnCLIP: both draw from the posterior q(x_previous | x_t, x_0). They differ in the time-steps, in
-// how diffusers rounds beta between neighbouring time-steps, and in how it rounds the standard deviation.
+// how diffusers rounds beta between neighbouring time-steps, and in the standard deviation.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -12,17 +12,24 @@
 namespace kandinsky {
 namespace {
 
-enum class Rounding { kDdpm, kUnclip };
+enum class Variance { kFixedSmall, kLearnedRange, kUnclip };
 
 class AncestralSampler : public Sampler {
  public:
   AncestralSampler(SamplerConfig config, NoiseSchedule schedule, std::vector<int> timesteps,
-                   Rounding rounding)
+                   Variance variance)
       : Sampler(timesteps),
         config_(std::move(config)),
         schedule_(std::move(schedule)),
         timesteps_(std::move(timesteps)),
-        rounding_(rounding) {}
+        variance_(variance) {}
+
+  bool uses_predicted_variance() const override { return variance_ == Variance::kLearnedRange; }
+
+  torch::Tensor AddNoise(const torch::Tensor& clean, const torch::Tensor& noise, int index) const override {
+    return DiffuseCleanSample(schedule_.alpha_cumprod_or(timesteps_[static_cast<size_t>(index)], 1.0f), clean,
+                              noise);
+  }
 
   torch::Tensor Step(int index, const torch::Tensor& model_output, const torch::Tensor& sample,
                      NoiseSource noise) override {
@@ -34,14 +41,21 @@ class AncestralSampler : public Sampler {
     const float beta_cumprod_previous = 1.0f - alpha_cumprod_previous;
     const auto [alpha, beta] = Rates(timestep, previous, alpha_cumprod / alpha_cumprod_previous);
 
-    const torch::Tensor clean = PredictCleanSample(config_, alpha_cumprod, model_output, sample);
+    const bool predicted = uses_predicted_variance();
+    const int64_t channels = predicted ? model_output.size(1) / 2 : 0;
+    const torch::Tensor prediction = predicted ? model_output.narrow(1, 0, channels) : model_output;
+    const torch::Tensor clean = PredictCleanSample(config_, alpha_cumprod, prediction, sample);
     const float clean_weight = std::sqrt(alpha_cumprod_previous) * beta / beta_cumprod;
     const float sample_weight = std::sqrt(alpha) * beta_cumprod_previous / beta_cumprod;
     torch::Tensor mean = clean_weight * clean + sample_weight * sample;
     if (timestep == 0) return mean;
-    // The published decoders end at time-step 1, so the last step does draw noise, scaled by 1e-10.
+    // The published decoders end at time-step 1, so the last step does draw noise, scaled by 1e-10 where the
+    // variance is fixed.
     const float variance = std::max(beta_cumprod_previous / beta_cumprod * beta, 1e-20f);
-    return mean + StandardDeviation(variance) * noise();
+    if (!predicted) return mean + StandardDeviation(variance) * noise();
+    const torch::Tensor deviation =
+        PredictedDeviation(model_output.narrow(1, channels, channels), variance, beta);
+    return mean + deviation * noise();
   }
 
  private:
@@ -51,20 +65,27 @@ class AncestralSampler : public Sampler {
   };
 
   AlphaBeta Rates(int timestep, int previous, float alpha) const {
-    if (rounding_ == Rounding::kDdpm) return {alpha, 1.0f - alpha};
+    if (variance_ != Variance::kUnclip) return {alpha, 1.0f - alpha};
     const float beta =
         previous == timestep - 1 ? schedule_.betas[static_cast<size_t>(timestep)] : 1.0f - alpha;
     return {1.0f - beta, beta};
   }
 
   float StandardDeviation(float variance) const {
-    return rounding_ == Rounding::kUnclip ? std::exp(0.5f * std::log(variance)) : std::sqrt(variance);
+    return variance_ == Variance::kUnclip ? std::exp(0.5f * std::log(variance)) : std::sqrt(variance);
+  }
+
+  // `share` is -1 for the smallest variance and 1 for the largest; networks may go beyond.
+  static torch::Tensor PredictedDeviation(const torch::Tensor& share, float smallest, float largest) {
+    const torch::Tensor fraction = (share + 1) / 2;
+    const torch::Tensor log_variance = fraction * std::log(largest) + (1 - fraction) * std::log(smallest);
+    return torch::exp(0.5 * log_variance);
   }
 
   const SamplerConfig config_;
   const NoiseSchedule schedule_;
   const std::vector<int> timesteps_;
-  const Rounding rounding_;
+  const Variance variance_;
 };
 
 absl::Status CheckVarianceType(const SamplerConfig& config, const char* supported) {
@@ -73,15 +94,26 @@ absl::Status CheckVarianceType(const SamplerConfig& config, const char* supporte
       absl::StrCat("variance_type \"", config.variance_type, "\" is not ", supported));
 }
 
+absl::StatusOr<std::unique_ptr<Sampler>> MakeDdpm(const SamplerConfig& config, int steps, Variance variance) {
+  RETURN_IF_ERROR(CheckSamplerConfig(config));
+  ASSIGN_OR_RETURN(NoiseSchedule schedule, MakeNoiseSchedule(config));
+  ASSIGN_OR_RETURN(std::vector<int> timesteps, SpacedTimesteps(config, steps));
+  return std::make_unique<AncestralSampler>(config, std::move(schedule), std::move(timesteps), variance);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Sampler>> MakeDdpmSampler(const SamplerConfig& config, int steps) {
-  RETURN_IF_ERROR(CheckSamplerConfig(config));
   RETURN_IF_ERROR(CheckVarianceType(config, "fixed_small"));
-  ASSIGN_OR_RETURN(NoiseSchedule schedule, MakeNoiseSchedule(config));
-  ASSIGN_OR_RETURN(std::vector<int> timesteps, SpacedTimesteps(config, steps));
-  return std::make_unique<AncestralSampler>(config, std::move(schedule), std::move(timesteps),
-                                            Rounding::kDdpm);
+  return MakeDdpm(config, steps, Variance::kFixedSmall);
+}
+
+absl::StatusOr<std::unique_ptr<Sampler>> MakeDdpmLearnedRangeSampler(const SamplerConfig& config, int steps) {
+  // The file's variance is left aside, but "learned" says that the network predicts something else.
+  if (config.variance_type == "learned") {
+    return absl::InvalidArgumentError("variance_type \"learned\" is not supported");
+  }
+  return MakeDdpm(config, steps, Variance::kLearnedRange);
 }
 
 absl::StatusOr<std::unique_ptr<Sampler>> MakeUnclipSampler(const SamplerConfig& config, int steps) {
@@ -96,7 +128,7 @@ absl::StatusOr<std::unique_ptr<Sampler>> MakeUnclipSampler(const SamplerConfig& 
   spacing.timestep_spacing = "linspace";
   ASSIGN_OR_RETURN(std::vector<int> timesteps, SpacedTimesteps(spacing, steps));
   return std::make_unique<AncestralSampler>(config, std::move(schedule), std::move(timesteps),
-                                            Rounding::kUnclip);
+                                            Variance::kUnclip);
 }
 
 }  // namespace kandinsky

@@ -17,6 +17,11 @@ class DdimSampler : public Sampler {
         timesteps_(std::move(timesteps)),
         eta_(eta) {}
 
+  torch::Tensor AddNoise(const torch::Tensor& clean, const torch::Tensor& noise, int index) const override {
+    return DiffuseCleanSample(schedule_.alpha_cumprod_or(timesteps_[static_cast<size_t>(index)], 1.0f), clean,
+                              noise);
+  }
+
   torch::Tensor Step(int index, const torch::Tensor& model_output, const torch::Tensor& sample,
                      NoiseSource noise) override {
     const int timestep = timesteps_[static_cast<size_t>(index)];
@@ -52,6 +57,7 @@ class DdimSampler : public Sampler {
 
 absl::StatusOr<std::unique_ptr<Sampler>> MakeDdimSampler(const SamplerConfig& config, int steps, float eta) {
   RETURN_IF_ERROR(CheckSamplerConfig(config));
+  RETURN_IF_ERROR(CheckFixedVariance(config));
   if (!(eta >= 0.0f && eta <= 1.0f)) return absl::InvalidArgumentError("eta must be within 0..1");
   ASSIGN_OR_RETURN(NoiseSchedule schedule, MakeNoiseSchedule(config));
   ASSIGN_OR_RETURN(std::vector<int> timesteps, SpacedTimesteps(config, steps));

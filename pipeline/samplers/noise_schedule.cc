@@ -70,20 +70,22 @@ absl::StatusOr<std::vector<int>> SpacedTimesteps(const SamplerConfig& config, in
     return absl::InvalidArgumentError(
         absl::StrCat("steps_offset ", config.steps_offset, " is not within 0..", train_steps - 1));
   }
+  const std::string spacing = config.timestep_spacing.value_or("leading");
   std::vector<int> timesteps(static_cast<size_t>(steps));
   for (int k = 0; k < steps; ++k) {
     int& timestep = timesteps[static_cast<size_t>(steps - 1 - k)];
-    if (config.timestep_spacing == "leading") {
+    if (spacing == "leading") {
       timestep = k * (train_steps / steps) + config.steps_offset;
-    } else if (config.timestep_spacing == "linspace") {
+    } else if (spacing == "linspace") {
       const double stride = steps > 1 ? (train_steps - 1.0) / (steps - 1) : 0.0;
       timestep = static_cast<int>(std::nearbyint(k * stride));
-    } else if (config.timestep_spacing == "trailing") {
-      const double stride = static_cast<double>(train_steps) / steps;
+    } else if (spacing == "trailing") {
+      // The difference of the first two, as numpy's arange takes it; it decides how halves are rounded.
+      const double stride = train_steps - (train_steps - static_cast<double>(train_steps) / steps);
       timestep = static_cast<int>(std::nearbyint(train_steps - (steps - 1 - k) * stride)) - 1;
     } else {
-      return absl::InvalidArgumentError(absl::StrCat("timestep_spacing \"", config.timestep_spacing,
-                                                     "\" is not leading, linspace or trailing"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("timestep_spacing \"", spacing, "\" is not leading, linspace or trailing"));
     }
   }
   if (timesteps.front() >= train_steps) {
@@ -91,6 +93,23 @@ absl::StatusOr<std::vector<int>> SpacedTimesteps(const SamplerConfig& config, in
                                                    ", beyond the last one of ", train_steps - 1));
   }
   return timesteps;
+}
+
+std::vector<float> NoiseLevels(const NoiseSchedule& schedule, const std::vector<float>& timesteps) {
+  const auto level = [&](size_t timestep) {
+    const float alpha_cumprod = schedule.alphas_cumprod[timestep];
+    return static_cast<double>(std::sqrt((1.0f - alpha_cumprod) / alpha_cumprod));
+  };
+  std::vector<float> levels;
+  levels.reserve(timesteps.size() + 1);
+  for (const float timestep : timesteps) {
+    const auto below = static_cast<size_t>(timestep);
+    const double fraction = static_cast<double>(timestep) - static_cast<double>(below);
+    const double rise = fraction > 0 ? level(below + 1) - level(below) : 0.0;
+    levels.push_back(static_cast<float>(rise * fraction + level(below)));
+  }
+  levels.push_back(0.0f);
+  return levels;
 }
 
 int LargestStepCount(const SamplerConfig& config) {

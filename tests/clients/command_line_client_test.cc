@@ -173,7 +173,7 @@ TEST_F(CommandLineClientTest, AServerThatIsNotThereIsAnError) {
 
 TEST_F(CommandLineClientTest, WrongUsageHasItsOwnExitCode) {
   const std::vector<std::vector<std::string>> wrong = {
-      {"--no-such-flag"}, {"--sampler", "euler"}, {"--width", "many"}, {"--seed", "-1"}, {"--timeout", "0"}};
+      {"--no-such-flag"}, {"--sampler", "heun"}, {"--width", "many"}, {"--seed", "-1"}, {"--timeout", "0"}};
   for (const std::vector<std::string>& flags : wrong) {
     const auto program = Start(flags);
     EXPECT_EQ(program->Wait(), kExitUsage) << flags[0];

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "clients/cpp/npy.h"
 #include "tests/clients/scripted_server.h"
 
 namespace kandinsky {
@@ -151,13 +152,23 @@ TEST_F(GenerationCommandsTest, GetForImagesOfAnUnfinishedRequestIsAnError) {
   EXPECT_TRUE(server_->received().get.include_images());
 }
 
-TEST_F(GenerationCommandsTest, GetWritesNothingThatIsNoPicture) {
+TEST_F(GenerationCommandsTest, GetWritesEveryFormatAndLatentsAsATensorFile) {
   v1::Generation generation = Succeeded("mine");
-  generation.mutable_images(0)->set_mime_type("application/octet-stream");
-  generation.mutable_images(0)->set_format(v1::OUTPUT_FORMAT_RAW_RGB);
+  generation.mutable_images(0)->set_mime_type("image/webp");
+  generation.mutable_images(1)->mutable_latents()->add_shape(1);
+  generation.mutable_images(1)->mutable_latents()->set_data("abcd");
+  ImageClient client = Serve({.generations = {generation}});
+  EXPECT_EQ(RunGet({.id = "mine", .output = Path("cat.bin")}, client, Output()), 0) << err_.str();
+  EXPECT_EQ(Read(Path("cat-0.bin")), "picture 0");
+  EXPECT_EQ(Read(Path("cat-1.bin")), *ToNpy(generation.images(1).latents()));
+}
+
+TEST_F(GenerationCommandsTest, GetWritesNothingForAResultThatIsOnlyFacts) {
+  v1::Generation generation = Succeeded("mine");
+  generation.mutable_images(0)->clear_payload();
   ImageClient client = Serve({.generations = {generation}});
   EXPECT_EQ(RunGet({.id = "mine", .output = Path("cat.png")}, client, Output()), kExitError);
-  EXPECT_THAT(err_.str(), HasSubstr("image 0 is no PNG: it was asked for as OUTPUT_FORMAT_RAW_RGB"));
+  EXPECT_THAT(err_.str(), HasSubstr("image 0 came without data"));
   EXPECT_FALSE(fs::exists(Path("cat-0.png")));
 }
 
@@ -249,6 +260,17 @@ TEST_F(GenerationCommandsTest, ErrorsAreOneLineAndAnExitCode) {
   const std::string line = "kandinsky: NOT_FOUND: unknown generation\n";
   EXPECT_EQ(err_.str(), line + line + line);
   EXPECT_THAT(out_.str(), IsEmpty());
+}
+
+TEST_F(GenerationCommandsTest, ACallThatWasInterruptedHasItsOwnExitCode) {
+  ImageClient client = Serve({});
+  Cancellation cancellation;
+  cancellation.Cancel();
+  const CallOptions call = {.cancellation = &cancellation};
+  EXPECT_EQ(RunGet({.id = "x", .call = call}, client, Output()), kExitInterrupted);
+  EXPECT_EQ(RunList({.call = call}, client, Output()), kExitInterrupted);
+  EXPECT_EQ(RunCancel("x", call, client, Output()), kExitInterrupted);
+  EXPECT_EQ(server_->calls(), 0);
 }
 
 }  // namespace

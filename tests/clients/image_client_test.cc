@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <sstream>
 #include <thread>
 
 #include "clients/cpp/rich_error.h"
@@ -13,12 +11,6 @@
 
 namespace kandinsky {
 namespace {
-
-std::string ReadText(const std::string& path) {
-  std::stringstream text;
-  text << std::ifstream(std::string(KANDINSKY_SOURCE_DIR) + "/" + path).rdbuf();
-  return text.str();
-}
 
 TEST(ImageClientTest, StreamsEventsAndImages) {
   TestServer server;
@@ -246,12 +238,6 @@ TEST_F(EventStreamTest, MissingOrSurplusPartsAreDataLoss) {
 
 TEST_F(EventStreamTest, AStreamWithoutItsLastEventIsDataLoss) {
   EXPECT_TRUE(absl::IsDataLoss(Generate({Part(0, "a", 1)})));
-}
-
-TEST(ClientReadmeTest, ShowsTheExampleThatIsBuilt) {
-  const std::string example = ReadText("clients/cpp/example.cc");
-  ASSERT_FALSE(example.empty());
-  EXPECT_NE(ReadText("clients/cpp/README.md").find("```cpp\n" + example + "```"), std::string::npos);
 }
 
 }  // namespace

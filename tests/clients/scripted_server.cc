@@ -13,7 +13,9 @@ ScriptedServer::ScriptedServer(Script script) : script_(std::move(script)) {
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.SetMaxReceiveMessageSize(-1);
   builder.RegisterService(static_cast<v1::ImageGenerationService::Service*>(this));
+  builder.RegisterService(static_cast<v1::EmbeddingService::Service*>(this));
   server_ = builder.BuildAndStart();
   if (server_ == nullptr) std::abort();
   address_ = "127.0.0.1:" + std::to_string(port);
@@ -95,6 +97,54 @@ grpc::Status ScriptedServer::ListGenerations(grpc::ServerContext* context,
     *response->add_generations() = script_.generations[index];
   }
   if (index < script_.generations.size()) response->set_next_page_token(std::to_string(index));
+  return script_.status;
+}
+
+grpc::Status ScriptedServer::EmbedText(grpc::ServerContext* context, const v1::EmbedTextRequest* request,
+                                       v1::EmbedTextResponse* response) {
+  MutexLock lock(mutex_);
+  received_.embed_text = *request;
+  Note(*context);
+  *response = script_.embed_text;
+  return script_.status;
+}
+
+grpc::Status ScriptedServer::EmbedImages(grpc::ServerContext* context, const v1::EmbedImagesRequest* request,
+                                         v1::EmbedImagesResponse* response) {
+  MutexLock lock(mutex_);
+  received_.embed_images = *request;
+  Note(*context);
+  *response = script_.embed_images;
+  return script_.status;
+}
+
+grpc::Status ScriptedServer::GenerateImageEmbedding(grpc::ServerContext* context,
+                                                    const v1::GenerateImageEmbeddingRequest* request,
+                                                    v1::GenerateImageEmbeddingResponse* response) {
+  MutexLock lock(mutex_);
+  received_.generate_image_embedding = *request;
+  Note(*context);
+  *response = script_.generate_image_embedding;
+  return script_.status;
+}
+
+grpc::Status ScriptedServer::EncodeLatents(grpc::ServerContext* context,
+                                           const v1::EncodeLatentsRequest* request,
+                                           v1::EncodeLatentsResponse* response) {
+  MutexLock lock(mutex_);
+  received_.encode_latents = *request;
+  Note(*context);
+  *response = script_.encode_latents;
+  return script_.status;
+}
+
+grpc::Status ScriptedServer::DecodeLatents(grpc::ServerContext* context,
+                                           const v1::DecodeLatentsRequest* request,
+                                           v1::DecodeLatentsResponse* response) {
+  MutexLock lock(mutex_);
+  received_.decode_latents = *request;
+  Note(*context);
+  *response = script_.decode_latents;
   return script_.status;
 }
 

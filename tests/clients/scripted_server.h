@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "kandinsky/v1/embedding.grpc.pb.h"
 #include "kandinsky/v1/image_generation.grpc.pb.h"
 
 namespace kandinsky {
@@ -19,6 +20,12 @@ struct Script {
   bool repeat = false;  // Generate sends its events again and again until it is cancelled
   std::vector<v1::Generation> generations =
       {};  // for GetGeneration by id, and for ListGenerations in its pages
+  // Of the calls of EmbeddingService.
+  v1::EmbedTextResponse embed_text = {};
+  v1::EmbedImagesResponse embed_images = {};
+  v1::GenerateImageEmbeddingResponse generate_image_embedding = {};
+  v1::EncodeLatentsResponse encode_latents = {};
+  v1::DecodeLatentsResponse decode_latents = {};
 };
 
 // What a ScriptedServer was asked, last of each kind.
@@ -28,10 +35,16 @@ struct ReceivedCalls {
   v1::GetGenerationRequest get;
   std::vector<v1::ListGenerationsRequest> lists;  // all of them
   v1::CancelGenerationRequest cancel;
+  v1::EmbedTextRequest embed_text;
+  v1::EmbedImagesRequest embed_images;
+  v1::GenerateImageEmbeddingRequest generate_image_embedding;
+  v1::EncodeLatentsRequest encode_latents;
+  v1::DecodeLatentsRequest decode_latents;
 };
 
-// A server on a free port of the loopback interface that answers from a script.
-class ScriptedServer : private v1::ImageGenerationService::Service {
+// A server on a free port of the loopback interface that answers from a script. It takes messages of any
+// size.
+class ScriptedServer : private v1::ImageGenerationService::Service, private v1::EmbeddingService::Service {
  public:
   explicit ScriptedServer(Script script);
   ~ScriptedServer() override;
@@ -55,6 +68,17 @@ class ScriptedServer : private v1::ImageGenerationService::Service {
                              v1::Generation* response) override;
   grpc::Status ListGenerations(grpc::ServerContext* context, const v1::ListGenerationsRequest* request,
                                v1::ListGenerationsResponse* response) override;
+  grpc::Status EmbedText(grpc::ServerContext* context, const v1::EmbedTextRequest* request,
+                         v1::EmbedTextResponse* response) override;
+  grpc::Status EmbedImages(grpc::ServerContext* context, const v1::EmbedImagesRequest* request,
+                           v1::EmbedImagesResponse* response) override;
+  grpc::Status GenerateImageEmbedding(grpc::ServerContext* context,
+                                      const v1::GenerateImageEmbeddingRequest* request,
+                                      v1::GenerateImageEmbeddingResponse* response) override;
+  grpc::Status EncodeLatents(grpc::ServerContext* context, const v1::EncodeLatentsRequest* request,
+                             v1::EncodeLatentsResponse* response) override;
+  grpc::Status DecodeLatents(grpc::ServerContext* context, const v1::DecodeLatentsRequest* request,
+                             v1::DecodeLatentsResponse* response) override;
 
   void Note(const grpc::ServerContext& context) REQUIRES(mutex_);
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes what diffusers and transformers compute with the tiny models of make_models.py, for the C++ tests.
 
-Usage: make_goldens.py OUTPUT_DIR [--seed N] [--only-pipelines]
+Usage: make_goldens.py OUTPUT_DIR [--seed N] [--only-pipelines | --only-samplers] [--live]
 
 Repeatable: the same seed and machine give the same files. The files are described in README.md.
 """
@@ -11,15 +11,19 @@ import json
 import pathlib
 
 import torch
-from diffusers import (DDIMScheduler, DDPMScheduler, PriorTransformer, UNet2DConditionModel, UnCLIPScheduler, VQModel)
-from diffusers.schedulers import scheduling_ddim, scheduling_ddpm, scheduling_unclip
+from diffusers import (DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler,
+                       EulerDiscreteScheduler, PriorTransformer, UNet2DConditionModel, UnCLIPScheduler, VQModel)
+from diffusers.schedulers import (scheduling_ddim, scheduling_ddpm, scheduling_dpmsolver_multistep,
+                                  scheduling_euler_ancestral_discrete, scheduling_euler_discrete, scheduling_unclip)
 from safetensors.torch import save
 from transformers import (CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer, CLIPVisionConfig,
                           CLIPVisionModelWithProjection)
 
+import checks
 import make_models
 import published_configs
 import reference
+import task_cases
 from texts import TEXTS
 
 
@@ -34,14 +38,14 @@ def write_tensors(path: pathlib.Path, tensors: dict[str, torch.Tensor]) -> None:
 # ---- single components -----------------------------------------------------------------------------------------------
 
 
-def component_tensors(model: reference.Model, seed: int) -> dict[str, torch.Tensor]:
+def component_tensors(models: dict[str, reference.Model], seed: int) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator)
 
     tensors = {}
-    prior, decoder = model.prior, model.decoder
+    prior, decoder = models["a"].prior, models["a"].decoder
     inputs = prior.tokenizer(["red cat, 4k photo", "", "кот", "cat " * 90], padding="max_length", max_length=77,
                              truncation=True, return_tensors="pt")
     text = prior.text_encoder(inputs.input_ids)
@@ -81,59 +85,131 @@ def component_tensors(model: reference.Model, seed: int) -> dict[str, torch.Tens
     tensors["movq.latents"] = decoder.movq.encode(pixels).latents
     tensors["movq.decode_in"] = latents
     tensors["movq.decoded"] = decoder.movq.decode(latents, force_not_quantize=True).sample
+    return tensors | task_component_tensors(models, draw)
+
+
+def task_component_tensors(models: dict[str, reference.Model], draw) -> dict[str, torch.Tensor]:
+    tensors = {}
+    inputs = task_cases.make_inputs()
+    crops = ["crop_wide", "crop_tall", "crop_transparent"]
+    prior = models["a"].prior
+    pictures = [reference.Inputs(inputs).picture(crop) for crop in crops]
+    pixels = prior.image_processor(pictures, return_tensors="pt").pixel_values
+    tensors["clip_pixels.crops"] = torch.stack([inputs[f"inputs.{crop}"] for crop in crops])
+    tensors["clip_pixels.pixel_values"] = pixels
+    tensors["clip_pixels.image_embeds"] = prior.image_encoder(pixels).image_embeds
+
+    for name in ("inpaint", "depth"):
+        unet = models[name].decoder.unet
+        conditions = {"image_embeds": draw(2, prior.prior.config.embedding_dim)}
+        channels = 9
+        if name == "depth":
+            channels = 4
+            hint = conditions["hint"] = draw(2, 3, 64, 128).clamp(0, 1)
+            tensors["hint.in"] = hint
+            tensors["hint.out"] = unet.add_embedding.input_hint_block(hint)
+        sample, timestep = draw(2, channels, 8, 16), torch.tensor([981, 21])
+        tensors[f"unet_{name}.sample"] = sample
+        tensors[f"unet_{name}.timestep"] = timestep
+        tensors[f"unet_{name}.image_embeds"] = conditions["image_embeds"]
+        tensors[f"unet_{name}.out"] = unet(sample, timestep, encoder_hidden_states=None,
+                                           added_cond_kwargs=conditions).sample
     return tensors
 
 
 # ---- samplers --------------------------------------------------------------------------------------------------------
 
 
+SWAPPED = {"ddim": DDIMScheduler, "euler": EulerDiscreteScheduler, "euler_ancestral": EulerAncestralDiscreteScheduler,
+           "dpm_solver_multistep": DPMSolverMultistepScheduler}
+SAMPLER_MODULES = {"unclip": scheduling_unclip, "ddpm": scheduling_ddpm, "ddpm_learned_range": scheduling_ddpm,
+                   "ddim": scheduling_ddim, "euler": scheduling_euler_discrete,
+                   "euler_ancestral": scheduling_euler_ancestral_discrete,
+                   "dpm_solver_multistep": scheduling_dpmsolver_multistep}
+
+
 def sampler_cases() -> list[dict]:
-    clipping = published_configs.DECODER_SCHEDULER
-    current = DDPMScheduler(beta_start=0.00085, beta_end=0.012, steps_offset=1, clip_sample=False)
+    clipping, plain = published_configs.DECODER_SCHEDULER, published_configs.INPAINT_SCHEDULER
+    # As it is saved today, with all keys: the swapped samplers take over its spacing, "leading".
+    current = json.loads(DDPMScheduler(beta_start=0.00085, beta_end=0.012, steps_offset=1,
+                                       clip_sample=False).to_json_string())
     cases = [{"name": f"unclip_{steps}", "kind": "unclip", "config": published_configs.PRIOR_SCHEDULER, "steps": steps}
              for steps in (25, 5, 2)]
-    for name, config in (("ddpm_clip", clipping), ("ddpm", published_configs.INPAINT_SCHEDULER)):
+    for name, config in (("ddpm_clip", clipping), ("ddpm", plain)):
         cases += [{"name": f"{name}_{steps}", "kind": "ddpm", "config": config, "steps": steps} for steps in (10, 50)]
-    for name, config in (("ddim_clip", clipping), ("ddim", published_configs.INPAINT_SCHEDULER),
-                         ("ddim_alpha_one", json.loads(current.to_json_string()))):
+    for name, config in (("ddim_clip", clipping), ("ddim", plain), ("ddim_alpha_one", current)):
         cases += [{"name": f"{name}_{suffix}", "kind": "ddim", "config": config, "steps": 10, "eta": eta}
                   for suffix, eta in (("eta00", 0.0), ("eta07", 0.7))]
-    return [dict({"eta": 0.0}, **case) for case in cases]
+    for kind in ("ddpm_learned_range", "euler", "euler_ancestral", "dpm_solver_multistep"):
+        cases += [{"name": f"{kind}_clip_{steps}", "kind": kind, "config": clipping, "steps": steps}
+                  for steps in (1, 2, 3, 14, 15, 30)]
+        cases += [{"name": f"{kind}_{steps}", "kind": kind, "config": plain, "steps": steps} for steps in (7, 25)]
+        cases += [{"name": f"{kind}_{spacing}", "kind": kind, "steps": 9,
+                   "config": dict(current, timestep_spacing=spacing)} for spacing in ("leading", "linspace", "trailing")]
+    # Starts in the middle, as from a picture; the last ones run a single step.
+    for kind in ("unclip", "ddpm", "ddpm_learned_range", "ddim", "euler", "euler_ancestral", "dpm_solver_multistep"):
+        config = published_configs.PRIOR_SCHEDULER if kind == "unclip" else clipping
+        cases += [{"name": f"{kind}_from_{first}_of_{steps}", "kind": kind, "config": config, "steps": steps,
+                   "first": first} for first, steps in ((3, 10), (14, 20), (6, 7))]
+    for kind in ("euler", "dpm_solver_multistep", "ddpm_learned_range"):
+        cases.append({"name": f"{kind}_sample", "kind": kind, "steps": 6,
+                      "config": dict(plain, prediction_type="sample")})
+    return [dict({"eta": 0.0, "first": 0}, **case) for case in cases]
 
 
 def make_scheduler(case: dict):
-    if case["kind"] == "unclip":
-        return UnCLIPScheduler.from_config(case["config"])
-    ddpm = DDPMScheduler.from_config(case["config"])
-    return ddpm if case["kind"] == "ddpm" else DDIMScheduler.from_config(ddpm.config)
+    kind, config = case["kind"], case["config"]
+    if kind == "unclip":
+        return UnCLIPScheduler.from_config(config)
+    if kind == "ddpm_learned_range":
+        return DDPMScheduler.from_config(config, variance_type="learned_range")
+    ddpm = DDPMScheduler.from_config(config)
+    return ddpm if kind == "ddpm" else SWAPPED[kind].from_config(ddpm.config)
+
+
+def sampler_output(kind: str, sample: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Half of the output follows the sample, as a network's would; the rest is arbitrary."""
+    followed = sample / sample.std() if kind.startswith("euler") else sample
+    output = 0.5 * followed + 0.7 * torch.randn(sample.shape, generator=generator)
+    if kind != "ddpm_learned_range":
+        return output
+    # A little beyond the range of -1 to 1 that the network learns.
+    return torch.cat([output, 1.1 * torch.tanh(torch.randn(sample.shape, generator=generator))], dim=1)
 
 
 def sampler_tensors(case: dict, seed: int) -> dict[str, torch.Tensor]:
-    """Runs one scheduler on given network outputs and noises."""
+    """Runs one scheduler on given network outputs and noises, from time-step `first` on."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (2, 32) if case["kind"] == "unclip" else (1, 4, 6, 4)
+    kind, first = case["kind"], case["first"]
+    shape = {"unclip": (2, 32), "ddpm": (1, 4, 6, 4), "ddim": (1, 4, 6, 4)}.get(kind, (1, 4, 4, 2))
     scheduler = make_scheduler(case)
     scheduler.set_timesteps(case["steps"])
-    start = torch.randn(shape, generator=generator) * scheduler.init_noise_sigma
+    timesteps = scheduler.timesteps
+    start = torch.randn(shape, generator=generator)
     noise = torch.randn((case["steps"], *shape), generator=generator)
+    clean = torch.randn(shape, generator=torch.Generator().manual_seed(seed + 1_000_000))
+    noised = torch.cat([scheduler.add_noise(clean[None], noise[:1], timestep[None]) for timestep in timesteps])
+    start = start * scheduler.init_noise_sigma if first == 0 else noised[first].clone()
     sample, outputs, trajectory = start, [], []
-    module = {"unclip": scheduling_unclip, "ddpm": scheduling_ddpm, "ddim": scheduling_ddim}[case["kind"]]
+    module = SAMPLER_MODULES[kind]
     original = module.randn_tensor
+    draws = []
     try:
-        for i, timestep in enumerate(scheduler.timesteps):
-            module.randn_tensor = lambda *args, step=i, **kwargs: noise[step]
-            # Half of the output follows the sample, as a network's would; the rest is arbitrary.
-            output = 0.5 * sample + 0.7 * torch.randn(shape, generator=generator)
-            options = {"eta": case["eta"]} if case["kind"] == "ddim" else {}
-            if case["kind"] == "unclip" and i + 1 < case["steps"]:
+        for i, timestep in enumerate(timesteps[first:], first):
+            module.randn_tensor = lambda *args, step=i, **kwargs: draws.append(step) or noise[step]
+            output = sampler_output(kind, sample, generator)
+            options = {"eta": case["eta"]} if kind == "ddim" else {}
+            if kind == "unclip" and i + 1 < case["steps"]:
                 # As the prior pipelines call it; left out, the scheduler would assume neighbouring time-steps.
-                options["prev_timestep"] = scheduler.timesteps[i + 1]
+                options["prev_timestep"] = timesteps[i + 1]
             sample = scheduler.step(output, timestep, sample, **options).prev_sample
             outputs.append(output)
             trajectory.append(sample)
     finally:
         module.randn_tensor = original
-    return {"timesteps": scheduler.timesteps.to(torch.int64), "start": start, "noise": noise,
+    drawn = torch.tensor([draws.count(i) for i in range(first, case["steps"])], dtype=torch.uint8)
+    return {"timesteps": timesteps.to(torch.float32), "start": start, "noise": noise, "drawn": drawn,
+            "init_noise_sigma": torch.tensor([float(scheduler.init_noise_sigma)]), "clean": clean, "noised": noised,
             "model_output": torch.stack(outputs), "trajectory": torch.stack(trajectory)}
 
 
@@ -230,31 +306,64 @@ def pipeline_cases() -> list[dict]:
     ]
 
 
+def folders(cases: list[dict]) -> dict[str, str]:
+    names = {case["model"] for case in cases}
+    return {name: folder for name, folder in make_models.MODELS.items() if name in names}
+
+
 def write_pipelines(output: pathlib.Path, models: dict[str, reference.Model]) -> None:
     cases = pipeline_cases()
     tensors = {}
     for case in cases:
         for key, tensor in models[case["model"]].generate(case["request"]).items():
             tensors[f"{case['name']}.{key}"] = tensor
-    write_json(output / "pipelines.json", {"models": make_models.MODELS, "cases": cases})
+    write_json(output / "pipelines.json", {"models": folders(cases), "cases": cases})
     write_tensors(output / "pipelines.safetensors", tensors)
+
+
+def write_tasks(output: pathlib.Path, models: dict[str, reference.Model], live: bool) -> None:
+    """The recorded set is made small: no sources, and of each model and task the picture of the first case only."""
+    tensors = task_cases.make_inputs(task_cases.task_cases())
+    inputs, cases, with_picture = reference.Inputs(dict(tensors)), [], set()
+    if not live:
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("sources.")}
+    for case in task_cases.task_cases():
+        try:
+            results = models[case["model"]].generate(case["request"], inputs)
+        except Exception as error:
+            raise RuntimeError(f"{case['name']}: {error}") from error
+        kind = (case["model"], case["request"]["task"]["kind"])
+        if not live and kind in with_picture:
+            results.pop("image", None)
+        with_picture.add(kind)
+        cases.append(case | {"results": list(results)})
+        tensors |= {f"{case['name']}.{key}": tensor for key, tensor in results.items()}
+    write_json(output / "tasks.json", {"models": folders(cases), "cases": cases})
+    write_tensors(output / "tasks.safetensors", tensors)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=pathlib.Path)
     parser.add_argument("--seed", type=int, default=2022, help="of weights and inputs; the requests stay the same")
-    parser.add_argument("--only-pipelines", action="store_true", help="models and pipelines.* only")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--only-pipelines", action="store_true", help="models, pipelines.* and tasks.* only")
+    only.add_argument("--only-samplers", action="store_true", help="samplers.* only")
+    parser.add_argument("--live", action="store_true", help="with all that live_parity.py needs")
     arguments = parser.parse_args()
     reference.prepare_torch()
     output = arguments.output
     output.mkdir(parents=True, exist_ok=True)
+    if arguments.only_samplers:
+        write_samplers(output, arguments.seed)
+        return
     models = make_models.make_models(output, arguments.seed)
-    make_models.check_models(models)
+    checks.check_models(models)
     write_pipelines(output, models)
+    write_tasks(output, models, arguments.live)
     if arguments.only_pipelines:
         return
-    write_tensors(output / "components.safetensors", component_tensors(models["a"], arguments.seed))
+    write_tensors(output / "components.safetensors", component_tensors(models, arguments.seed))
     write_samplers(output, arguments.seed)
     write_tokenizer(output, models)
     write_full_size(output)

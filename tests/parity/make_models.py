@@ -3,16 +3,20 @@
 
 Usage: make_models.py OUTPUT_DIR [--seed N]
 
-Two models, each a pair of folders `prior` and `decoder`:
+Four models, each a pair of folders `prior` and `decoder`:
 - OUTPUT_DIR/models/{prior,decoder}, model "a": the form of the published repositories (configuration files of old
   versions with keys missing, tokenizer as vocab.json + merges.txt, position_ids among the weights, vision tower in half
   precision). Four levels in the U-Net and in the MOVQ: sizes are multiples of 64 pixels.
 - OUTPUT_DIR/models/b/{prior,decoder}, model "b": the form that save_pretrained writes today (tokenizer.json). Two
   levels in the U-Net, three in the MOVQ: multiples of 16 pixels. The sampler does not clip and DDIM ends at alpha 1.
+  All weights are in half precision.
+- OUTPUT_DIR/models/inpaint, model "inpaint", and OUTPUT_DIR/models/depth, model "depth": the U-Nets of the published
+  repositories for inpainting (9 channels) and for depth maps (8 channels, 4 of them from the hint), with their
+  scheduler files; weights in half precision. The rest is model a's: `prior` and `decoder/movq` are relative links.
 
 Random networks blow up rounding errors when they are sampled from. Here the U-Net has a built-in path from its input
-to its output, so that the predicted noise follows the input, and the rest of the network adds to that. check_models()
-proves that the result reacts to prompt, seed and guidance, and that rounding errors stay small.
+to its output, so that the predicted noise follows the input, and the rest of the network adds to that. checks.py proves
+that the result reacts to everything that a request can say, and that rounding errors stay small.
 """
 
 import argparse
@@ -30,10 +34,12 @@ from safetensors.torch import save
 from transformers import (CLIPImageProcessor, CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer,
                           CLIPVisionConfig, CLIPVisionModelWithProjection)
 
+import checks
 import published_configs
 import reference
 from texts import CORPUS
 
+MODELS = {"a": "models", "b": "models/b", "inpaint": "models/inpaint", "depth": "models/depth"}
 EMBEDDING = 32  # width of the image embedding, the text embedding and the text tokens
 MERGES = 400
 
@@ -146,7 +152,7 @@ def shape_unet(unet: UNet2DConditionModel) -> None:
     and its shortcut passes them on. They form a group of conv_norm_out, and SiLU(v) - SiLU(-v) = v undoes the
     activation, so that conv_out finds x_c again.
     """
-    latents = unet.config.in_channels
+    latents = 4  # the first channels of the input; an inpainting or depth network has more
     carried = 2 * latents
     base = unet.config.block_out_channels[0]
     assert base // unet.config.norm_num_groups == 2 and base > carried
@@ -211,6 +217,23 @@ PROCESSOR_CONFIG = dict(published_configs.IMAGE_PROCESSOR, crop_size={"height": 
                         size={"shortest_edge": 28})
 
 
+@torch.no_grad()
+def shape_hint(hint_block: torch.nn.Sequential) -> None:
+    """Keeps the activations, which shrink with every SiLU, as large as the hint, so that it matters beside the noise."""
+    for layer in hint_block:
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.weight.mul_(1.6)
+
+
+def random_unet(config: dict, seed: int) -> UNet2DConditionModel:
+    unet = UNet2DConditionModel.from_config(config).eval()
+    randomize(unet, seed)
+    shape_unet(unet)
+    if config["addition_embed_type"] == "image_hint":
+        shape_hint(unet.add_embedding.input_hint_block)
+    return unet
+
+
 class Networks:
     """The five networks of one model, in evaluation mode."""
 
@@ -218,12 +241,11 @@ class Networks:
         self.text_encoder = CLIPTextModelWithProjection(CLIPTextConfig(**text)).eval()
         self.image_encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**IMAGE_CONFIG)).eval()
         self.prior = PriorTransformer.from_config(PRIOR_CONFIG).eval()
-        self.unet = UNet2DConditionModel.from_config(unet).eval()
+        self.unet = random_unet(unet, seed * 10 + 3)
         self.movq = VQModel.from_config(movq).eval()
-        for i, network in enumerate((self.text_encoder, self.image_encoder, self.prior, self.unet, self.movq)):
+        for i, network in {0: self.text_encoder, 1: self.image_encoder, 2: self.prior, 4: self.movq}.items():
             randomize(network, seed * 10 + i)
         shape_prior(self.prior, seed)
-        shape_unet(self.unet)
         shape_movq(self.movq, seed, latent_spread)
 
 
@@ -259,6 +281,8 @@ def make_current(output: pathlib.Path, seed: int) -> None:
     vocab, merges = tokenizer_files()
     networks = Networks(seed, unet_config((16, 24), layers=2), movq_config((64, 32, 32)),
                         text_config(len(vocab), eos_token_id=vocab["<|endoftext|>"]), latent_spread=3.0)
+    for network in (networks.prior, networks.image_encoder, networks.text_encoder, networks.unet, networks.movq):
+        network.half()
     KandinskyV22PriorPipeline(
         prior=networks.prior, image_encoder=networks.image_encoder, text_encoder=networks.text_encoder,
         tokenizer=CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77),
@@ -269,6 +293,27 @@ def make_current(output: pathlib.Path, seed: int) -> None:
         unet=networks.unet, movq=networks.movq,
         scheduler=DDPMScheduler(beta_start=0.00085, beta_end=0.012, steps_offset=1, clip_sample=False),
     ).save_pretrained(output / "decoder")
+
+
+def make_decoder(output: pathlib.Path, seed: int, unet: dict, model_index: dict,
+                 scheduler: dict) -> None:
+    """A decoder for one task in the published form, beside the files of model "a" that it shares."""
+    decoder = output / "decoder"
+    write_json(decoder / "model_index.json", model_index)
+    write_json(decoder / "scheduler" / "scheduler_config.json", scheduler)
+    tensors = random_unet(unet, seed).state_dict()
+    save_component(decoder / "unet", "diffusion_pytorch_model", unet,
+                   {name: tensor.half() for name, tensor in tensors.items()})
+    (decoder / "movq").symlink_to("../../decoder/movq")
+    (output / "prior").symlink_to("../prior")
+
+
+def make_task_decoders(output: pathlib.Path, seed: int) -> None:
+    unet = unet_config((16, 16), layers=1)
+    make_decoder(output / MODELS["inpaint"], seed * 10, dict(unet, in_channels=9),
+                 published_configs.INPAINT_MODEL_INDEX, published_configs.INPAINT_SCHEDULER)
+    make_decoder(output / MODELS["depth"], seed * 10 + 1, dict(unet, in_channels=8, addition_embed_type="image_hint"),
+                 published_configs.DEPTH_MODEL_INDEX, published_configs.DECODER_SCHEDULER)
 
 
 def save_component(folder: pathlib.Path, stem: str, config: dict, tensors: dict[str, torch.Tensor]) -> None:
@@ -283,61 +328,15 @@ def write_json(path: pathlib.Path, value: object, indent: int | None = 2) -> Non
     path.write_text(text, encoding="utf-8")
 
 
-# ---- checks ----------------------------------------------------------------------------------------------------------
-
-# What must change the result visibly, as changes of the base request.
-INFLUENCES = {
-    "prompt": {"prompt": "ночной город, дождь, неоновые огни"},
-    "seed": {"seeds": [12]},
-    "guidance": {"guidance_scale": 2.0},
-    "no guidance": {"guidance_scale": 1.0},
-    "prior guidance": {"prior_guidance_scale": 2.0},
-    "no prior guidance": {"prior_guidance_scale": 1.0},
-    "empty negative prompt": {"negative_prompt": ""},
-    "negative prompt": {"negative_prompt": "low quality, bad quality"},
-    "steps": {"steps": 7},
-    "prior steps": {"prior_steps": 4},
-    "sampler": {"sampler": "ddim"},
-}
-TOLERANCE = 1e-4  # of live_parity.py, relative L2 of the final latents
-BASE = {"prompt": "red cat, 4k photo", "negative_prompt": None, "width": 64, "height": 64, "steps": 6,
-        "guidance_scale": 4.0, "prior_steps": 5, "prior_guidance_scale": 4.0, "sampler": "default", "seeds": [11]}
-
-
-def check_models(models: dict[str, reference.Model]) -> list[str]:
-    """Fails unless the latents react to each influence by 100 tolerances and rounding stays below a third of one."""
-    report = []
-    for name, model in models.items():
-        base = model.generate(BASE)["latents"]
-        for influence, change in INFLUENCES.items():
-            distance = reference.relative_l2(model.generate(BASE | change)["latents"], base)
-            report.append(f"{name}: {influence} changes the latents by {distance:.3f}")
-            if not 100 * TOLERANCE < distance < 10:
-                raise SystemExit(f"unsuitable weights: {report[-1]}")
-        for change in ({}, {"steps": 30}, {"sampler": "ddim", "steps": 20}):
-            expected = model.generate(BASE | change)
-            with reference.other_kernels():
-                actual = model.generate(BASE | change)
-            rounding = reference.relative_l2(actual["latents"], expected["latents"])
-            report.append(f"{name}: other kernels change the latents by {rounding:.1e} {change or ''}")
-            if not rounding < 0.3 * TOLERANCE:
-                raise SystemExit(f"unsuitable weights: {report[-1]}")
-        image = model.generate(BASE)["image"].float()
-        clipped = ((image == 0) | (image == 255)).float().mean()
-        report.append(f"{name}: pictures have spread {image.std():.0f}, {clipped:.1%} of the values clipped")
-        if not (image.std() > 20 and clipped < 0.2):
-            raise SystemExit(f"unsuitable weights: {report[-1]}")
-    return report
-
-
-MODELS = {"a": "models", "b": "models/b"}
+# ---- all of them ------------------------------------------------------------------------------------------------------
 
 
 def make_models(output: pathlib.Path, seed: int) -> dict[str, reference.Model]:
-    """Writes both models and loads them again as diffusers pipelines."""
+    """Writes the models and loads them again as diffusers pipelines."""
     shutil.rmtree(output / "models", ignore_errors=True)
     make_published(output / MODELS["a"], seed)
     make_current(output / MODELS["b"], seed + 1)
+    make_task_decoders(output, seed + 2)
     for file in (output / "models").rglob("*.safetensors"):
         file.chmod(0o644)
     return {name: reference.Model(output / folder) for name, folder in MODELS.items()}
@@ -349,7 +348,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2022)
     arguments = parser.parse_args()
     reference.prepare_torch()
-    print("\n".join(check_models(make_models(arguments.output, arguments.seed))))
+    print("\n".join(checks.check_models(make_models(arguments.output, arguments.seed))))
 
 
 if __name__ == "__main__":

@@ -121,6 +121,8 @@ DECODER_MODEL_INDEX = {
     "VQModel"],
     "scheduler": ["diffusers", "DDPMScheduler"], "unet": ["diffusers", "UNet2DConditionModel"],
 }
+INPAINT_MODEL_INDEX = dict(DECODER_MODEL_INDEX, _class_name="KandinskyV22InpaintPipeline")
+DEPTH_MODEL_INDEX = dict(DECODER_MODEL_INDEX, _class_name="KandinskyV22ControlnetPipeline")
 PRIOR_MODEL_INDEX = {
     "_class_name": "KandinskyV22PriorPipeline", "_diffusers_version": "0.17.0.dev0",
     "image_encoder": ["transformers", "CLIPVisionModelWithProjection"], "image_processor": ["transformers",

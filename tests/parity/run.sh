@@ -16,7 +16,8 @@ scripts/install_parity_environment.sh
 goldens=$(mktemp -d)
 trap 'rm -rf "$goldens"' EXIT
 echo "making reference results"
-if ! "$python" tests/parity/make_goldens.py "$goldens" --seed "${KANDINSKY_PARITY_SEED:-31337}" 2>"$goldens/log"; then
+if ! "$python" tests/parity/make_goldens.py "$goldens" --live --seed "${KANDINSKY_PARITY_SEED:-31337}" \
+  2>"$goldens/log"; then
   cat "$goldens/log" >&2
   exit 1
 fi

@@ -9,6 +9,7 @@
 namespace kandinsky {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::SizeIs;
 
 TEST_F(EngineTest, CancelsAWaitingRequestAtOnce) {
@@ -135,6 +136,53 @@ TEST_F(EngineTest, ARequestThatEndsBeforeItsDeadlineIsNotExpired) {
   clock_.Advance(absl::Seconds(10));
   EXPECT_TRUE(Submit("next")->WaitForEnd().ok());
   EXPECT_EQ((engine_->snapshot().expired_queued_total + engine_->snapshot().expired_running_total), 0);
+}
+
+TEST_F(EngineTest, ALaterDeadlineIsTheOneThatCounts) {
+  StartGated();
+  const auto observer = Submit("cat", 1, clock_.Now() + absl::Seconds(5));
+  gate_.Allow(2);
+  gate_.WaitForArrivals(3);
+  EXPECT_TRUE(ExtendDeadline("cat", clock_.Now() + absl::Seconds(20)).ok());
+  EXPECT_TRUE(ExtendDeadline("cat", clock_.Now() + absl::Seconds(10)).ok());  // earlier: changes nothing
+  clock_.Advance(absl::Seconds(10));
+  gate_.Allow(1);
+  gate_.WaitForArrivals(4);  // the watcher and the worker have looked at the clock and let it live
+  EXPECT_FALSE(observer->finished());
+  clock_.Advance(absl::Seconds(10));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(observer->WaitForEnd()));
+  EXPECT_TRUE(absl::IsNotFound(ExtendDeadline("cat", absl::InfiniteFuture())));
+}
+
+TEST_F(EngineTest, ADeadlineThatIsLiftedNeverPasses) {
+  options_.max_active_generations = 1;
+  StartGated();
+  Submit("running");
+  gate_.WaitForArrivals(1);
+  const auto waiting = Submit("waiting", 1, clock_.Now() + absl::Seconds(5));
+  EXPECT_TRUE(ExtendDeadline("waiting", absl::InfiniteFuture()).ok());
+  clock_.Advance(absl::Hours(1));
+  gate_.Open();
+  EXPECT_TRUE(waiting->WaitForEnd().ok());
+}
+
+TEST_F(EngineTest, WhoseDeadlineMovesAwayIsLessUrgent) {
+  StartGated();
+  Submit("first");
+  gate_.WaitForArrivals(1);
+  const auto urgent = Submit("urgent", 1, clock_.Now() + absl::Seconds(50));
+  EngineRequest larger = {.images = {Small("larger")}, .deadline = clock_.Now() + absl::Seconds(60)};
+  larger.images[0].width = 2 * larger.images[0].width;  // the two never share a denoise step
+  const auto other = SubmitRequest(std::move(larger));
+  EXPECT_TRUE(ExtendDeadline("urgent", clock_.Now() + absl::Seconds(70)).ok());
+  gate_.Open();
+  EXPECT_TRUE(urgent->WaitForEnd().ok());
+  EXPECT_TRUE(other->WaitForEnd().ok());
+  std::vector<std::string> decoded;
+  for (const FakeStep& step : log_->steps()) {
+    if (step.key.stage == Stage::kDecode) decoded.push_back(step.members[0].prompt);
+  }
+  EXPECT_THAT(decoded, ElementsAre("larger", "urgent"));  // the first shares the step of its size
 }
 
 TEST_F(EngineTest, DrainLetsAcceptedRequestsFinishAndRefusesNewOnes) {

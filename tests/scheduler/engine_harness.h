@@ -78,6 +78,11 @@ class EngineTest : public testing::Test {
   // Cancels the last request of that name.
   absl::Status Cancel(const std::string& name) { return engine_->Cancel(numbers_.at(name)); }
 
+  // Extends the deadline of the last request of that name.
+  absl::Status ExtendDeadline(const std::string& name, absl::Time deadline) {
+    return engine_->ExtendDeadline(numbers_.at(name), deadline);
+  }
+
   void TearDown() override {
     gate_.Open();
     engine_.reset();

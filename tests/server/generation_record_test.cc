@@ -178,18 +178,35 @@ class BusyCodecTest : public RecordTest {
   BusyCodecTest() : RecordTest(/*codec_capacity=*/1) {}
 };
 
-TEST_F(BusyCodecTest, AFullCodecQueueDropsPreviewsAndLeavesImagesToTheCaller) {
+TEST_F(BusyCodecTest, AFullCodecQueueDropsPreviewsAndKeepsImagesWithoutHoldingUpTheCaller) {
   HoldCodec();
   ASSERT_TRUE(environment_.codec.TrySchedule([] {}));
-  const auto record = Add(environment_.Spec("a"));
+  GenerationSpec spec = environment_.Spec("a");
+  spec.image_count = 3;
+  const auto record = Add(spec);
   record->OnStarted({});
   record->OnProgress({});
   record->OnPreview(PreviewAt(1));
-  record->OnImage(Finished(0));
-  EXPECT_THAT(listener_->images(), SizeIs(1));  // although the codec stands still
+  for (int i = 0; i < 3; ++i) record->OnImage(Finished(i));  // return although the codec stands still
+  EXPECT_THAT(listener_->images(), IsEmpty());               // so none was encoded by the caller
   record->OnFinished(absl::OkStatus(), {});
+  codec_gate_.Open();
   EXPECT_TRUE(listener_->WaitForEnd().ok());
+  EXPECT_THAT(listener_->images(), SizeIs(3));
   EXPECT_THAT(listener_->preview_steps(), IsEmpty());
+}
+
+TEST_F(BusyCodecTest, AnImageWithoutDataNeedsNoCodec) {
+  HoldCodec();
+  GenerationSpec spec = environment_.Spec("a");
+  spec.format = v1::OUTPUT_FORMAT_NONE;
+  const auto record = Add(spec);
+  record->OnStarted({});
+  record->OnImage(Finished(0));
+  record->OnFinished(absl::OkStatus(), {});
+  EXPECT_EQ(listener_->ends(), 1u);
+  EXPECT_THAT(listener_->images(), SizeIs(1));
+  EXPECT_EQ(environment_.codec.queued(), 0u);
 }
 
 // With an engine whose steps wait at a gate.
@@ -215,12 +232,13 @@ class RecordInEngineTest : public RecordTest {
     engine_.reset();
   }
 
-  Submission Submit(const std::shared_ptr<GenerationRecord>& record, size_t images) {
+  Submission Submit(const std::shared_ptr<GenerationRecord>& record, size_t images,
+                    absl::Time deadline = absl::InfiniteFuture()) {
     GenerationRequest image;
     image.prompt = "cat";
     image.steps = 4;
     image.prior_steps = 3;
-    EngineRequest request;
+    EngineRequest request = {.deadline = deadline};
     request.images.assign(images, image);
     return engine_->Submit(std::move(request), record);
   }
@@ -252,6 +270,34 @@ TEST_F(RecordInEngineTest, ACancellationBeforeTheNumberIsKnownTakesEffectWithIt)
   EXPECT_EQ(listener_->ends(), 0u);
   record->Accepted(*engine_, submission);
   EXPECT_EQ(listener_->WaitForEnd().error_code(), grpc::StatusCode::CANCELLED);
+}
+
+TEST_F(RecordInEngineTest, ALaterDeadlineBeforeTheNumberIsKnownTakesEffectWithIt) {
+  GenerationSpec spec = environment_.Spec("a");
+  spec.deadline = environment_.clock.Now() + absl::Seconds(5);
+  const auto record = Add(spec);
+  const Submission submission = Submit(record, 1, spec.deadline);
+  gate_.WaitForArrivals(1);
+  const auto second = std::make_shared<RecordingListener>();
+  EXPECT_TRUE(record->Attach(second, environment_.clock.Now() + absl::Seconds(10)));
+  EXPECT_EQ(record->deadline(), environment_.clock.Now() + absl::Seconds(10));
+  record->Accepted(*engine_, submission);
+  environment_.clock.Advance(absl::Seconds(5));
+  gate_.Open();
+  EXPECT_TRUE(second->WaitForEnd().ok());
+}
+
+TEST_F(RecordInEngineTest, ARequestThatCertainlyFailsIsDeadBeforeItsImagesAreEncoded) {
+  HoldCodec();
+  GenerationSpec spec = environment_.Spec("a");
+  spec.image_count = 2;
+  const auto record = Add(spec);
+  record->OnStarted({});
+  record->OnImage(Finished(0));
+  record->OnFinished(absl::InternalError("x"), {});
+  EXPECT_EQ(listener_->ends(), 0u);  // the first image is still being encoded
+  EXPECT_TRUE(record->dead());
+  EXPECT_FALSE(record->Attach(std::make_shared<RecordingListener>(), absl::InfiniteFuture()));
 }
 
 TEST_F(RecordInEngineTest, AnEndBeforeTheNumberIsKnownIsHarmless) {

@@ -192,6 +192,40 @@ TEST(Idempotency, TheWorkGoesOnForTheOtherCallWhenOneLeaves) {
   EXPECT_TRUE(second.End().status.ok());
 }
 
+TEST(Idempotency, JoinedCallExtendsTheDeadlineOfTheWork) {
+  FakeClock clock;
+  TestServer server({.gated = true, .clock = &clock});
+  OpenStream first(server.stub(), RequestWithId());
+  server.gate().WaitForArrivals(1);
+  clock.Advance(absl::Seconds(60));
+  OpenStream second(server.stub(), RequestWithId());
+  second.WaitFor(Kind::kStarted);
+  clock.Advance(absl::Seconds(60));  // the first call's deadline
+  const StreamOutcome outcome = first.End();
+  EXPECT_EQ(Reason(outcome.status), "DEADLINE_EXCEEDED");
+  EXPECT_EQ(Detail<google::rpc::ErrorInfo>(outcome.status).metadata().at("phase"), "running");
+  EXPECT_EQ(server.Get("twin").state(), v1::GENERATION_STATE_RUNNING);
+  server.gate().Open();
+  EXPECT_TRUE(second.End().status.ok());
+  EXPECT_EQ(server.log().admitted(), 1);
+}
+
+TEST(Idempotency, TheWorkEndsAtTheLatestDeadlineOfItsCalls) {
+  FakeClock clock;
+  TestServer server({.gated = true, .clock = &clock});
+  OpenStream first(server.stub(), RequestWithId());
+  server.gate().WaitForArrivals(1);
+  clock.Advance(absl::Seconds(60));
+  OpenStream second(server.stub(), RequestWithId());
+  second.WaitFor(Kind::kStarted);
+  clock.Advance(absl::Seconds(120));  // the second call's deadline
+  EXPECT_EQ(Reason(second.End().status), "DEADLINE_EXCEEDED");
+  EXPECT_EQ(Reason(first.End().status), "DEADLINE_EXCEEDED");
+  server.gate().Open();
+  EXPECT_TRUE(Stream(server, SmallRequest("next")).status.ok());
+  EXPECT_EQ(server.log().StepsOf("a red cat"), 1);
+}
+
 TEST(Idempotency, TheIdOfACancelledRequestIsFreeAtOnce) {
   TestServer server({.gated = true});
   OpenStream first(server.stub(), RequestWithId());

@@ -44,7 +44,7 @@ const std::vector<Layer>& Layers() {
       {"pipeline/simulated", {"base", "imaging", "pipeline"}, {}},
       {"pipeline/device", {"base"}, {kTorch}},
       {"pipeline/models", {"base"}, {kTorch}},
-      {"pipeline/samplers", {"base"}, {kTorch}},
+      {"pipeline/samplers", {"base", "pipeline"}, {kTorch}},
       {"pipeline/weights", {"base"}, {kTorch}},
       {"pipeline/kandinsky",
        {"base", "imaging", "pipeline", "pipeline/tokenizers", "pipeline/device", "pipeline/models",

@@ -23,9 +23,10 @@ namespace fs = std::filesystem;
 
 class TinyModelFolder {
  public:
-  explicit TinyModelFolder(uint64_t seed) : path_(fs::temp_directory_path() / "tiny_model_XXXXXX") {
+  explicit TinyModelFolder(uint64_t seed, TinyNetwork network = TinyNetwork::kDecoder)
+      : path_(fs::temp_directory_path() / "tiny_model_XXXXXX") {
     EXPECT_NE(::mkdtemp(path_.data()), nullptr);
-    const absl::Status status = WriteTinyModel(path_, seed);
+    const absl::Status status = WriteTinyModel(path_, seed, network);
     EXPECT_TRUE(status.ok()) << status;
   }
   ~TinyModelFolder() { fs::remove_all(path_); }
@@ -168,6 +169,22 @@ TEST(TinyModelTest, MakesPicturesThatReactToEverySetting) {
   const auto extremes = std::count_if(picture.pixels.begin(), picture.pixels.end(),
                                       [](uint8_t value) { return value == 0 || value == 255; });
   EXPECT_LT(extremes, static_cast<int64_t>(picture.pixels.size() / 5));
+}
+
+TEST(TinyModelTest, EveryNetworkLoadsAndIsRecognised) {
+  const std::map<std::string, TinyNetwork> networks = {{"decoder", TinyNetwork::kDecoder},
+                                                       {"inpaint", TinyNetwork::kInpaint},
+                                                       {"controlnet_depth", TinyNetwork::kControlNetDepth}};
+  for (const auto& [name, network] : networks) {
+    const TinyModelFolder folder(3, network);
+    const auto factories =
+        LoadKandinsky({.model_name = "tiny", .model_path = folder.path(), .prior_path = "", .threads = 1}, 1);
+    ASSERT_TRUE(factories.ok()) << factories.status();
+    const auto pipeline = factories->front()();
+    ASSERT_TRUE(pipeline.ok()) << pipeline.status();
+    EXPECT_EQ((*pipeline)->capabilities().network, name);
+    EXPECT_TRUE((*pipeline)->capabilities().has_image_encoder);
+  }
 }
 
 }  // namespace

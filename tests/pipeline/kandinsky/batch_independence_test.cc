@@ -66,6 +66,28 @@ TEST_F(BatchIndependenceTest, NegativePromptsAndUnguidedPriorsMix) {
   ExpectSameAsAlone(requests, {0, 0, 0, 0, 0, 0}, 8);
 }
 
+// Different tasks that share a network share its steps.
+TEST(TaskBatchIndependenceTest, EveryTaskAmongTheOthersEqualsAlone) {
+  const std::vector<Task> networks = {TextToImage{}, Inpaint{}, ControlNet{}};
+  for (const Task& task : networks) {
+    const auto pipeline = LoadGoldenPipelineFor(task);
+    SCOPED_TRACE(pipeline->capabilities().network);
+    std::vector<GenerationRequest> requests = TinyTaskRequests(pipeline->capabilities());
+    std::vector<int> joins(requests.size(), 0);
+    for (size_t i = 0; i < joins.size(); i += 3) joins[i] = static_cast<int>(i);
+    std::vector<GenerationResult> alone;
+    for (const GenerationRequest& request : requests) alone.push_back(RunAlone(*pipeline, request));
+    for (const size_t max_rows : {16u, 3u}) {
+      const std::vector<GenerationResult> batched = RunBatched(*pipeline, requests, joins, max_rows);
+      ASSERT_EQ(batched.size(), requests.size());
+      for (size_t i = 0; i < requests.size(); ++i) {
+        EXPECT_LE(RelativeDifference(batched[i], alone[i]), kTolerance)
+            << TaskName(requests[i].task) << ", request " << i << ", " << max_rows << " rows";
+      }
+    }
+  }
+}
+
 TEST_F(BatchIndependenceTest, HoldsForRandomMixes) {
   std::mt19937 random(7);
   const auto pick = [&](int count) { return static_cast<int>(random() % static_cast<unsigned>(count)); };

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-#include <cmath>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -10,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
 #include "pipeline/weights/safetensors.h"
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 
@@ -35,14 +33,6 @@ GenerationRequest ReadRequest(const json& object, uint64_t seed) {
   return request;
 }
 
-double PeakSignalToNoise(const Image& image, const torch::Tensor& expected) {
-  const torch::Tensor actual = torch::from_blob(const_cast<uint8_t*>(image.pixels.data()),
-                                                {image.height, image.width, image.channels}, torch::kUInt8);
-  const double error =
-      (actual.to(torch::kFloat64) - expected.to(torch::kFloat64)).square().mean().item<double>();
-  return error == 0 ? 1000.0 : 10 * std::log10(255.0 * 255.0 / error);
-}
-
 void ExpectSame(const GenerationResult& result, const torch::Tensor& latents, const torch::Tensor& image) {
   ASSERT_TRUE(result.latents && result.image);
   const torch::Tensor actual = torch::tensor(result.latents->values).reshape(result.latents->shape);
@@ -60,11 +50,7 @@ TEST(GoldenPipelineTest, TextToImageEqualsDiffusers) {
   ASSERT_TRUE(tensors.ok()) << tensors.status();
   std::map<std::string, std::unique_ptr<Pipeline>> pipelines;
   for (const auto& [name, folder] : recorded.at("models").items()) {
-    const auto factories = LoadKandinsky(
-        {.model_name = name, .model_path = GoldenDirectory() + "/" + folder.get<std::string>(), .threads = 1},
-        1);
-    ASSERT_TRUE(factories.ok()) << factories.status();
-    pipelines[name] = *factories->front()();
+    pipelines[name] = LoadPipeline(GoldenDirectory() + "/" + folder.get<std::string>());
   }
   ASSERT_GE(recorded.at("cases").size(), 10u);
   for (const json& test_case : recorded.at("cases")) {

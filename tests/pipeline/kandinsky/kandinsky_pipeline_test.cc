@@ -33,7 +33,10 @@ TEST_F(KandinskyPipelineTest, DetectsFamilyNetworkAndSamplersFromTheFiles) {
   EXPECT_EQ(capabilities.network, "decoder");
   EXPECT_EQ(capabilities.device, "cpu");
   EXPECT_EQ(capabilities.dtype, "float32");
-  EXPECT_THAT(capabilities.samplers, ElementsAre(SamplerKind::kDdpm, SamplerKind::kDdim));
+  EXPECT_THAT(
+      capabilities.samplers,
+      ElementsAre(SamplerKind::kDdpm, SamplerKind::kDdim, SamplerKind::kDdpmLearnedRange, SamplerKind::kEuler,
+                  SamplerKind::kEulerAncestral, SamplerKind::kDpmSolverMultistep));
   EXPECT_GT(capabilities.weight_bytes, 0);
 }
 

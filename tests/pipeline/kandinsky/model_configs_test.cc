@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 namespace kandinsky {
@@ -79,10 +80,54 @@ TEST(ModelConfigsTest, SamplerKindComesFromTheClassName) {
   EXPECT_EQ(*ParseSamplerKind("s", json::parse("{}")), SamplerKind::kDdpm);
   EXPECT_EQ(*ParseSamplerKind("s", json::parse(R"({"_class_name": "DDPMScheduler"})")), SamplerKind::kDdpm);
   EXPECT_EQ(*ParseSamplerKind("s", json::parse(R"({"_class_name": "DDIMScheduler"})")), SamplerKind::kDdim);
+  EXPECT_EQ(*ParseSamplerKind("s", json::parse(R"({"_class_name": "EulerDiscreteScheduler"})")),
+            SamplerKind::kEuler);
+  EXPECT_EQ(*ParseSamplerKind("s", json::parse(R"({"_class_name": "EulerAncestralDiscreteScheduler"})")),
+            SamplerKind::kEulerAncestral);
+  EXPECT_EQ(*ParseSamplerKind("s", json::parse(R"({"_class_name": "DPMSolverMultistepScheduler"})")),
+            SamplerKind::kDpmSolverMultistep);
   EXPECT_THAT(
       std::string(
           ParseSamplerKind("s", json::parse(R"({"_class_name": "PNDMScheduler"})")).status().message()),
       HasSubstr("PNDMScheduler"));
+}
+
+TEST(ModelConfigsTest, DdpmFilesMayAskForThePredictedVariance) {
+  const auto kind = [](const char* variance_type) {
+    return *ParseSamplerKind("s", {{"_class_name", "DDPMScheduler"}, {"variance_type", variance_type}});
+  };
+  EXPECT_EQ(kind("learned_range"), SamplerKind::kDdpmLearnedRange);
+  EXPECT_EQ(kind("fixed_small"), SamplerKind::kDdpm);
+  EXPECT_EQ(*ParseSamplerKind("s", json::parse(R"({"variance_type": null})")), SamplerKind::kDdpm);
+}
+
+TEST(ModelConfigsTest, SamplerFilesKeepTheSpacingOpenUnlessTheyNameIt) {
+  EXPECT_EQ(ParseSamplerConfig("s", json::parse("{}"), {})->timestep_spacing, std::nullopt);
+  EXPECT_EQ(ParseSamplerConfig("s", json::parse(R"({"timestep_spacing": null})"), {})->timestep_spacing,
+            std::nullopt);
+  EXPECT_EQ(ParseSamplerConfig("s", json::parse(R"({"timestep_spacing": "leading"})"), {})->timestep_spacing,
+            "leading");
+  EXPECT_THAT(
+      std::string(ParseSamplerConfig("s", json::parse(R"({"timestep_spacing": 3})"), {}).status().message()),
+      HasSubstr("timestep_spacing"));
+}
+
+TEST(ModelConfigsTest, ReadsTheKeysOfTheSolvers) {
+  const auto config = ParseSamplerConfig(
+      "s", json::parse(R"({"use_karras_sigmas": true, "use_exponential_sigmas": true, "use_beta_sigmas": true,
+          "use_lu_lambdas": true, "use_flow_sigmas": true, "solver_order": 3, "solver_type": "heun",
+          "algorithm_type": "dpmsolver", "final_sigmas_type": "sigma_min", "interpolation_type": "log_linear",
+          "lambda_min_clipped": -5.1})"),
+      {});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_TRUE(config->use_karras_sigmas && config->use_exponential_sigmas && config->use_beta_sigmas);
+  EXPECT_TRUE(config->use_lu_lambdas && config->use_flow_sigmas);
+  EXPECT_EQ(config->solver_order, 3);
+  EXPECT_EQ(config->solver_type, "heun");
+  EXPECT_EQ(config->algorithm_type, "dpmsolver");
+  EXPECT_EQ(config->final_sigmas_type, "sigma_min");
+  EXPECT_EQ(config->interpolation_type, "log_linear");
+  EXPECT_EQ(config->lambda_min_clipped, -5.1f);
 }
 
 TEST(ModelConfigsTest, RefusesBetasThatTheSamplersDoNotImplement) {

@@ -16,14 +16,50 @@ std::string GoldenDirectory() {
   return overridden != nullptr ? overridden : KANDINSKY_SOURCE_DIR "/tests/golden/diffusers";
 }
 
-std::unique_ptr<Pipeline> LoadGoldenPipeline() {
-  const auto factories =
-      LoadKandinsky({.model_name = "golden", .model_path = GoldenDirectory() + "/models/b", .threads = 1}, 1);
+std::unique_ptr<Pipeline> LoadPipeline(const std::string& folder) {
+  const auto factories = LoadKandinsky({.model_name = "golden", .model_path = folder, .threads = 1}, 1);
   if (!factories.ok()) {
     std::cerr << factories.status() << "\n";
     std::abort();
   }
   return std::move(*factories->front()());
+}
+
+std::unique_ptr<Pipeline> LoadGoldenPipeline() { return LoadPipeline(GoldenDirectory() + "/models/b"); }
+
+std::unique_ptr<Pipeline> LoadGoldenPipelineFor(const Task& task) {
+  if (std::holds_alternative<Inpaint>(task)) return LoadPipeline(GoldenDirectory() + "/models/inpaint");
+  if (std::holds_alternative<ControlNet>(task)) return LoadPipeline(GoldenDirectory() + "/models/depth");
+  return LoadGoldenPipeline();
+}
+
+InputImage TestPicture(int width, int height, int channels, uint64_t seed) {
+  auto image = std::make_shared<Image>();
+  image->width = width;
+  image->height = height;
+  image->channels = channels;
+  const double phase = 0.7 * static_cast<double>(seed % 16);
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      for (int c = 0; c < channels; ++c) {
+        const double wave = std::sin(0.13 * x + phase + c) * std::cos(0.09 * y - phase + 2 * c);
+        image->pixels.push_back(static_cast<uint8_t>(127.5 + 127.0 * wave));
+      }
+    }
+  }
+  return image;
+}
+
+SharedFloatTensor TestTensor(std::vector<int64_t> shape, uint64_t seed) {
+  auto tensor = std::make_shared<FloatTensor>();
+  size_t count = 1;
+  for (const int64_t size : shape) count *= static_cast<size_t>(size);
+  tensor->shape = std::move(shape);
+  for (size_t i = 0; i < count; ++i) {
+    const double angle = 0.37 * static_cast<double>(i) + static_cast<double>(seed);
+    tensor->values.push_back(static_cast<float>(0.5 + 0.5 * std::sin(angle)));
+  }
+  return tensor;
 }
 
 GenerationRequest TinyRequest(uint64_t seed) {
@@ -37,6 +73,52 @@ GenerationRequest TinyRequest(uint64_t seed) {
   request.seed = seed;
   request.output.latents = true;
   return request;
+}
+
+std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities) {
+  std::vector<GenerationRequest> requests;
+  const auto add = [&](Task task) -> GenerationRequest& {
+    requests.push_back(TinyRequest(100 + requests.size()));
+    requests.back().task = std::move(task);
+    return requests.back();
+  };
+  const InitImage init = {TestPicture(64, 64, 3, 1), 0.7f};
+  if (capabilities.network == "inpaint") {
+    add(Inpaint{.image = init.image, .mask = TestPicture(64, 64, 1, 2)});
+    add(Inpaint{.image = init.image, .mask = TestPicture(64, 64, 1, 3), .soft = true});
+    add(Inpaint{.image = TestPicture(64, 64, 3, 4), .mask = TestPicture(64, 64, 1, 5)}).negative_prompt =
+        "blurry";
+    requests.back().sampler = SamplerKind::kDpmSolverMultistep;
+    return requests;
+  }
+  if (capabilities.network == "controlnet_depth") {
+    add(ControlNet{.hint = TestTensor({3, 64, 64}, 1), .init = std::nullopt});
+    add(ControlNet{.hint = TestTensor({3, 64, 64}, 2), .init = init});
+    return requests;
+  }
+  const int crop = capabilities.clip_image_size;
+  const SharedFloatTensor embedding = TestTensor({capabilities.embedding_dim}, 3);
+  add(TextToImage{}).negative_prior_prompt = "low quality";
+  requests.back().negative_prompt = "blurry";
+  add(TextToImage{}).prior_start = PriorStart{TestPicture(crop, crop, 3, 4), 0.7f};
+  add(TextToImage{}).prior_start = PriorStart{embedding, 1.0f};
+  requests.back().negative_prompt = "low quality";
+  add(TextToImage{}).image_embedding = embedding;
+  add(ImageToImage{init});
+  add(ImageToImage{init}).sampler = SamplerKind::kEuler;
+  add(Mix{{{std::string("red cat"), 0.6f}, {TestPicture(crop, crop, 3, 5), 0.5f}, {embedding, -0.2f}}});
+  add(Mix{{{std::string("a house"), 1.0f}, {std::string("the sea"), 0.5f}}}).negative_prompt = "fog";
+  requests.back().negative_prior_prompt = "low quality";
+  add(TextToImage{}).sampler = SamplerKind::kEulerAncestral;
+  add(TextToImage{}).sampler = SamplerKind::kDpmSolverMultistep;
+  add(TextToImage{}).sampler = SamplerKind::kDdpmLearnedRange;
+  add(EmbedText{});
+  add(EmbedImage{TestPicture(crop, crop, 3, 6)});
+  add(EmbedPrompt{}).negative_prompt = "low quality";
+  add(EncodeLatents{TestPicture(64, 64, 3, 7)});
+  add(DecodeLatents{TestTensor({4, 64 / capabilities.latent_scale, 64 / capabilities.latent_scale}, 8)})
+      .output.pixels = true;
+  return requests;
 }
 
 GenerationResult RunAlone(Pipeline& pipeline, const GenerationRequest& request) {
@@ -75,14 +157,29 @@ std::vector<GenerationResult> RunBatched(Pipeline& pipeline, const std::vector<G
   return results;
 }
 
-double RelativeDifference(const GenerationResult& a, const GenerationResult& b) {
-  EXPECT_EQ(a.latents->values.size(), b.latents->values.size());
+double PeakSignalToNoise(const Image& image, const torch::Tensor& expected) {
+  const torch::Tensor actual = torch::from_blob(const_cast<uint8_t*>(image.pixels.data()),
+                                                {image.height, image.width, image.channels}, torch::kUInt8);
+  const double error =
+      (actual.to(torch::kFloat64) - expected.to(torch::kFloat64)).square().mean().item<double>();
+  return error == 0 ? 1000.0 : 10 * std::log10(255.0 * 255.0 / error);
+}
+
+const FloatTensor& MainTensor(const GenerationResult& result) {
+  if (result.latents) return *result.latents;
+  return result.embedding ? *result.embedding : result.pixels.value();
+}
+
+double RelativeDifference(const GenerationResult& a_result, const GenerationResult& b_result) {
+  const std::vector<float>& a = MainTensor(a_result).values;
+  const std::vector<float>& b = MainTensor(b_result).values;
+  EXPECT_EQ(a.size(), b.size());
   double difference = 0;
   double norm = 0;
-  for (size_t i = 0; i < b.latents->values.size(); ++i) {
-    const double delta = double{a.latents->values[i]} - double{b.latents->values[i]};
+  for (size_t i = 0; i < b.size(); ++i) {
+    const double delta = double{a[i]} - double{b[i]};
     difference += delta * delta;
-    norm += double{b.latents->values[i]} * double{b.latents->values[i]};
+    norm += double{b[i]} * double{b[i]};
   }
   return std::sqrt(difference / norm);
 }

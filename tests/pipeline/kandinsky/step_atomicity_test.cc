@@ -49,12 +49,12 @@ std::string Describe(const Generation& generation) {
   return std::string(StageName(progress.stage)) + " " + std::to_string(progress.step);
 }
 
-// Steps the batch until both are done. Before the n-th step, every n-th allocation of it is made to fail
-// once.
+// Steps the batch until all are done. In each step every `stride`-th allocation is made to fail once.
 void RunWithFailures(Pipeline& pipeline, FailingAllocator& allocator, absl::Span<Generation* const> batch,
                      int64_t stride, int& failures) {
   while (batch.front()->stage() != Stage::kDone) {
-    const std::vector<std::string> before = {Describe(*batch[0]), Describe(*batch[1])};
+    std::vector<std::string> before;
+    for (const Generation* generation : batch) before.push_back(Describe(*generation));
     absl::Status status;
     for (int64_t failing = 0;; failing += stride) {
       allocator.FailAllocation(failing);
@@ -63,8 +63,9 @@ void RunWithFailures(Pipeline& pipeline, FailingAllocator& allocator, absl::Span
       if (status.ok()) break;  // the step allocates less often than that
       ++failures;
       ASSERT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
-      ASSERT_EQ(Describe(*batch[0]), before[0]) << "allocation " << failing;
-      ASSERT_EQ(Describe(*batch[1]), before[1]) << "allocation " << failing;
+      for (size_t i = 0; i < batch.size(); ++i) {
+        ASSERT_EQ(Describe(*batch[i]), before[i]) << "allocation " << failing;
+      }
     }
   }
 }
@@ -93,6 +94,28 @@ TEST(StepAtomicityTest, RetriesAfterOutOfMemoryGiveTheSamePicture) {
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_LE(RelativeDifference(*result, RunAlone(*pipeline, request)), 1e-5);
     EXPECT_TRUE(result->image.has_value());
+  }
+}
+
+TEST(StepAtomicityTest, HoldsForEveryTask) {
+  const std::vector<Task> networks = {TextToImage{}, Inpaint{}, ControlNet{}};
+  for (const Task& task : networks) {
+    const auto pipeline = LoadGoldenPipelineFor(task);
+    for (const GenerationRequest& request : TinyTaskRequests(pipeline->capabilities())) {
+      SCOPED_TRACE(std::string(TaskName(request.task)) + " " + std::to_string(request.seed));
+      auto admitted = pipeline->Admit(request);
+      ASSERT_TRUE(admitted.ok()) << admitted.status();
+      const std::vector<Generation*> batch = {admitted->get()};
+      int failures = 0;
+      {
+        FailingAllocator allocator;
+        RunWithFailures(*pipeline, allocator, batch, 29, failures);
+      }
+      EXPECT_GT(failures, 0);
+      const auto result = (*admitted)->TakeResult();
+      ASSERT_TRUE(result.ok()) << result.status();
+      EXPECT_LE(RelativeDifference(*result, RunAlone(*pipeline, request)), 1e-5);
+    }
   }
 }
 

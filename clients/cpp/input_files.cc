@@ -1,0 +1,89 @@
+#include "clients/cpp/input_files.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "clients/cpp/npy.h"
+
+namespace kandinsky {
+namespace {
+
+constexpr size_t kMaxEmbeddingFileBytes = 1 << 20;  // 1280 numbers take about 30 kB
+
+std::string AsMebibytes(size_t bytes) { return absl::StrFormat("%d MiB", bytes >> 20); }
+
+absl::Status TooLarge(const std::string& flag, const std::string& path, size_t max_bytes) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag, ": ", path, " is larger than ", AsMebibytes(max_bytes)));
+}
+
+// An error of a parser, with the file that it is about.
+absl::Status About(const std::string& flag, const std::string& path, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat(flag, ": ", path, ": ", status.message()));
+}
+
+absl::StatusOr<v1::FloatTensor> ToTensor(const std::string& flag, const std::string& path,
+                                         const std::string& content) {
+  absl::StatusOr<v1::FloatTensor> tensor = ParseNpy(content);
+  if (!tensor.ok()) return About(flag, path, tensor.status());
+  return tensor;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadInput(const std::string& flag, const std::string& path, size_t max_bytes) {
+  const auto unreadable = [&](int error) {
+    return absl::ErrnoToStatus(error, absl::StrCat(flag, ": cannot read ", path));
+  };
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
+  if (file == nullptr) return unreadable(errno);
+  std::string content;
+  std::array<char, 1 << 16> block;
+  size_t count = 0;
+  // Not by the file's size: a pipe has none.
+  while ((count = std::fread(block.data(), 1, block.size(), file.get())) > 0) {
+    content.append(block.data(), count);
+    if (content.size() > max_bytes) return TooLarge(flag, path, max_bytes);
+  }
+  if (std::ferror(file.get()) != 0) return unreadable(errno);
+  if (content.empty()) return absl::InvalidArgumentError(absl::StrCat(flag, ": ", path, " is empty"));
+  return content;
+}
+
+absl::StatusOr<std::string> ReadImageFile(const std::string& flag, const std::string& path) {
+  return ReadInput(flag, path, kMaxImageFileBytes);
+}
+
+absl::StatusOr<v1::FloatTensor> ReadTensorFile(const std::string& flag, const std::string& path) {
+  const absl::StatusOr<std::string> content = ReadInput(flag, path, kMaxTensorFileBytes);
+  if (!content.ok()) return content.status();
+  return ToTensor(flag, path, *content);
+}
+
+absl::StatusOr<ImageOrTensor> ReadImageOrTensorFile(const std::string& flag, const std::string& path) {
+  absl::StatusOr<std::string> content = ReadInput(flag, path, kMaxTensorFileBytes);
+  if (!content.ok()) return content.status();
+  if (!IsNpy(*content)) {
+    if (content->size() > kMaxImageFileBytes) return TooLarge(flag, path, kMaxImageFileBytes);
+    return ImageOrTensor{.is_tensor = false, .image = *std::move(content), .tensor = {}};
+  }
+  absl::StatusOr<v1::FloatTensor> tensor = ToTensor(flag, path, *content);
+  if (!tensor.ok()) return tensor.status();
+  return ImageOrTensor{.is_tensor = true, .image = {}, .tensor = *std::move(tensor)};
+}
+
+absl::StatusOr<v1::Embedding> ReadEmbeddingFile(const std::string& flag, const std::string& path,
+                                                EmbeddingRole role) {
+  const absl::StatusOr<std::string> content = ReadInput(flag, path, kMaxEmbeddingFileBytes);
+  if (!content.ok()) return content.status();
+  absl::StatusOr<v1::Embedding> embedding = ParseEmbedding(*content, role);
+  if (!embedding.ok()) return About(flag, path, embedding.status());
+  return embedding;
+}
+
+}  // namespace kandinsky

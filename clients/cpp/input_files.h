@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "clients/cpp/embedding_file.h"
+#include "kandinsky/v1/image_generation.pb.h"
+
+namespace kandinsky {
+
+// Files that go into a request. Errors begin with the flag that named the file, e.g.
+// "--image: cannot read cat.png: No such file or directory".
+
+// The largest image file and tensor file that is read, in bytes.
+constexpr size_t kMaxImageFileBytes = 8 << 20;  // of an image in a request, by the interface
+constexpr size_t kMaxTensorFileBytes = 64 << 20;
+
+// The whole file. The error of the system when it cannot be read, INVALID_ARGUMENT when it is empty or longer
+// than `max_bytes`. Pipes are files too.
+absl::StatusOr<std::string> ReadInput(const std::string& flag, const std::string& path, size_t max_bytes);
+
+// A file with an image, as it is.
+absl::StatusOr<std::string> ReadImageFile(const std::string& flag, const std::string& path);
+
+// A .npy file.
+absl::StatusOr<v1::FloatTensor> ReadTensorFile(const std::string& flag, const std::string& path);
+
+// What a file that may be an image or a .npy file is.
+struct ImageOrTensor {
+  bool is_tensor = false;
+  std::string image;
+  v1::FloatTensor tensor;
+};
+absl::StatusOr<ImageOrTensor> ReadImageOrTensorFile(const std::string& flag, const std::string& path);
+
+// A file of `kandinsky embed`, see ParseEmbedding.
+absl::StatusOr<v1::Embedding> ReadEmbeddingFile(const std::string& flag, const std::string& path,
+                                                EmbeddingRole role = EmbeddingRole::kImage);
+
+}  // namespace kandinsky

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "kandinsky/v1/embedding.pb.h"
+#include "kandinsky/v1/image_generation.pb.h"
+
+namespace kandinsky {
+
+// The flags of what the diffusion prior does: of all commands that make images, and of `embed prompt`. What
+// is not given stays unset in the request, so that the server's default holds.
+struct PriorFlags {
+  std::vector<std::string> prompt;  // its words
+  std::optional<std::string> negative_prompt;
+  std::optional<std::string> negative_prior_prompt;
+  bool strict_prompt = false;
+  std::string start_image;      // file; empty: none
+  std::string start_embedding;  // likewise
+  std::optional<float> start_strength;
+  std::optional<int> steps;
+  std::optional<float> guidance_scale;
+  std::optional<uint64_t> seed;
+  std::vector<uint64_t> seeds;
+  std::optional<int> count;
+  std::string model;
+};
+
+// The prompt, a positional argument.
+CLI::Option* AddPromptFlag(CLI::App& app, PriorFlags& flags);
+
+// Everything but the prompt and where the prior starts. `things` are what is made, e.g. "Images".
+void AddPriorFlags(CLI::App& app, PriorFlags& flags, const std::string& things);
+
+// Where the prior starts.
+void AddPriorStartFlags(CLI::App& app, PriorFlags& flags);
+
+void AddModelFlag(CLI::App& app, std::string& model);
+
+// Throws CLI::ParseError for flags that make no sense together.
+void CheckPriorFlags(const PriorFlags& flags);
+
+// Reads the files and sets the fields. Errors are those of input_files.h.
+absl::Status SetPrior(const PriorFlags& flags, v1::GenerateRequest& request);
+absl::Status SetPrior(const PriorFlags& flags, v1::GenerateImageEmbeddingRequest& request);
+
+}  // namespace kandinsky
