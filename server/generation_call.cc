@@ -157,7 +157,9 @@ std::optional<grpc::Status> GenerationCall::JoinOrSubmit(GenerationSpec spec, Wo
     return std::nullopt;
   }
   GuardExceptions([&] { SubmitWork(context_, engine, std::move(work), candidate); },
-                  [&](const std::string& cause) { candidate->Refused(InternalError(cause)); });
+                  [&](const std::string& cause) {
+                    if (candidate->BeginSubmission(0)) candidate->Refused(InternalError(cause));
+                  });
   WatchDeadline();
   return std::nullopt;
 }

@@ -47,7 +47,8 @@ GenerationRecord::GenerationRecord(const CallContext& context, GenerationSpec sp
 
 void GenerationRecord::Hold(ByteBudget::Reservation bytes) {
   MutexLock lock(mutex_);
-  bytes_ = std::move(bytes);
+  // It may have been cancelled since others can find it.
+  if (!end_time_.has_value()) bytes_ = std::move(bytes);
 }
 
 bool GenerationRecord::BeginSubmission(int64_t bytes) {

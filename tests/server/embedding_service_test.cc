@@ -58,7 +58,8 @@ GenerationResult ResultOf(Task task, const std::string& prompt = "", uint64_t se
 
 std::vector<std::string> WrongFields(const grpc::Status& status) {
   std::vector<std::string> fields;
-  for (const auto& violation : Detail<google::rpc::BadRequest>(status).field_violations()) {
+  const auto bad_request = Detail<google::rpc::BadRequest>(status);
+  for (const auto& violation : bad_request.field_violations()) {
     fields.push_back(violation.field());
   }
   return fields;

@@ -337,6 +337,12 @@ TEST_F(RecordInPreparation, EndsWhenItsLastListenerLeaves) {
   EXPECT_EQ(environment_.store.live(), 0);
 }
 
+TEST_F(RecordInPreparation, TakesNoBytesOnceItHasEnded) {
+  EXPECT_TRUE(record_->Cancel());
+  record_->Hold(*environment_.budget.TryReserve(100));
+  EXPECT_EQ(environment_.budget.bytes(), 0);
+}
+
 TEST_F(RecordInPreparation, KeepsWhatIsLeftOfItsBytes) {
   EXPECT_TRUE(record_->BeginSubmission(40));
   EXPECT_EQ(environment_.budget.bytes(), 40);

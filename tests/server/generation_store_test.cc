@@ -38,6 +38,7 @@ class StoreTest : public testing::Test {
 
   std::shared_ptr<GenerationRecord> Add(const std::shared_ptr<GenerationRecord>& record) {
     EXPECT_EQ(store_.FindOrAdd(record).match, Match::kNone);
+    EXPECT_TRUE(record->BeginSubmission(0));
     return record;
   }
 
@@ -167,9 +168,9 @@ class SmallStoreTest : public StoreTest {
   SmallStoreTest() : StoreTest(/*max_bytes=*/20) {}
 
   std::shared_ptr<GenerationRecord> Large(const std::string& id) {
-    const auto record = Record(id, "0123456789");
+    const auto record = Add(Record(id, "0123456789"));
     record->Hold(*budget_.TryReserve(10));
-    return Add(record);
+    return record;
   }
 };
 
