@@ -268,7 +268,7 @@ void GenerationRecord::OnImage(FinishedImage image) {
     ++missing_results_;
   }
   // There is nothing to encode, and nothing was reserved for it to wait.
-  if (spec_.format == v1::OUTPUT_FORMAT_NONE) return Encode(image);
+  if (spec_.encoding.format == v1::OUTPUT_FORMAT_NONE) return Encode(image);
   // Whoever brings an image, a worker for one, is never held up by its encoding. The byte budget bounds what
   // waits: an image holds its share until it is sent.
   context_.codec.Schedule([self = shared_from_this(), image = std::move(image)] { self->Encode(image); });

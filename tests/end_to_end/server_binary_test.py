@@ -109,6 +109,72 @@ def run(command):
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
 
 
+def client_command(server, *arguments):
+    return [PROGRAMS.client, *map(str, arguments), "--server", f"127.0.0.1:{server.port}"]
+
+
+class TasksTest(unittest.TestCase):
+    """Every task through both programs, each on the network that it needs."""
+
+    SMALL = ("--width", 64, "--height", 64, "--steps", 4, "--seed", 7)
+
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory()
+        cls.folder = pathlib.Path(cls.temporary.name)
+        cls.models = {}
+        for network in ("decoder", "inpaint", "controlnet_depth"):
+            cls.models[network] = cls.folder / network
+            subprocess.run([PROGRAMS.make_tiny_model, str(cls.models[network]), "--network", network], check=True)
+        cls.picture = cls.folder / "picture.png"
+        with Server(cls.models["decoder"]) as server:
+            result = run(client_command(server, "generate", "a red cat", *cls.SMALL, "-o", cls.picture))
+        assert result.returncode == 0, result.stderr
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()
+
+    def make(self, server, name, *arguments):
+        """Runs a command that makes one file; its content."""
+        output = self.folder / name
+        result = run(client_command(server, *arguments, "-o", output))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return output.read_bytes()
+
+    def test_a_decoder_edits_mixes_and_embeds(self):
+        with Server(self.models["decoder"]) as server:
+            original = self.picture.read_bytes()
+            edited = self.make(server, "edited.png", "edit", "a cat", "--image", self.picture, "--strength", "0.6", *self.SMALL)
+            mixed = self.make(server, "mixed.png", "mix", "--text", "a cat", "--weight", "0.3", "--image", self.picture, *self.SMALL)
+            self.assertEqual(len({original, edited, mixed}), 3)
+            embedding = self.make(server, "embedding.json", "embed", "prompt", "a red cat", "--seed", 7)
+            self.assertIn("image_embedding", json.loads(embedding))
+            again = self.make(server, "again.jpg", "generate", "--image-embedding", self.folder / "embedding.json", *self.SMALL)
+            self.assertEqual(again[:2], b"\xff\xd8")
+            self.make(server, "embedded.json", "embed", "image", self.picture)
+            latents = self.make(server, "latents.npy", "latents", "encode", self.picture, "--width", 64, "--height", 64)
+            self.assertEqual(latents[:6], b"\x93NUMPY")
+            decoded = self.make(server, "decoded.png", "latents", "decode", self.folder / "latents.npy")
+            self.assertEqual(decoded[:4], b"\x89PNG")
+
+    def test_an_inpainting_network_keeps_what_the_mask_keeps(self):
+        with Server(self.models["inpaint"]) as server:
+            painted = self.make(server, "painted.png", "inpaint", "a dog", "--image", self.picture, "--mask", self.picture,
+                                "--paste-back", *self.SMALL)
+            self.assertNotEqual(painted, self.picture.read_bytes())
+            refused = run(client_command(server, "generate", "a cat", *self.SMALL, "-o", self.folder / "none.png"))
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn("FAILED_PRECONDITION", refused.stderr)
+
+    def test_a_depth_network_follows_a_depth_map(self):
+        with Server(self.models["controlnet_depth"]) as server:
+            plain = self.make(server, "control.png", "control", "a cat", "--depth", self.picture, *self.SMALL)
+            started = self.make(server, "started.png", "control", "a cat", "--depth", self.picture, "--image", self.picture,
+                                "--strength", "0.5", *self.SMALL)
+            self.assertNotEqual(plain, started)
+
+
 class ServerBinaryTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
