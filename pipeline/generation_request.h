@@ -126,7 +126,8 @@ struct GenerationRequest {
   std::optional<std::string> negative_prompt;
   // The original package's second negative: with it (also "") only the prior's unconditional pass sees this
   // text, and negative_prompt, when it is not empty, gets a prior run of its own for the negative image
-  // embedding.
+  // embedding. In Mix it is what it is in diffusers' interpolate: the unconditional text of every run, and
+  // without a negative_prompt its own embedding is the negative one.
   std::optional<std::string> negative_prior_prompt;
   // Where the prior starts for the prompt; not in Mix. Without negative_prior_prompt.
   std::optional<PriorStart> prior_start;
