@@ -25,15 +25,13 @@ using ImageEmbedding = SharedFloatTensor;
 using ImageOrEmbedding = std::variant<InputImage, ImageEmbedding>;
 
 // A picture that denoising starts from. `strength` has diffusers' meaning (the original package's is the
-// opposite): the share of the steps that is run, above 0 (hardly changed) to 1 (nothing is left of it); steps
-// x strength >= 1.
+// opposite): the share of the steps that is run, above 0 to 1 (nothing is left of it); steps x strength >= 1.
 struct InitImage {
   InputImage image;  // RGB, width x height of the request
   float strength = 0.3f;
 };
 
-// One alternative per task, so that an impossible combination of inputs cannot be built. The first five make
-// images.
+// One alternative per task, so that no impossible combination can be built. The first five make images.
 struct TextToImage {};
 struct ImageToImage {
   InitImage init;
@@ -46,8 +44,7 @@ struct Inpaint {
   // Whether values between count as they are: averaged over each latent cell, without the growth by one cell
   // that binary masks get. Otherwise the mask is cut at one half, as diffusers does.
   bool soft = false;
-  // Whether the pixels that are kept are copied from `image` into the result; the autoencoder changes them
-  // slightly.
+  // Whether kept pixels are copied from `image` into the result; the autoencoder changes them slightly.
   bool paste_back = false;
   int feather = 0;  // pixels over which the copy fades at the edge of the repainted area
 };
@@ -125,9 +122,8 @@ struct GenerationRequest {
   // negative_prior_prompt, empty is as good as absent.
   std::optional<std::string> negative_prompt;
   // The original package's second negative: with it (also "") only the prior's unconditional pass sees this
-  // text, and negative_prompt, when it is not empty, gets a prior run of its own for the negative image
-  // embedding. In Mix it is what it is in diffusers' interpolate: the unconditional text of every run, and
-  // without a negative_prompt its own embedding is the negative one.
+  // text; negative_prompt, if not empty, gets a prior run of its own. In Mix it is the unconditional text of
+  // every run, and without a negative_prompt its own embedding is the negative one.
   std::optional<std::string> negative_prior_prompt;
   // Where the prior starts for the prompt; not in Mix. Without negative_prior_prompt.
   std::optional<PriorStart> prior_start;
@@ -144,14 +140,11 @@ struct GenerationRequest {
   float prior_guidance_scale = 4.0f;  // <= 1 switches the unconditional pass off
   SamplerKind sampler = SamplerKind::kModelDefault;
   float eta = 0.0f;  // DDIM only: 0 deterministic, 1 as much noise as DDPM
-  // Seeds this image's own CPU generator; the noise of prior and decoder is drawn from it in diffusers'
-  // order.
+  // Seeds this image's own CPU generator; prior and decoder draw their noise from it in diffusers' order.
   uint64_t seed = 0;
   OutputRequest output;
-  // Denoise steps from one preview to the next; 0: no previews.
-  int preview_every_steps = 0;
-  // Whether a text longer than the tokenizer's window ends the request (INVALID_ARGUMENT, by the engine)
-  // instead of being cut.
+  int preview_every_steps = 0;  // denoise steps from one preview to the next; 0: no previews
+  // Whether a text beyond the tokenizer's window is refused (INVALID_ARGUMENT, by the engine) instead of cut.
   bool strict_prompt = false;
 };
 

@@ -162,9 +162,8 @@ void EmbeddingCall::OnFinished(const absl::Status& status, const GenerationStati
     facts.estimated_wait = estimated_wait_;
   }
   if (!status.ok()) return End(EndOfWork(status, facts));
-  auto task = [self = shared_from_this()] { self->Answer(); };
-  // With a full codec queue the worker does it, as with images.
-  if (!context_.codec.TrySchedule(task)) task();
+  // As with images: never by the worker, and the byte budget bounds what waits.
+  context_.codec.Schedule([self = shared_from_this()] { self->Answer(); });
 }
 
 void EmbeddingCall::Answer() {

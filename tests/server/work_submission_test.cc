@@ -26,6 +26,7 @@ class RecordingOwner : public WorkOwner {
     return true;
   }
   bool wanted() const override { return wanted_; }
+  absl::Time deadline() const override { return absl::FromUnixSeconds(deadline_); }
   void Accepted(Engine& engine, const Submission& submission) override {
     ticket_.Accepted(engine, submission.number);
   }
@@ -51,6 +52,7 @@ class RecordingOwner : public WorkOwner {
     wanted_ = false;
     return ticket_.Cancel();
   }
+  void SetDeadline(absl::Time deadline) { deadline_ = absl::ToUnixSeconds(deadline); }
   int64_t bytes() EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
     return bytes_.bytes();
@@ -65,6 +67,7 @@ class RecordingOwner : public WorkOwner {
 
   WorkTicket ticket_;
   std::atomic<bool> wanted_ = true;
+  std::atomic<int64_t> deadline_ = int64_t{1} << 40;
   Mutex mutex_;
   ConditionVariable changed_;
   ByteBudget::Reservation bytes_ GUARDED_BY(mutex_);
@@ -164,13 +167,22 @@ TEST_F(WorkSubmissionTest, StopsDecodingWhenTheClientGoesMeanwhile) {
 
 TEST_F(WorkSubmissionTest, SubmitsNothingWhenTheDeadlinePassesInTheCodecsQueue) {
   HoldCodec();
-  Work work = WorkWith({Input("a")});
-  work.request.deadline = environment_.clock.Now() + absl::Seconds(1);
-  Submit(std::move(work));
+  owner_->SetDeadline(environment_.clock.Now() + absl::Seconds(1));
+  Submit(WorkWith({Input("a")}));
   environment_.clock.Advance(absl::Seconds(1));
   codec_gate_.Open();
   EXPECT_EQ(owner_->WaitForEnd().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
   EXPECT_EQ(log_->admitted(), 0);
+}
+
+TEST_F(WorkSubmissionTest, ADeadlineThatMovesMeanwhileCounts) {
+  HoldCodec();
+  owner_->SetDeadline(environment_.clock.Now() + absl::Seconds(1));
+  Submit(WorkWith({Input("a")}));
+  environment_.clock.Advance(absl::Seconds(1));
+  owner_->SetDeadline(environment_.clock.Now() + absl::Seconds(60));
+  codec_gate_.Open();
+  EXPECT_TRUE(owner_->WaitForEnd().ok());
 }
 
 TEST_F(WorkSubmissionTest, AFullCodecQueueIsToldAtOnceWithARetryDelay) {
