@@ -25,8 +25,6 @@ constexpr char kDefaults[] = R"pb(
   metrics_address: "0.0.0.0:9090"
   log { level: LOG_LEVEL_INFO format: LOG_FORMAT_JSON }
   limits {
-    max_receive_message_bytes: 16777216
-    max_text_message_bytes: 65536
     max_image_bytes: 8388608
     max_image_pixels: 16000000
     max_metadata_bytes: 8192
@@ -42,7 +40,7 @@ constexpr char kDefaults[] = R"pb(
     max_deadline_seconds: 300
     keepalive_min_interval_seconds: 10
     max_connection_age_seconds: 600
-    max_concurrent_streams: 1000
+    max_concurrent_streams: 100
   }
   model {
     name: "kandinsky-2.2"
@@ -84,6 +82,9 @@ constexpr char kDefaults[] = R"pb(
   drain { lame_duck_seconds: 5 }
   reflection: true
 )pb";
+
+// Sizes that do not fit are refused by ValidateConfig.
+int Clamped(int64_t bytes) { return static_cast<int>(std::clamp<int64_t>(bytes, 0, INT32_MAX)); }
 
 class FirstError : public google::protobuf::io::ErrorCollector {
  public:
@@ -149,6 +150,10 @@ v1::ServerConfig WithDefaults(const v1::ServerConfig& config) {
   google::protobuf::TextFormat::ParseFromString(kDefaults, &complete);
   complete.MergeFrom(config);
   v1::LimitsConfig& limits = *complete.mutable_limits();
+  if (!limits.has_max_text_message_bytes()) limits.set_max_text_message_bytes(Clamped(MostTextBytes(limits)));
+  if (!limits.has_max_receive_message_bytes()) {
+    limits.set_max_receive_message_bytes(Clamped(MostMessageBytes(limits)));
+  }
   if (!limits.has_max_connection_age_grace_seconds()) {
     limits.set_max_connection_age_grace_seconds(limits.max_deadline_seconds() + 30);
   }
@@ -165,6 +170,16 @@ std::string PrintConfig(const v1::ServerConfig& config) {
   std::string text;
   google::protobuf::TextFormat::PrintToString(config, &text);
   return text;
+}
+
+int64_t MostTextBytes(const v1::LimitsConfig& limits) {
+  constexpr int kMostPrompts = 16 + 3;  // the parts of a mix, and prompt and negative prompts
+  constexpr int kOtherFields = 4096;
+  return int64_t{kMostPrompts} * limits.max_prompt_bytes() + kOtherFields;
+}
+
+int64_t MostMessageBytes(const v1::LimitsConfig& limits) {
+  return int64_t{2} * limits.max_image_bytes() + limits.max_text_message_bytes();
 }
 
 absl::StatusOr<HostPort> ParseHostPort(const std::string& address) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -29,6 +30,11 @@ v1::ServerConfig WithDefaults(const v1::ServerConfig& config);
 // Checks a config that WithDefaults made. INVALID_ARGUMENT with one line that names the first wrong field,
 // its value and its limits.
 absl::Status ValidateConfig(const v1::ServerConfig& config);
+
+// What the largest request that the other limits allow holds besides its pictures, tensors and embeddings,
+// and with two pictures, in bytes. For complete limits, of any range.
+int64_t MostTextBytes(const v1::LimitsConfig& limits);
+int64_t MostMessageBytes(const v1::LimitsConfig& limits);
 
 // The config as text proto, one field a line; ParseConfig reads it back.
 std::string PrintConfig(const v1::ServerConfig& config);

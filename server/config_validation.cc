@@ -22,7 +22,7 @@ struct Range {
   double max;
 };
 constexpr Range kRanges[] = {
-    {"limits.max_receive_message_bytes", 4096, 67108864},
+    {"limits.max_receive_message_bytes", 4096, 201326592},
     {"limits.max_text_message_bytes", 4096, 67108864},
     {"limits.max_image_bytes", 1024, 67108864},
     {"limits.max_image_pixels", 4096, 268435456},
@@ -92,16 +92,16 @@ absl::Status CheckRanges(v1::ServerConfig config) {
 }
 
 absl::Status CheckMessageSizes(const v1::LimitsConfig& limits) {
-  const int needed_bytes = 3 * limits.max_prompt_bytes() + 2048;
-  if (limits.max_text_message_bytes() < needed_bytes) {
+  if (limits.max_text_message_bytes() < MostTextBytes(limits)) {
     return absl::InvalidArgumentError(
         absl::StrCat("limits.max_text_message_bytes is ", limits.max_text_message_bytes(),
-                     ", must be at least 3 x limits.max_prompt_bytes + 2048, ", needed_bytes));
+                     ", must be at least 19 x limits.max_prompt_bytes + 4096, ", MostTextBytes(limits)));
   }
-  if (limits.max_receive_message_bytes() < limits.max_text_message_bytes()) {
+  if (limits.max_receive_message_bytes() < MostMessageBytes(limits)) {
     return absl::InvalidArgumentError(
         absl::StrCat("limits.max_receive_message_bytes is ", limits.max_receive_message_bytes(),
-                     ", must be at least limits.max_text_message_bytes, ", limits.max_text_message_bytes()));
+                     ", must be at least 2 x limits.max_image_bytes + limits.max_text_message_bytes, ",
+                     MostMessageBytes(limits)));
   }
   return absl::OkStatus();
 }

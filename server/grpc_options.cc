@@ -12,8 +12,13 @@
 namespace kandinsky {
 namespace {
 
+// Reflection is gRPC's only synchronous service here: a stream holds a thread for as long as its client
+// likes, and its messages are parsed without a look at what they would take (500 MB for 16 MiB of empty
+// fields). One thread waits for calls, so that one stream is served at a time; the next one is refused.
+constexpr int kMaxSynchronousThreads = 2;
+// Of gRPC's buffers for headers, small messages and replies.
+constexpr int64_t kConnectionBytes = 64 << 20;
 // How long a connection may be silent before the server asks whether the client still lives.
-constexpr int kMaxSynchronousThreads = 16;
 constexpr int kServerKeepaliveMs = 30'000;
 constexpr int kServerKeepaliveTimeoutMs = 20'000;
 
@@ -36,9 +41,11 @@ void ConfigureGrpc(const v1::ServerConfig& config, grpc::ServerBuilder& builder)
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   if (!config.reflection()) builder.SetOption(std::make_unique<WithoutReflection>());
 
-  // Reflection is a synchronous service: each of its streams holds a thread for as long as the client likes.
+  // Messages are not in the byte budget before they are complete; this bounds what lies in gRPC's own
+  // buffers. Beyond it gRPC ends calls of the connection that it reads from.
   grpc::ResourceQuota quota("kandinsky-server");
   quota.SetMaxThreads(kMaxSynchronousThreads);
+  quota.Resize(static_cast<size_t>(config.engine().max_inflight_bytes() + kConnectionBytes));
   builder.SetResourceQuota(quota);
 
   builder.SetMaxReceiveMessageSize(limits.max_receive_message_bytes());

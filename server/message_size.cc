@@ -34,6 +34,8 @@ class Counter {
       } else if (!CountDelimited(message.FindFieldByNumber(WireFormatLite::GetTagFieldNumber(tag)), bulk)) {
         return false;
       }
+      // A field in which the count has stopped was not read to its end.
+      if (text_ > limit_) return true;
       text_ += stream_.CurrentPosition() - start - bulk;
     }
     return true;

@@ -230,12 +230,12 @@ INSTANTIATE_TEST_SUITE_P(
         Bound{"limits.max_images", "64", "65"}, Bound{"limits.max_images", "1", "0"},
         Bound{"limits.max_size", "64", "63"}, Bound{"limits.max_steps", "1000", "1001"},
         Bound{"limits.max_prior_steps", "2", "1"}, Bound{"limits.max_prompt_bytes", "1", "0"},
-        Bound{"limits.max_prompt_bytes", "21162", "21163"},
-        Bound{"limits.max_receive_message_bytes", "65536", "65535"},
-        Bound{"limits.max_text_message_bytes", "14336", "14335"},
-        Bound{"limits.max_image_bytes", "67108864", "67108865"},
+        Bound{"limits.max_prompt_bytes", "4096", "4097"},
+        Bound{"limits.max_receive_message_bytes", "16859136", "16859135"},
+        Bound{"limits.max_text_message_bytes", "81920", "81919"},
+        Bound{"limits.max_image_bytes", "8388608", "8388609"},
         Bound{"limits.max_image_pixels", "4096", "4095"},
-        Bound{"limits.max_receive_message_bytes", "67108864", "67108865"},
+        Bound{"limits.max_receive_message_bytes", "201326592", "201326593"},
         Bound{"limits.max_metadata_bytes", "1024", "1023"}, Bound{"limits.max_megapixel_steps", "0.001", "0"},
         Bound{"limits.max_megapixel_steps", "1", "nan"},
         Bound{"limits.max_unary_reply_bytes", "1024", "1023"},
@@ -267,6 +267,26 @@ void CollectNumbers(const google::protobuf::Descriptor& message, const std::stri
       names.push_back(name);
     }
   }
+}
+
+TEST(Config, LetsTheLargestRequestFitIntoAMessage) {
+  const v1::LimitsConfig defaults = Valid().limits();
+  EXPECT_EQ(defaults.max_text_message_bytes(), 19 * 4096 + 4096);
+  EXPECT_EQ(defaults.max_receive_message_bytes(), 2 * (8 << 20) + defaults.max_text_message_bytes());
+  EXPECT_GT(defaults.max_receive_message_bytes(), 2048 * 2048 * 4 + 1024) << "a depth map as a tensor";
+  const v1::LimitsConfig larger =
+      WithDefaults(*ParseConfig("limits { max_prompt_bytes: 10000 max_image_bytes: 1000000 }",
+                                ConfigFormat::kTextProto))
+          .limits();
+  EXPECT_EQ(larger.max_text_message_bytes(), 194'096);
+  EXPECT_EQ(larger.max_receive_message_bytes(), 2'194'096);
+
+  v1::ServerConfig largest = *ParseConfig("limits { max_prompt_bytes: 1048576 max_image_bytes: 67108864 }",
+                                          ConfigFormat::kTextProto);
+  largest.mutable_model()->set_path("x");
+  EXPECT_EQ(ValidateConfig(WithDefaults(largest)), absl::OkStatus());
+  largest.mutable_limits()->set_max_image_bytes(67108865);
+  EXPECT_FALSE(ValidateConfig(WithDefaults(largest)).ok());
 }
 
 TEST(Config, CoversEveryNumericFieldWithARangeAndADefault) {

@@ -1,4 +1,5 @@
 #include <gmock/gmock.h>
+#include <grpcpp/completion_queue.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
@@ -77,11 +78,10 @@ TEST(Lifecycle, RunsWithoutMetricsWhenTheirAddressIsEmpty) {
 
 // The request of ServerReflectionInfo that lists the services.
 constexpr char kListServices[] = "\x3A\x00";
+constexpr char kReflection[] = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 
 std::string ReflectedServices(const TestServer& server) {
-  return CallRaw(server.channel(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-                 std::string(kListServices, 2))
-      .bytes;
+  return CallRaw(server.channel(), kReflection, std::string(kListServices, 2)).bytes;
 }
 
 TEST(Lifecycle, ListsItsServicesByReflectionUnlessSwitchedOff) {
@@ -95,6 +95,35 @@ TEST(Lifecycle, ListsItsServicesByReflectionUnlessSwitchedOff) {
   }
   TestServer server;
   EXPECT_THAT(ReflectedServices(server), HasSubstr(kService));
+}
+
+TEST(Lifecycle, ServesOneStreamOfReflectionAtATime) {
+  TestServer server;
+  grpc::ClientContext context;
+  grpc::GenericStub stub(server.channel());
+  grpc::CompletionQueue queue;
+  const auto next = [&queue] {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue.Next(&tag, &ok) && ok;
+  };
+  const auto held = stub.PrepareCall(&context, kReflection, &queue);
+  held->StartCall(nullptr);
+  ASSERT_TRUE(next());
+  const grpc::Slice request(kListServices, 2);
+  held->Write(grpc::ByteBuffer(&request, 1), nullptr);
+  ASSERT_TRUE(next());
+  grpc::ByteBuffer reply;
+  held->Read(&reply, nullptr);
+  ASSERT_TRUE(next());
+  EXPECT_EQ(CallRaw(server.channel(), kReflection, std::string(kListServices, 2)).status.error_code(),
+            grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(Call(server).ok()) << "nothing else needs such a thread";
+  context.TryCancel();
+  grpc::Status status;
+  held->Finish(&status, nullptr);
+  next();
+  while (ReflectedServices(server).empty()) std::this_thread::yield();
 }
 
 TEST(Drain, FinishesRunningAndWaitingWorkAndRefusesNewWork) {

@@ -1,5 +1,7 @@
 #include "server/message_size.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <gtest/gtest.h>
 
 #include "kandinsky/v1/embedding.pb.h"
@@ -72,6 +74,30 @@ TEST(TextBytes, StopCountingAboveTheLimit) {
   const int64_t text = *TextBytesOf(texts, 1000);
   EXPECT_GT(text, 1000);
   EXPECT_LT(text, 1010);
+}
+
+// A length-delimited field as it is on the wire.
+std::string Field(uint32_t number, const std::string& content) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.WriteTag(number << 3 | 2);
+    coded.WriteVarint32(static_cast<uint32_t>(content.size()));
+    coded.WriteString(content);
+  }
+  return bytes;
+}
+
+TEST(TextBytes, StayAboveTheLimitWhateverFollowsTheFieldThatExceededIt) {
+  v1::GenerateRequest many_parts;
+  for (int i = 0; i < 1000; ++i) many_parts.mutable_mix()->add_parts();
+  const std::string parts = many_parts.mix().SerializeAsString();
+  // The rest of the inner message, which is not counted any more, is many times as long as the limit.
+  constexpr uint32_t mix = v1::GenerateRequest::kMixFieldNumber;
+  const std::string first = Field(mix, parts + Field(15, std::string(100'000, 'x')));
+  EXPECT_GT(*TextBytesOf(first, *v1::GenerateRequest::descriptor(), 1000), 1000);
+  EXPECT_GT(*TextBytesOf(first + Field(mix, parts), *v1::GenerateRequest::descriptor(), 1000), 1000);
 }
 
 TEST(TextBytes, CountUnknownFields) {

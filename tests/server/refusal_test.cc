@@ -137,7 +137,8 @@ TEST(Refusal, OfACompressedMessageIsUnimplemented) {
 }
 
 TEST(Refusal, OfAMessageAboveTheReceiveLimitIsResourceExhausted) {
-  TestServer server({.overrides = {"limits.max_receive_message_bytes=100000"}});
+  TestServer server(
+      {.overrides = {"limits.max_receive_message_bytes=100000", "limits.max_image_bytes=9000"}});
   v1::GenerateRequest request = SmallRequest();
   request.mutable_image_to_image()->set_image(std::string(100'000, 'a'));
   EXPECT_EQ(Call(server, request).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
@@ -145,9 +146,11 @@ TEST(Refusal, OfAMessageAboveTheReceiveLimitIsResourceExhausted) {
   EXPECT_EQ(Call(server, request).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
+constexpr size_t kTextLimit = 81920;  // of a message, by default
+
 TEST(Refusal, OfMoreTextThanAMessageMayHoldIsResourceExhausted) {
   TestServer server;
-  v1::GenerateRequest request = SmallRequest(std::string(65536, 'a'));
+  v1::GenerateRequest request = SmallRequest(std::string(kTextLimit, 'a'));
   const grpc::Status status = Call(server, request);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_EQ(Reason(status), "MESSAGE_TOO_LARGE");
@@ -155,16 +158,16 @@ TEST(Refusal, OfMoreTextThanAMessageMayHoldIsResourceExhausted) {
             "limits.max_text_message_bytes");
   request = SmallRequest();
   const size_t padding =
-      65536 - request.ByteSizeLong() - 4;  // prompt's tag is there, its length grows by bytes
+      kTextLimit - request.ByteSizeLong() - 4;  // prompt's tag is there, its length grows by bytes
   request.set_prompt(std::string(padding, 'a'));
-  ASSERT_LE(request.ByteSizeLong(), 65536u);
+  ASSERT_LE(request.ByteSizeLong(), kTextLimit);
   EXPECT_EQ(Call(server, request).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
-TEST(Refusal, OfMethodsWithoutPicturesComesAt64Kibibytes) {
+TEST(Refusal, OfMethodsWithoutPicturesComesAtTheLimitOfText) {
   TestServer server;
   v1::GetGenerationRequest request;
-  request.set_id(std::string(70'000, 'a'));
+  request.set_id(std::string(kTextLimit, 'a'));
   for (const char* method : {"CancelGeneration", "GetGeneration", "ListGenerations"}) {
     const RawReply reply =
         CallRaw(server.channel(), std::string("/kandinsky.v1.ImageGenerationService/") + method,
