@@ -4,8 +4,8 @@
 #include <exception>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "base/logging.h"
+#include "scheduler/cut_text.h"
 
 namespace kandinsky {
 namespace {
@@ -22,13 +22,12 @@ BatchLimits LimitsOf(const EngineOptions& options, const Capabilities& capabilit
   return limits;
 }
 
-// INVALID_ARGUMENT when a text was cut that must not be.
-absl::Status CheckStrictPrompt(const GenerationRequest& request, const Generation& generation) {
+// CutTextError when a text was cut that must not be.
+absl::Status CheckStrictPrompt(const GenerationRequest& request, const Generation& generation,
+                               int image_index) {
   if (!request.strict_prompt) return absl::OkStatus();
   for (const PromptTokens& text : generation.prompt_tokens()) {
-    if (text.kept_tokens >= text.tokens) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat(text.field, " has ", text.tokens, " tokens, the model sees only ", text.kept_tokens));
+    if (text.kept_tokens < text.tokens) return CutTextError(text, image_index);
   }
   return absl::OkStatus();
 }
@@ -67,7 +66,7 @@ void ActiveGenerations::Add(const BegunImage& image) {
   absl::StatusOr<std::unique_ptr<Generation>> generation =
       CatchExceptions("admit", [&] { return pipeline_.Admit(active.image_request()); });
   if (generation.ok()) {
-    absl::Status cut = CheckStrictPrompt(active.image_request(), **generation);
+    absl::Status cut = CheckStrictPrompt(active.image_request(), **generation, image.index);
     if (!cut.ok()) generation = std::move(cut);
   }
   if (!generation.ok()) {

@@ -26,15 +26,16 @@ int64_t EmbeddingBytes(const Capabilities& capabilities) {
   return capabilities.embedding_dim * kFloatBytes + kSmallParts;
 }
 
-// Ends a check: all violations, or what was validated.
+// Ends a check: all violations, or what was validated. `reply_field` makes the answer large.
 template <typename Message, typename Response>
 EmbeddingCheck<Response> Conclude(const Message& message, FieldChecks& checks,
-                                  ValidatedEmbedding<Response> validated) {
+                                  ValidatedEmbedding<Response> validated, const char* reply_field) {
   checks.ModelName(message.model());
   const int64_t limit = checks.limits().max_unary_reply_bytes();
   if (checks.count() == 0 && validated.reply_bytes > limit) {
-    return std::vector<FieldViolation>{{"", absl::StrCat("the answer may take ", validated.reply_bytes,
-                                                         " bytes, a single reply holds ", limit)}};
+    return std::vector<FieldViolation>{
+        {reply_field, absl::StrCat("the answer may take ", validated.reply_bytes,
+                                   " bytes, a single reply holds ", limit)}};
   }
   if (checks.count() > 0) return checks.TakeViolations(*Message::descriptor());
   validated.lacks = checks.TakeLacks();
@@ -61,12 +62,17 @@ SharedFloatTensor& PixelsToEncode(GenerationRequest& request) {
   return std::get<SharedFloatTensor>(std::get<EncodeLatents>(request.task).image);
 }
 
-// Checks a tensor [channels, height / scale, width / scale] of any finite values and puts its image's size
-// into `native`.
-bool CheckImageTensor(const char* field, const v1::FloatTensor& tensor,
-                      std::pair<int, int> channels_and_scale, FieldChecks& checks,
-                      GenerationRequest& native) {
-  const auto [channels, scale] = channels_and_scale;
+// What a tensor [channels, height / scale, width / scale] has to be.
+struct ImageTensorRule {
+  int channels = 0;
+  int scale = 1;
+  std::pair<float, float> range;  // infinite: any finite values
+};
+
+// Checks a tensor and puts its image's size into `native`.
+bool CheckImageTensor(const char* field, const v1::FloatTensor& tensor, const ImageTensorRule& rule,
+                      FieldChecks& checks, GenerationRequest& native) {
+  const auto [channels, scale, range] = rule;
   const auto side = [&, scale = scale](int dimension) { return int64_t{tensor.shape(dimension)} * scale; };
   if (tensor.shape_size() != 3 || tensor.shape(0) != channels || !checks.AllowsSize(side(1)) ||
       !checks.AllowsSize(side(2))) {
@@ -77,14 +83,13 @@ bool CheckImageTensor(const char* field, const v1::FloatTensor& tensor,
   }
   native.height = static_cast<int>(side(1));
   native.width = static_cast<int>(side(2));
-  return checks.Tensor(field, tensor, {tensor.shape().begin(), tensor.shape().end()},
-                       {-kInfinity, kInfinity});
+  return checks.Tensor(field, tensor, {tensor.shape().begin(), tensor.shape().end()}, range);
 }
 
 void CheckPixels(const v1::EncodeLatentsRequest& request, FieldChecks& checks, GenerationRequest& native,
                  std::vector<RequestInput>& inputs) {
-  if (CheckImageTensor("pixels", request.pixels(), {kRgb, 1}, checks, native) &&
-      checks.Tensor("pixels", request.pixels(), {kRgb, native.height, native.width}, {-1.0f, 1.0f})) {
+  const ImageTensorRule rule = {.channels = kRgb, .scale = 1, .range = {-1.0f, 1.0f}};
+  if (CheckImageTensor("pixels", request.pixels(), rule, checks, native)) {
     inputs.push_back(TensorAsIs("pixels", request.pixels(), InEach(PixelsToEncode)));
   }
   for (const auto& [field, given] :
@@ -109,13 +114,14 @@ EmbeddingCheck<v1::EmbedTextResponse> ValidateEmbedding(const v1::EmbedTextReque
       text.strict_prompt = request.strict_text();
     }
   }
+  validated.text_list = "texts";
   const bool hidden_states = request.include_hidden_states();
   const int64_t states = hidden_states ? kTextWindow * EmbeddingBytes(rules.capabilities) : 0;
   validated.reply_bytes = request.texts_size() * (EmbeddingBytes(rules.capabilities) + states);
   validated.answer = [hidden_states](const EmbeddingResults& results) {
     return AnswerEmbedText(results, hidden_states);
   };
-  return Conclude(request, checks, std::move(validated));
+  return Conclude(request, checks, std::move(validated), hidden_states ? "include_hidden_states" : "texts");
 }
 
 EmbeddingCheck<v1::EmbedImagesResponse> ValidateEmbedding(const v1::EmbedImagesRequest& request,
@@ -139,7 +145,7 @@ EmbeddingCheck<v1::EmbedImagesResponse> ValidateEmbedding(const v1::EmbedImagesR
   }
   validated.reply_bytes = request.images_size() * EmbeddingBytes(rules.capabilities);
   validated.answer = AnswerEmbedImages;
-  return Conclude(request, checks, std::move(validated));
+  return Conclude(request, checks, std::move(validated), "images");
 }
 
 EmbeddingCheck<v1::GenerateImageEmbeddingResponse> ValidateEmbedding(
@@ -166,7 +172,7 @@ EmbeddingCheck<v1::GenerateImageEmbeddingResponse> ValidateEmbedding(
   }
   validated.reply_bytes = static_cast<int64_t>(seeds.size()) * 2 * EmbeddingBytes(rules.capabilities);
   validated.answer = AnswerImageEmbedding;
-  return Conclude(request, checks, std::move(validated));
+  return Conclude(request, checks, std::move(validated), "count");
 }
 
 EmbeddingCheck<v1::EncodeLatentsResponse> ValidateEmbedding(const v1::EncodeLatentsRequest& request,
@@ -195,7 +201,7 @@ EmbeddingCheck<v1::EncodeLatentsResponse> ValidateEmbedding(const v1::EncodeLate
   validated.requests = {native};
   validated.reply_bytes = ResultBytes(v1::OUTPUT_FORMAT_LATENT, native.width, native.height) + kSmallParts;
   validated.answer = AnswerEncodeLatents;
-  return Conclude(request, checks, std::move(validated));
+  return Conclude(request, checks, std::move(validated), request.has_pixels() ? "pixels" : "width");
 }
 
 EmbeddingCheck<v1::DecodeLatentsResponse> ValidateEmbedding(const v1::DecodeLatentsRequest& request,
@@ -205,8 +211,10 @@ EmbeddingCheck<v1::DecodeLatentsResponse> ValidateEmbedding(const v1::DecodeLate
   ValidatedEmbedding<v1::DecodeLatentsResponse> validated;
   GenerationRequest native;
   native.task = DecodeLatents();
-  if (CheckImageTensor("latents", request.latents(), {kLatentChannels, rules.capabilities.latent_scale},
-                       checks, native)) {
+  const ImageTensorRule rule = {.channels = kLatentChannels,
+                                .scale = rules.capabilities.latent_scale,
+                                .range = {-kInfinity, kInfinity}};
+  if (CheckImageTensor("latents", request.latents(), rule, checks, native)) {
     validated.inputs.push_back(
         TensorAsIs("latents", request.latents(), InEach([](GenerationRequest& image) -> SharedFloatTensor& {
                      return std::get<DecodeLatents>(image.task).latents;
@@ -230,7 +238,7 @@ EmbeddingCheck<v1::DecodeLatentsResponse> ValidateEmbedding(const v1::DecodeLate
     };
   }
   validated.requests = {native};
-  return Conclude(request, checks, std::move(validated));
+  return Conclude(request, checks, std::move(validated), request.float_pixels() ? "float_pixels" : "latents");
 }
 
 }  // namespace kandinsky

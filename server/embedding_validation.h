@@ -32,6 +32,8 @@ struct ValidatedEmbedding {
   std::vector<RequestInput> inputs;
   // What the model cannot do for it.
   std::vector<PreconditionViolation> lacks;
+  // The field with one text per request, null when there is none.
+  const char* text_list = nullptr;
   // The most that the answer takes.
   int64_t reply_bytes = 0;
   // Makes the answer; INTERNAL when a result lacks what it should have. Takes milliseconds for an image.

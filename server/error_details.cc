@@ -10,6 +10,7 @@
 #include "google/rpc/code.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "scheduler/cut_text.h"
 
 namespace kandinsky {
 namespace {
@@ -141,6 +142,7 @@ grpc::Status MessageTooLargeError(int64_t limit) {
 grpc::Status DecodeQueueFullError() {
   return ErrorBuilder(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many pictures wait to be decoded",
                       "DECODE_QUEUE_FULL")
+      .Add(Quota("codec_threads", "tasks that wait for these threads"))
       .Add(RetryAfter(kDecodeQueueRetry))
       .Build();
 }
@@ -233,9 +235,14 @@ grpc::Status InternalError(const std::string& cause) {
       .Build();
 }
 
-grpc::Status GenerationError(const absl::Status& status) {
+grpc::Status GenerationError(const absl::Status& status, const char* list) {
   switch (status.code()) {
     case absl::StatusCode::kInvalidArgument:
+      if (const auto cut = CutTextOf(status); cut.has_value()) {
+        const std::string field =
+            list == nullptr ? cut->field : absl::StrCat(list, "[", cut->image_index, "]");
+        return InvalidRequestError({{field, std::string(status.message())}});
+      }
       return ErrorBuilder(grpc::StatusCode::INVALID_ARGUMENT, "the model cannot serve the request",
                           "REFUSED_BY_MODEL")
           .Add(Violations({{"", std::string(status.message())}}))
@@ -243,6 +250,7 @@ grpc::Status GenerationError(const absl::Status& status) {
     case absl::StatusCode::kResourceExhausted:
       return ErrorBuilder(grpc::StatusCode::RESOURCE_EXHAUSTED, "not enough memory for the request",
                           "OUT_OF_MEMORY")
+          .Add(Quota("engine.max_batch_memory_bytes", "memory for the images of one step"))
           .Build();
     case absl::StatusCode::kUnavailable:
       return UnavailableError("WORKER_LOST", "the worker was lost", absl::Seconds(1));
@@ -262,7 +270,7 @@ grpc::Status EndOfWork(const absl::Status& status, const WorkFacts& facts) {
     case absl::StatusCode::kAborted:
       return ShedError(facts.estimated_wait);
     default:
-      return GenerationError(status);
+      return GenerationError(status, facts.text_list);
   }
 }
 

@@ -46,7 +46,8 @@ grpc::Status FailedPreconditionError(const std::vector<PreconditionViolation>& v
 // tensors and embeddings exceeds limits.max_text_message_bytes.
 grpc::Status MessageTooLargeError(int64_t limit);
 
-// RESOURCE_EXHAUSTED, reason DECODE_QUEUE_FULL, with RetryInfo: too many pictures wait to be decoded.
+// RESOURCE_EXHAUSTED, reason DECODE_QUEUE_FULL, with QuotaFailure and RetryInfo: too many pictures wait to be
+// decoded.
 grpc::Status DecodeQueueFullError();
 
 // NOT_FOUND with ResourceInfo; `type` is "model" or "generation", the reason e.g. MODEL_NOT_FOUND.
@@ -87,15 +88,18 @@ grpc::Status CancelledError(bool by_shutdown);
 grpc::Status InternalError(const std::string& cause);
 
 // The error of a request that the engine took and ended with `status` (not OK), for codes that need no more
-// than the status itself: RESOURCE_EXHAUSTED is reason OUT_OF_MEMORY, INVALID_ARGUMENT reason
-// REFUSED_BY_MODEL, UNAVAILABLE reason WORKER_LOST, everything unexpected InternalError.
-grpc::Status GenerationError(const absl::Status& status);
+// than the status itself: RESOURCE_EXHAUSTED is reason OUT_OF_MEMORY, with QuotaFailure (no RetryInfo: what
+// did not fit alone will not fit later), INVALID_ARGUMENT reason REFUSED_BY_MODEL, or InvalidRequestError
+// when a strict text was cut, UNAVAILABLE reason WORKER_LOST, everything unexpected InternalError. `list`:
+// the field that has one text per image, null when all images share their texts.
+grpc::Status GenerationError(const absl::Status& status, const char* list = nullptr);
 
 // What is known about work that has ended.
 struct WorkFacts {
   bool started = false;
   bool by_shutdown = false;  // if it was cancelled, then not by its client
   absl::Duration estimated_wait = absl::ZeroDuration();
+  const char* text_list = nullptr;  // as `list` of GenerationError
 };
 
 // The status of a call whose work the engine took and ended with `status`.

@@ -13,12 +13,24 @@
 namespace kandinsky {
 namespace {
 
+static_assert(std::endian::native == std::endian::little, "the floats of the wire format are little-endian");
+
 constexpr int kSmallestSize = 64;
 
 // Number of the message's field that a path starts with.
 int FieldNumber(const google::protobuf::Descriptor& message, const std::string& path) {
   const auto* field = message.FindFieldByName(path.substr(0, path.find_first_of(".[")));
   return field == nullptr ? 0 : field->number();
+}
+
+// Whether all floats in `data` are finite and within the bounds. In place: a tensor can be most of a message.
+bool AllWithin(const std::string& data, float min, float max) {
+  for (size_t at = 0; at < data.size(); at += sizeof(float)) {
+    float value = 0;
+    std::memcpy(&value, data.data() + at, sizeof(value));
+    if (!(std::isfinite(value) && value >= min && value <= max)) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -160,10 +172,8 @@ bool FieldChecks::Tensor(const std::string& field, const v1::FloatTensor& tensor
     Violate(field, "must have ", bytes, " bytes of data, as its shape says");
     return false;
   }
-  const std::vector<float> values = ValuesOf(tensor);
   const auto [min, max] = range;
-  const auto allowed = [&](float value) { return std::isfinite(value) && value >= min && value <= max; };
-  if (std::all_of(values.begin(), values.end(), allowed)) return true;
+  if (AllWithin(tensor.data(), min, max)) return true;
   if (std::isinf(max)) {
     Violate(field, "must have finite values only");
   } else {
@@ -191,7 +201,6 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
 }
 
 std::vector<float> ValuesOf(const v1::FloatTensor& tensor) {
-  static_assert(std::endian::native == std::endian::little, "the wire format is little-endian");
   std::vector<float> values(tensor.data().size() / sizeof(float));
   if (!values.empty()) std::memcpy(values.data(), tensor.data().data(), values.size() * sizeof(float));
   return values;

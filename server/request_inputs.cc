@@ -1,5 +1,6 @@
 #include "server/request_inputs.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -22,6 +23,23 @@ int64_t BetweenPasses(const EncodedPicture& picture, int width) {
   return int64_t{width} * picture.info.height;
 }
 
+// What a decoder may need: RGBA before it is laid over white, and a second buffer when EXIF says that the
+// picture is to be turned. A JPEG of several scans has all its coefficients, of up to four components, in
+// memory besides; its decoder allows itself no more than the bound.
+int64_t DecodingBytes(const EncodedPicture& picture) {
+  constexpr int64_t kTwoBuffers = 2 * 4;
+  constexpr int64_t kCoefficients = 4 * 2;
+  constexpr int64_t kMostJpegBytes = int64_t{100} << 20;
+  const int64_t area = AreaOf(picture);
+  const bool jpeg = picture.info.format == ImageFormat::kJpeg;
+  return kTwoBuffers * area + (jpeg ? std::min(kCoefficients * area, kMostJpegBytes) : 0);
+}
+
+// What becomes of the picture at once: it is decoded, and then resized.
+int64_t PassingBytes(const EncodedPicture& picture, int width, int64_t channels) {
+  return std::max(DecodingBytes(picture), (AreaOf(picture) + BetweenPasses(picture, width)) * channels);
+}
+
 InputImage Share(Image image) { return std::make_shared<const Image>(std::move(image)); }
 
 // Three channels that are all `values`.
@@ -39,7 +57,7 @@ SharedFloatTensor Hint(std::vector<float> values, int64_t height, int64_t width)
 
 RequestInput ResizedPicture(const EncodedPicture& picture, PictureSize size, PlacePicture place) {
   return {.field = picture.field,
-          .passing_bytes = (AreaOf(picture) + BetweenPasses(picture, size.width)) * kRgb,
+          .passing_bytes = PassingBytes(picture, size.width, kRgb),
           .kept_bytes = AreaOf(size) * kRgb,
           .prepare = [picture, size, place = std::move(place)](std::vector<GenerationRequest>& requests) {
             ASSIGN_OR_RETURN(const Image decoded, DecodeImage(picture.bytes, picture.limits));
@@ -52,7 +70,7 @@ RequestInput ResizedPicture(const EncodedPicture& picture, PictureSize size, Pla
 
 RequestInput PictureForClip(const EncodedPicture& picture, int edge, PlacePicture place) {
   return {.field = picture.field,
-          .passing_bytes = (AreaOf(picture) + BetweenPasses(picture, edge)) * kRgb,
+          .passing_bytes = PassingBytes(picture, edge, kRgb),
           .kept_bytes = int64_t{edge} * edge * kRgb,
           .prepare = [picture, edge, place = std::move(place)](std::vector<GenerationRequest>& requests) {
             ASSIGN_OR_RETURN(const Image decoded, DecodeImage(picture.bytes, picture.limits));
@@ -75,16 +93,15 @@ RequestInput ResizedMask(const EncodedPicture& picture, PictureSize size, bool k
     place(requests, Share(std::move(resized)));
     return absl::OkStatus();
   };
-  // Pictures are decoded to RGB before they become grey.
   return {.field = picture.field,
-          .passing_bytes = AreaOf(picture) * (kRgb + 1) + BetweenPasses(picture, size.width),
+          .passing_bytes = PassingBytes(picture, size.width, /*channels=*/1),
           .kept_bytes = AreaOf(size),
           .prepare = prepare};
 }
 
 RequestInput DepthOfPicture(const EncodedPicture& picture, PlaceTensor place) {
   return {.field = picture.field,
-          .passing_bytes = AreaOf(picture) * (kRgb + kFloatBytes),
+          .passing_bytes = DecodingBytes(picture) + AreaOf(picture) * kFloatBytes,
           .kept_bytes = AreaOf(picture) * kRgb * kFloatBytes,
           .prepare = [picture, place = std::move(place)](std::vector<GenerationRequest>& requests) {
             ASSIGN_OR_RETURN(DepthMap depth, DecodeDepth(picture.bytes, picture.limits));
@@ -108,7 +125,7 @@ RequestInput TensorAsIs(const std::string& field, const v1::FloatTensor& tensor,
 RequestInput DepthOfTensor(const std::string& field, const v1::FloatTensor& tensor, PlaceTensor place) {
   if (tensor.shape_size() == 3) return TensorAsIs(field, tensor, std::move(place));
   return {.field = field,
-          .passing_bytes = 0,
+          .passing_bytes = static_cast<int64_t>(tensor.data().size()),
           .kept_bytes = static_cast<int64_t>(tensor.data().size()) * kRgb,
           .prepare = [&tensor, place = std::move(place)](std::vector<GenerationRequest>& requests) {
             place(requests, Hint(ValuesOf(tensor), tensor.shape(0), tensor.shape(1)));

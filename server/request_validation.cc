@@ -29,11 +29,12 @@ class Validator {
     CheckPrompts();
     const size_t before_sizes = checks_.count();
     CheckSizes();
+    const bool size_is_right = checks_.count() == before_sizes;
     CheckNumbers();
     const std::vector<uint64_t> seeds = CheckSeeds(draw_seed);
     const bool cost_is_known = checks_.count() == before_sizes;
     CheckPrior(request_, checks_, image_, validated_.inputs);
-    CheckTask(request_, checks_, image_, validated_.inputs);
+    CheckTask(request_, checks_, image_, validated_.inputs, size_is_right);
     CheckSampler();
     CheckOutput(request_.output(), checks_, validated_.encoding);
     CheckPreview();

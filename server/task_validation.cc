@@ -25,12 +25,13 @@ bool Offers(const std::string& network, const Task& task) {
 class TaskChecker {
  public:
   TaskChecker(const v1::GenerateRequest& request, FieldChecks& checks, GenerationRequest& image,
-              std::vector<RequestInput>& inputs)
+              std::vector<RequestInput>& inputs, bool size_is_right)
       : request_(request),
         checks_(checks),
         image_(image),
         inputs_(inputs),
-        size_{.width = image.width, .height = image.height} {}
+        size_{.width = image.width, .height = image.height},
+        size_is_right_(size_is_right) {}
 
   void Check() {
     switch (request_.task_case()) {
@@ -171,11 +172,7 @@ class TaskChecker {
     if (task.has_depth_image()) {
       AddDepthImage(task.depth_image(), hint);
     } else if (task.has_depth()) {
-      std::vector<int64_t> shape = {size_.height, size_.width};
-      if (task.depth().shape_size() != 2) shape.insert(shape.begin(), 3);
-      if (checks_.Tensor("control_net.depth", task.depth(), shape, {0.0f, 1.0f})) {
-        inputs_.push_back(DepthOfTensor("control_net.depth", task.depth(), hint));
-      }
+      AddDepthTensor(task.depth(), hint);
     } else {
       checks_.Violate("control_net", "must have a depth_image or a depth");
     }
@@ -191,9 +188,19 @@ class TaskChecker {
     image_.task = std::move(native);
   }
 
+  void AddDepthTensor(const v1::FloatTensor& depth, const PlaceTensor& place) {
+    if (!size_is_right_) return;
+    std::vector<int64_t> shape = {size_.height, size_.width};
+    if (depth.shape_size() != 2) shape.insert(shape.begin(), 3);
+    if (checks_.Tensor("control_net.depth", depth, shape, {0.0f, 1.0f})) {
+      inputs_.push_back(DepthOfTensor("control_net.depth", depth, place));
+    }
+  }
+
   void AddDepthImage(const std::string& bytes, const PlaceTensor& place) {
     const std::optional<EncodedPicture> picture = Picture("control_net.depth_image", bytes);
     if (!picture.has_value()) return;
+    if (!size_is_right_) return;  // there is nothing that it could have the size of
     if (picture->info.width != size_.width || picture->info.height != size_.height) {
       checks_.Violate("control_net.depth_image", "must be exactly width x height, ", size_.width, " x ",
                       size_.height, ", not ", picture->info.width, " x ", picture->info.height);
@@ -222,13 +229,14 @@ class TaskChecker {
   GenerationRequest& image_;
   std::vector<RequestInput>& inputs_;
   const PictureSize size_;
+  const bool size_is_right_;  // else it stands for one that was refused
 };
 
 }  // namespace
 
 void CheckTask(const v1::GenerateRequest& request, FieldChecks& checks, GenerationRequest& image,
-               std::vector<RequestInput>& inputs) {
-  TaskChecker(request, checks, image, inputs).Check();
+               std::vector<RequestInput>& inputs, bool size_is_right) {
+  TaskChecker(request, checks, image, inputs, size_is_right).Check();
 }
 
 }  // namespace kandinsky

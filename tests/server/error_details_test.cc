@@ -121,6 +121,11 @@ TEST(ErrorDetails, HideTheCauseOfAnInternalErrorBehindAnId) {
 
 TEST(ErrorDetails, MapWhatTheEngineEndsRequestsWith) {
   EXPECT_EQ(ErrorReason(GenerationError(absl::ResourceExhaustedError("x"))), "OUT_OF_MEMORY");
+  EXPECT_EQ(Find<google::rpc::QuotaFailure>(GenerationError(absl::ResourceExhaustedError("x")))
+                .violations(0)
+                .subject(),
+            "engine.max_batch_memory_bytes");
+  EXPECT_EQ(Find<google::rpc::QuotaFailure>(DecodeQueueFullError()).violations(0).subject(), "codec_threads");
   EXPECT_EQ(ErrorReason(GenerationError(absl::InvalidArgumentError("x"))), "REFUSED_BY_MODEL");
   EXPECT_EQ(ErrorReason(GenerationError(absl::UnavailableError("x"))), "WORKER_LOST");
   EXPECT_TRUE(RetryDelay(GenerationError(absl::UnavailableError("x"))).has_value());

@@ -83,7 +83,10 @@ TEST(Generate, RefusesAStrictPromptThatWouldBeCut) {
   request.set_strict_prompt(true);
   const grpc::Status status = Stream(server, request).status;
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_EQ(Detail<google::rpc::ErrorInfo>(status).reason(), "REFUSED_BY_MODEL");
+  EXPECT_EQ(Detail<google::rpc::ErrorInfo>(status).reason(), "INVALID_REQUEST");
+  const auto violation = Detail<google::rpc::BadRequest>(status).field_violations(0);
+  EXPECT_EQ(violation.field(), "prompt");
+  EXPECT_EQ(violation.description(), "has 102 tokens, the model sees only 77");
   EXPECT_TRUE(server.log().steps().empty());
 }
 

@@ -339,6 +339,26 @@ TEST(TaskValidation, ListsEveryViolationInTheOrderOfTheFields) {
               ElementsAre("prompt", "mix.parts[1].weight", "mix.parts[2].embedding", "width", "sampler"));
 }
 
+TEST(TaskValidation, MeasuresNothingByASizeThatIsWrong) {
+  v1::GenerateRequest request = DepthRequest();
+  request.set_width(65);
+  EXPECT_THAT(WrongFields(Validate(request)), ElementsAre("width"));
+  *request.mutable_control_net()->mutable_depth() = PlainTensor({64, 128}, 0.5f);
+  EXPECT_THAT(WrongFields(Validate(request)), ElementsAre("width"));
+}
+
+TEST(TaskValidation, CountsWhatDecodingMayTake) {
+  const auto passing_bytes = [](const std::string& picture) {
+    v1::GenerateRequest request = ImageToImageRequest();
+    request.mutable_image_to_image()->set_image(picture);
+    return std::get<0>(Validate(request)).inputs.front().passing_bytes;
+  };
+  // Two buffers of four channels, and the coefficients of a JPEG.
+  EXPECT_EQ(passing_bytes(PlainPng(600, 500)), 600 * 500 * 8);
+  EXPECT_EQ(passing_bytes(JpegOf(PlainImage(600, 500, 1))), 600 * 500 * 16);
+  EXPECT_EQ(passing_bytes(JpegOf(PlainImage(4000, 4000, 1))), 16'000'000 * 8 + (100 << 20));
+}
+
 TEST(TaskValidation, TellsWhyAPictureIsRefused) {
   const auto fault_of = [](const std::string& picture) -> std::string {
     v1::GenerateRequest request = ImageToImageRequest();
@@ -372,7 +392,7 @@ TEST(TaskValidation, LeavesPicturesToBePrepared) {
   ASSERT_THAT(validated.inputs, SizeIs(2));
   EXPECT_EQ(validated.inputs[0].field, "inpaint.image");
   EXPECT_EQ(validated.inputs[0].kept_bytes, 64 * 64 * 3);
-  EXPECT_GE(validated.inputs[0].passing_bytes, 20 * 10 * 3);
+  EXPECT_EQ(validated.inputs[0].passing_bytes, 20 * 10 * 16);
   EXPECT_EQ(validated.inputs[1].field, "inpaint.mask");
   EXPECT_EQ(validated.inputs[1].kept_bytes, 64 * 64);
   EXPECT_EQ(std::get<Inpaint>(validated.images.front().task).image, nullptr);
