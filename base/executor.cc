@@ -24,24 +24,32 @@ Executor::~Executor() {
 bool Executor::TrySchedule(Task task) {
   {
     MutexLock lock(mutex_);
-    if (tasks_.size() >= capacity_) return false;
-    tasks_.push_back(std::move(task));
+    if (finishing_.size() + beginning_.size() >= capacity_) return false;
+    beginning_.push_back(std::move(task));
   }
   has_task_.NotifyOne();
   return true;
 }
 
+void Executor::ScheduleNext(Task task) {
+  {
+    MutexLock lock(mutex_);
+    beginning_.push_back(std::move(task));
+  }
+  has_task_.NotifyOne();
+}
+
 void Executor::Schedule(Task task) {
   {
     MutexLock lock(mutex_);
-    tasks_.push_back(std::move(task));
+    finishing_.push_back(std::move(task));
   }
   has_task_.NotifyOne();
 }
 
 size_t Executor::queued() const {
   MutexLock lock(mutex_);
-  return tasks_.size();
+  return finishing_.size() + beginning_.size();
 }
 
 void Executor::Run(const std::string& thread_name) {
@@ -50,10 +58,11 @@ void Executor::Run(const std::string& thread_name) {
     Task task;
     {
       MutexLock lock(mutex_);
-      while (tasks_.empty() && !stopping_) has_task_.Wait(mutex_);
-      if (tasks_.empty()) return;
-      task = std::move(tasks_.front());
-      tasks_.pop_front();
+      while (finishing_.empty() && beginning_.empty() && !stopping_) has_task_.Wait(mutex_);
+      std::deque<Task>& tasks = finishing_.empty() ? beginning_ : finishing_;
+      if (tasks.empty()) return;
+      task = std::move(tasks.front());
+      tasks.pop_front();
     }
     task();
   }

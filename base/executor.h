@@ -10,7 +10,8 @@
 
 namespace kandinsky {
 
-// A fixed number of threads that run tasks from one first-in first-out queue. Thread-safe.
+// A fixed number of threads that run tasks from two first-in first-out queues: what finishes work goes before
+// what begins it. Thread-safe.
 class Executor {
  public:
   using Task = absl::AnyInvocable<void()>;
@@ -24,10 +25,15 @@ class Executor {
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
-  // Never blocks. Returns false, without taking the task, when the queue is full. Tasks must not throw.
+  // Takes a task that begins something. Never blocks. Returns false, without taking the task, when `capacity`
+  // tasks of both kinds wait. Tasks must not throw.
   [[nodiscard]] bool TrySchedule(Task task) EXCLUDES(mutex_);
 
-  // Never blocks, and takes the task however many wait: for tasks whose number something else bounds.
+  // The same for the next part of such a task: behind the others, however many wait.
+  void ScheduleNext(Task task) EXCLUDES(mutex_);
+
+  // Takes a task that finishes something, before all of the other kind. Never blocks, and takes it however
+  // many wait: for tasks whose number something else bounds.
   void Schedule(Task task) EXCLUDES(mutex_);
 
   // Tasks that wait now.
@@ -39,7 +45,8 @@ class Executor {
   const size_t capacity_;
   mutable Mutex mutex_;
   ConditionVariable has_task_;
-  std::deque<Task> tasks_ GUARDED_BY(mutex_);
+  std::deque<Task> finishing_ GUARDED_BY(mutex_);
+  std::deque<Task> beginning_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };

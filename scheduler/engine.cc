@@ -39,6 +39,13 @@ absl::Status RefusalStatus(RefusalReason refusal) {
   return absl::DeadlineExceededError("the deadline cannot be met");
 }
 
+Submission Invalid() {
+  Submission submission;
+  submission.refusal = RefusalReason::kInvalid;
+  submission.status = RefusalStatus(submission.refusal);
+  return submission;
+}
+
 absl::Status NotLiveStatus() { return absl::NotFoundError("the request is not live"); }
 
 }  // namespace
@@ -52,6 +59,7 @@ class Engine::Impl {
   absl::Status WaitUntilReady() EXCLUDES(ready_mutex_);
   const Capabilities& capabilities() const { return *capabilities_; }
   Submission Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer);
+  Submission CheckAdmission(const EngineRequest& request);
   absl::Status Cancel(RequestNumber number);
   absl::Status ExtendDeadline(RequestNumber number, absl::Time deadline);
   int Drain(absl::Time deadline);
@@ -64,6 +72,9 @@ class Engine::Impl {
   absl::Duration ImageCost(const GenerationRequest& image) const;
   QueuedRequest ToQueued(const EngineRequest& request, RequestNumber number, absl::Time now) const;
   Estimate EstimateFor(const EngineRequest& request, const QueuedRequest& queued) const;
+  // What admission depends on here; the estimates go into the answer as well.
+  AdmissionState Estimates(const EngineRequest& request, const QueuedRequest& queued,
+                           Submission& submission) const;
   // AdmissionState::estimated_work of a request that would wait for `wait`.
   absl::Duration WorkOfNew(const EngineRequest& request, const QueuedRequest& queued,
                            absl::Duration wait) const;
@@ -162,23 +173,34 @@ QueuedRequest Engine::Impl::ToQueued(const EngineRequest& request, RequestNumber
           .key = StrictBatchKeyOf(request.images.front())};
 }
 
-Submission Engine::Impl::Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer) {
-  Submission submission;
-  if (request.images.empty() || observer == nullptr) {
-    submission.refusal = RefusalReason::kInvalid;
-    submission.status = RefusalStatus(submission.refusal);
-    return submission;
-  }
-  const absl::Time now = clock_.Now();
-  const RequestNumber number = ++last_number_;
-  const QueuedRequest queued = ToQueued(request, number, now);
+AdmissionState Engine::Impl::Estimates(const EngineRequest& request, const QueuedRequest& queued,
+                                       Submission& submission) const {
   const Estimate estimate = EstimateFor(request, queued);
-  const absl::Duration work = WorkOfNew(request, queued, estimate.wait);
-  const auto live = std::make_shared<LiveRequest>(number, std::move(request), std::move(observer), now);
-  submission.number = number;
   submission.estimated_wait = estimate.wait;
   submission.estimated_total = estimate.wait + estimate.work;
-  submission.refusal = registry_.Add(live, queued, {.estimated_wait = estimate.wait, .estimated_work = work});
+  return {.estimated_wait = estimate.wait, .estimated_work = WorkOfNew(request, queued, estimate.wait)};
+}
+
+Submission Engine::Impl::Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer) {
+  if (request.images.empty() || observer == nullptr) return Invalid();
+  Submission submission;
+  submission.number = ++last_number_;
+  const absl::Time now = clock_.Now();
+  const QueuedRequest queued = ToQueued(request, submission.number, now);
+  const AdmissionState state = Estimates(request, queued, submission);
+  const auto live =
+      std::make_shared<LiveRequest>(submission.number, std::move(request), std::move(observer), now);
+  submission.refusal = registry_.Add(live, queued, state);
+  submission.status = RefusalStatus(submission.refusal);
+  return submission;
+}
+
+Submission Engine::Impl::CheckAdmission(const EngineRequest& request) {
+  if (request.images.empty()) return Invalid();
+  Submission submission;
+  const QueuedRequest queued = ToQueued(request, last_number_ + 1, clock_.Now());
+  const AdmissionState state = Estimates(request, queued, submission);
+  submission.refusal = registry_.Check(queued, state, request.deadline);
   submission.status = RefusalStatus(submission.refusal);
   return submission;
 }
@@ -318,6 +340,8 @@ const Capabilities& Engine::capabilities() const { return impl_->capabilities();
 Submission Engine::Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer) {
   return impl_->Submit(std::move(request), std::move(observer));
 }
+
+Submission Engine::CheckAdmission(const EngineRequest& request) { return impl_->CheckAdmission(request); }
 
 absl::Status Engine::Cancel(RequestNumber number) { return impl_->Cancel(number); }
 

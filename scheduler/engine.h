@@ -55,6 +55,10 @@ class Engine {
   // fewer waiting (RequestQueue::ShedFor); the request that goes ends with ABORTED.
   Submission Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer);
 
+  // What Submit would answer now, for who has work to do before it submits; such a refusal counts as one. The
+  // request needs no content that is not in its sizes and steps.
+  Submission CheckAdmission(const EngineRequest& request);
+
   // Ends a request at once with CANCELLED: after the events that are already on their way its observer gets
   // only OnFinished, and the steps that are running, if any, are its last. NOT_FOUND when it is not live;
   // cancelling twice is harmless.

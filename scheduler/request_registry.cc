@@ -1,15 +1,40 @@
 #include "scheduler/request_registry.h"
 
 #include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "pipeline/planned_steps.h"
 
 namespace kandinsky {
 namespace {
 
 int TotalSteps(const GenerationRequest& image) {
-  return 1 + image.prior_steps + image.steps + (image.output.image ? 1 : 0);
+  const std::array<int, 4> steps = PlannedSteps(image);
+  return std::accumulate(steps.begin(), steps.end(), 0);
 }
 
 }  // namespace
+
+RefusalReason RequestRegistry::CheckLocked(const QueuedRequest& queued, AdmissionState& state,
+                                           absl::Time deadline, std::optional<RequestNumber>& victim) {
+  if (counts_.queued_requests >= options_.max_queued_requests) {
+    victim = queue_.ShedFor(queued.client, queued.priority);
+  }
+  state.accepting = !counts_.draining;
+  state.ready_workers = counts_.ready_workers;
+  state.queued_requests = counts_.queued_requests;
+  state.may_shed = victim.has_value();
+  const RefusalReason refusal = CheckAdmission(options_, state, clock_.Now(), deadline);
+  if (refusal != RefusalReason::kNone) ++counts_.rejected_total;
+  return refusal;
+}
+
+RefusalReason RequestRegistry::Check(const QueuedRequest& queued, AdmissionState state, absl::Time deadline) {
+  MutexLock lock(mutex_);
+  std::optional<RequestNumber> victim;
+  return CheckLocked(queued, state, deadline, victim);
+}
 
 RefusalReason RequestRegistry::Add(const std::shared_ptr<LiveRequest>& request, const QueuedRequest& queued,
                                    AdmissionState state) {
@@ -17,18 +42,8 @@ RefusalReason RequestRegistry::Add(const std::shared_ptr<LiveRequest>& request, 
   {
     MutexLock lock(mutex_);
     std::optional<RequestNumber> victim;
-    if (counts_.queued_requests >= options_.max_queued_requests) {
-      victim = queue_.ShedFor(queued.client, queued.priority);
-    }
-    state.accepting = !counts_.draining;
-    state.ready_workers = counts_.ready_workers;
-    state.queued_requests = counts_.queued_requests;
-    state.may_shed = victim.has_value();
-    const RefusalReason refusal = CheckAdmission(options_, state, clock_.Now(), request->deadline());
-    if (refusal != RefusalReason::kNone) {
-      ++counts_.rejected_total;
-      return refusal;
-    }
+    const RefusalReason refusal = CheckLocked(queued, state, request->deadline(), victim);
+    if (refusal != RefusalReason::kNone) return refusal;
     if (victim.has_value()) {
       shed = live_.at(*victim).request;
       EndLocked(shed, RequestState::kShed, absl::AbortedError("another request was given its place"));

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -46,6 +47,10 @@ class RequestRegistry {
   // ends as kShed.
   RefusalReason Add(const std::shared_ptr<LiveRequest>& request, const QueuedRequest& queued,
                     AdmissionState state) EXCLUDES(mutex_);
+
+  // What Add would say of such a request, without a change but that a refusal is counted.
+  RefusalReason Check(const QueuedRequest& queued, AdmissionState state, absl::Time deadline)
+      EXCLUDES(mutex_);
 
   // Begins waiting images for a worker that has `own` under way. Blocks, when it has none, until there is one
   // to begin; empty then only after Close.
@@ -106,6 +111,9 @@ class RequestRegistry {
     int missing_images = 0;  // not delivered
   };
 
+  // `victim`: the request that would give its place.
+  RefusalReason CheckLocked(const QueuedRequest& queued, AdmissionState& state, absl::Time deadline,
+                            std::optional<RequestNumber>& victim) REQUIRES(mutex_);
   std::vector<TakenImage> TakeLocked(size_t own, absl::Time& ready_at) REQUIRES(mutex_);
   BegunImage BeginLocked(const TakenImage& image, const StartedInfo& info) REQUIRES(mutex_);
   void EndLocked(const std::shared_ptr<LiveRequest>& request, RequestState end, const absl::Status& status)

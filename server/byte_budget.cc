@@ -31,6 +31,11 @@ std::optional<ByteBudget::Reservation> ByteBudget::TryReserve(int64_t bytes) {
   return Reservation(this, bytes);
 }
 
+ByteBudget::Reservation ByteBudget::Take(int64_t bytes) {
+  Add(bytes);
+  return Reservation(this, bytes);
+}
+
 int64_t ByteBudget::bytes() const {
   MutexLock lock(mutex_);
   return bytes_;

@@ -42,6 +42,9 @@ class ByteBudget {
   // Nothing when the limit would be exceeded.
   std::optional<Reservation> TryReserve(int64_t bytes) EXCLUDES(mutex_);
 
+  // For what exists already: may exceed the limit.
+  Reservation Take(int64_t bytes) EXCLUDES(mutex_);
+
   int64_t limit() const { return limit_; }
   int64_t bytes() const EXCLUDES(mutex_);
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
+#include "server/byte_reservation.h"
 #include "server/call_metadata.h"
 #include "server/error_details.h"
 #include "server/exception_guard.h"
@@ -27,6 +28,14 @@ CallLifetime::CallLifetime(const CallContext& context, const char* method, grpc:
 }
 
 void CallLifetime::TakeDeadline() { deadline_ = DeadlineOf(rpc_, arrival_, context_.limits); }
+
+grpc::Status CallLifetime::HoldMessage(int64_t bytes, const Engine& engine) {
+  ByteBudget::Reservation share;
+  const grpc::Status status = ReserveBytes(context_, engine, bytes, /*held=*/0, share);
+  MutexLock lock(mutex_);
+  if (!rpc_done_) message_ = std::move(share);
+  return status;
+}
 
 bool CallLifetime::IsLateNow() const { return IsLate(context_.clock.Now(), arrival_, deadline_); }
 
@@ -68,6 +77,7 @@ bool CallLifetime::Conclude(const grpc::Status& status, const CallFacts& facts) 
 void CallLifetime::RpcDone() {
   MutexLock lock(mutex_);
   rpc_done_ = true;
+  message_.Resize(0);
   if (timer_ != 0) context_.timer.Cancel(timer_time_, timer_);
 }
 

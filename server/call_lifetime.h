@@ -38,6 +38,10 @@ class CallLifetime {
   // Once, before other threads know the call.
   void TakeDeadline();
 
+  // Reserves the bytes of the call's message, which gRPC keeps as long as the RPC lasts; once.
+  // BYTES_IN_FLIGHT when there is no room.
+  grpc::Status HoldMessage(int64_t bytes, const Engine& engine) EXCLUDES(mutex_);
+
   // Whether a call that is cancelled now is so because its deadline has passed.
   bool IsLateNow() const;
 
@@ -68,6 +72,7 @@ class CallLifetime {
   Mutex mutex_;
   bool concluded_ GUARDED_BY(mutex_) = false;
   bool rpc_done_ GUARDED_BY(mutex_) = false;
+  ByteBudget::Reservation message_ GUARDED_BY(mutex_);  // until the RPC is over
   absl::Time timer_time_ GUARDED_BY(mutex_);
   Timer::Id timer_ GUARDED_BY(mutex_) = 0;  // 0: none
 };

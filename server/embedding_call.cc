@@ -52,6 +52,8 @@ std::optional<grpc::Status> EmbeddingCall::Begin(const grpc::ByteBuffer& request
   grpc::Status refusal;
   Engine* const engine = context_.serving.EngineForNewWork(refusal);
   if (engine == nullptr) return refusal;
+  const grpc::Status held = lifetime_.HoldMessage(static_cast<int64_t>(request.Length()), *engine);
+  if (!held.ok()) return held;
   const Capabilities& capabilities = engine->capabilities();
   auto checked =
       read(request, {.limits = context_.limits, .capabilities = capabilities, .reply = ReplyKind::kUnary});
@@ -61,6 +63,7 @@ std::optional<grpc::Status> EmbeddingCall::Begin(const grpc::ByteBuffer& request
   if (!job.lacks.empty()) return FailedPreconditionError(job.lacks);
   lifetime_.TakeDeadline();
   facts_ = FactsOf(job);
+  text_list_ = job.text_list;
   answer_ = std::move(job.answer);
   Work work = {.request = {.images = std::move(job.requests),
                            .client = *client,
@@ -101,19 +104,15 @@ void EmbeddingCall::Leave(bool late) {
     left_ = true;
     started = started_;
   }
-  ticket_.Cancel();
+  // First, and the reason is the call's: the engine's end would say that the work was cancelled.
   End(late ? DeadlineExceededError(started ? "running" : "queued") : CancelledError(/*by_shutdown=*/false));
+  ticket_.Cancel();
 }
 
-void EmbeddingCall::Hold(ByteBudget::Reservation bytes) {
-  MutexLock lock(mutex_);
-  bytes_ = std::move(bytes);
-}
-
-bool EmbeddingCall::BeginSubmission(int64_t bytes) {
+bool EmbeddingCall::BeginSubmission(ByteBudget::Reservation bytes) {
   if (!ticket_.BeginSubmission()) return false;
   MutexLock lock(mutex_);
-  bytes_.Resize(bytes);
+  bytes_ = std::move(bytes);
   return true;
 }
 
@@ -146,15 +145,20 @@ void EmbeddingCall::OnProgress(const ProgressUpdate&) {}
 void EmbeddingCall::OnPreview(PreviewImage) {}
 
 void EmbeddingCall::OnImage(FinishedImage image) {
-  MutexLock lock(mutex_);
-  const int index = image.index;
-  results_[index] = std::move(image);
+  GuardExceptions(
+      [&] {
+        MutexLock lock(mutex_);
+        const int index = image.index;
+        results_[index] = std::move(image);
+      },
+      [this](const std::string& cause) { End(InternalError(cause)); });
 }
 
 void EmbeddingCall::OnFinished(const absl::Status& status, const GenerationStatistics& statistics) {
   ticket_.Ended();
   GuardExceptions([&] { context_.metrics.RecordGeneration(statistics); }, [](const std::string&) {});
-  WorkFacts facts = {.by_shutdown = context_.serving.state() == ServingState::State::kRefusing};
+  WorkFacts facts = {.by_shutdown = context_.serving.state() == ServingState::State::kRefusing,
+                     .text_list = text_list_};
   {
     MutexLock lock(mutex_);
     statistics_ = statistics;
@@ -163,7 +167,8 @@ void EmbeddingCall::OnFinished(const absl::Status& status, const GenerationStati
   }
   if (!status.ok()) return End(EndOfWork(status, facts));
   // As with images: never by the worker, and the byte budget bounds what waits.
-  context_.codec.Schedule([self = shared_from_this()] { self->Answer(); });
+  GuardExceptions([&] { context_.codec.Schedule([self = shared_from_this()] { self->Answer(); }); },
+                  [this](const std::string& cause) { End(InternalError(cause)); });
 }
 
 void EmbeddingCall::Answer() {

@@ -26,6 +26,7 @@ struct EmbeddingJob {
   std::vector<RequestInput> inputs;
   std::vector<PreconditionViolation> lacks;
   std::shared_ptr<const google::protobuf::Message> message;  // what the inputs point into
+  const char* text_list = nullptr;                           // as in ValidatedEmbedding
   int64_t reply_bytes = 0;
   // Serialises the answer.
   std::function<absl::Status(const EmbeddingResults&, grpc::ByteBuffer&)> answer;
@@ -55,8 +56,7 @@ class EmbeddingCall final : public grpc::ServerUnaryReactor,
   void OnDone() override;
 
   // The work's side.
-  void Hold(ByteBudget::Reservation bytes) override EXCLUDES(mutex_);
-  bool BeginSubmission(int64_t bytes) override EXCLUDES(mutex_);
+  bool BeginSubmission(ByteBudget::Reservation bytes) override EXCLUDES(mutex_);
   absl::Time deadline() const override { return lifetime_.deadline(); }
   bool wanted() const override EXCLUDES(mutex_);
   void Accepted(Engine& engine, const Submission& submission) override;
@@ -90,6 +90,7 @@ class EmbeddingCall final : public grpc::ServerUnaryReactor,
 
   // Written by Start before other threads know the call, constant afterwards.
   CallFacts facts_;
+  const char* text_list_ = nullptr;
   std::function<absl::Status(const EmbeddingResults&, grpc::ByteBuffer&)> answer_;
 
   mutable Mutex mutex_;

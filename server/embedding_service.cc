@@ -36,6 +36,7 @@ std::variant<EmbeddingJob, grpc::Status> ReadJob(const grpc::ByteBuffer& bytes, 
                       .inputs = std::move(validated.inputs),
                       .lacks = std::move(validated.lacks),
                       .message = request,
+                      .text_list = validated.text_list,
                       .reply_bytes = validated.reply_bytes,
                       .answer = answer};
 }

@@ -50,7 +50,8 @@ EngineRequest ToEngineRequest(const GenerationSpec& spec, std::vector<Generation
 
 int64_t ResultBytesOf(const GenerationSpec& spec) {
   const GenerationRequest& image = spec.first_image;
-  return spec.image_count * ResultBytes(spec.encoding.format, image.width, image.height);
+  return spec.image_count * ResultBytes(spec.encoding.format, image.width, image.height) +
+         static_cast<int64_t>(spec.body.size());
 }
 
 CallFacts FactsOf(const GenerationSpec& spec) {
@@ -80,14 +81,17 @@ void GenerationCall::Start(const grpc::ByteBuffer& request_bytes) {
 }
 
 std::optional<grpc::Status> GenerationCall::Begin(const grpc::ByteBuffer& bytes) {
-  const auto request = std::make_shared<v1::GenerateRequest>();
-  std::optional<grpc::Status> error = ReadMessage(bytes, context_.limits, *request);
-  if (error.has_value()) return error;
   const std::optional<std::string> client = ClientIdOf(rpc_);
   if (!client.has_value()) return InvalidClientIdError();
   grpc::Status refusal;
   Engine* const engine = context_.serving.EngineForNewWork(refusal);
   if (engine == nullptr) return refusal;
+  const auto message_bytes = static_cast<int64_t>(bytes.Length());
+  const grpc::Status held = lifetime_.HoldMessage(message_bytes, *engine);
+  if (!held.ok()) return held;
+  const auto request = std::make_shared<v1::GenerateRequest>();
+  std::optional<grpc::Status> error = ReadMessage(bytes, context_.limits, *request);
+  if (error.has_value()) return error;
 
   const Capabilities& capabilities = engine->capabilities();
   auto checked = ValidateGenerateRequest(
@@ -109,7 +113,7 @@ std::optional<grpc::Status> GenerationCall::Begin(const grpc::ByteBuffer& bytes)
   Work work = {.request = ToEngineRequest(spec, std::move(validated.images)),
                .inputs = std::move(validated.inputs),
                .message = request,
-               .message_bytes = static_cast<int64_t>(bytes.Length()),
+               .message_bytes = message_bytes,
                .result_bytes = ResultBytesOf(spec)};
   return JoinOrSubmit(std::move(spec), std::move(work), *engine);
 }
@@ -158,7 +162,7 @@ std::optional<grpc::Status> GenerationCall::JoinOrSubmit(GenerationSpec spec, Wo
   }
   GuardExceptions([&] { SubmitWork(context_, engine, std::move(work), candidate); },
                   [&](const std::string& cause) {
-                    if (candidate->BeginSubmission(0)) candidate->Refused(InternalError(cause));
+                    if (candidate->BeginSubmission({})) candidate->Refused(InternalError(cause));
                   });
   WatchDeadline();
   return std::nullopt;

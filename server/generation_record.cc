@@ -45,16 +45,10 @@ GenerationRecord::GenerationRecord(const CallContext& context, GenerationSpec sp
   end_.summary = spec_.summary;
 }
 
-void GenerationRecord::Hold(ByteBudget::Reservation bytes) {
-  MutexLock lock(mutex_);
-  // It may have been cancelled since others can find it.
-  if (!end_time_.has_value()) bytes_ = std::move(bytes);
-}
-
-bool GenerationRecord::BeginSubmission(int64_t bytes) {
+bool GenerationRecord::BeginSubmission(ByteBudget::Reservation bytes) {
   if (!ticket_.BeginSubmission()) return false;
   MutexLock lock(mutex_);
-  bytes_.Resize(bytes);
+  bytes_ = std::move(bytes);
   return true;
 }
 
@@ -271,7 +265,12 @@ void GenerationRecord::OnImage(FinishedImage image) {
   if (spec_.encoding.format == v1::OUTPUT_FORMAT_NONE) return Encode(image);
   // Whoever brings an image, a worker for one, is never held up by its encoding. The byte budget bounds what
   // waits: an image holds its share until it is sent.
-  context_.codec.Schedule([self = shared_from_this(), image = std::move(image)] { self->Encode(image); });
+  bool scheduled = false;
+  Guarded([&] {
+    context_.codec.Schedule([self = shared_from_this(), image = std::move(image)] { self->Encode(image); });
+    scheduled = true;
+  });
+  if (!scheduled) ResultCame();
 }
 
 void GenerationRecord::OnFinished(const absl::Status& status, const GenerationStatistics& statistics) {
@@ -342,7 +341,8 @@ void GenerationRecord::ResultCame() {
     last_progress_.reset();
     previews_.clear();
     if (!end_.status.ok()) images_.clear();
-    bytes_.Resize(static_cast<int64_t>(spec_.body.size()));
+    // Not Resize: work that was refused has no share.
+    bytes_ = context_.budget.Take(static_cast<int64_t>(spec_.body.size()));
   }
   // Before the listeners know: what their clients ask for next meets the store as it is then.
   context_.store.RecordEnded(shared_from_this());

@@ -48,8 +48,7 @@ class GenerationRecord final : public WorkOwner, public std::enable_shared_from_
 
   const GenerationSpec& spec() const { return spec_; }
 
-  void Hold(ByteBudget::Reservation bytes) override EXCLUDES(mutex_);
-  bool BeginSubmission(int64_t bytes) override EXCLUDES(mutex_);
+  bool BeginSubmission(ByteBudget::Reservation bytes) override EXCLUDES(mutex_);
   bool wanted() const override EXCLUDES(mutex_);
   void Accepted(Engine& engine, const Submission& submission) override;
   void Refused(const grpc::Status& status) override EXCLUDES(mutex_);

@@ -19,8 +19,8 @@
 namespace kandinsky {
 namespace {
 
-// Tasks that may wait for a codec thread before previews are dropped. Images are always taken: the byte
-// budget bounds them.
+// Tasks that may wait for a codec thread before requests with pictures are refused and previews dropped.
+// Results are always taken: the byte budget bounds them.
 constexpr size_t kCodecCapacity = 64;
 // What ended calls get on top of the drain bound to write their last messages.
 constexpr absl::Duration kFlushTime = absl::Seconds(2);
@@ -155,6 +155,7 @@ int Server::FinishWork(absl::Time deadline) {
     draining_ = true;
   }
   serving_.Refuse();
+  serving_.WaitUntilArrived(clock_, deadline);  // the engine would refuse what is still being decoded
   Engine* const engine = serving_.engine();
   const int cancelled = engine == nullptr ? 0 : engine->Drain(deadline);
   // The last images are still being encoded, which takes as long as it takes; how fast clients read is not

@@ -45,6 +45,11 @@ int ServingState::live_calls() const {
   return live_calls_;
 }
 
+void ServingState::WaitUntilArrived(Clock& clock, absl::Time deadline) {
+  MutexLock lock(mutex_);
+  while (on_their_way_ > 0 && clock.Now() < deadline) clock.WaitUntil(mutex_, arrived_, deadline);
+}
+
 bool ServingState::WaitUntilIdle(Clock& clock, absl::Time deadline) {
   MutexLock lock(mutex_);
   while (live_calls_ > 0 && clock.Now() < deadline) clock.WaitUntil(mutex_, idle_, deadline);
@@ -56,6 +61,12 @@ void ServingState::AddLive(int change) {
   live_calls_ += change;
   // Under the lock: the waiter may destroy this object as soon as it sees zero.
   if (live_calls_ == 0) idle_.NotifyAll();
+}
+
+void ServingState::AddOnItsWay(int change) {
+  MutexLock lock(mutex_);
+  on_their_way_ += change;
+  if (on_their_way_ == 0) arrived_.NotifyAll();
 }
 
 }  // namespace kandinsky

@@ -32,6 +32,18 @@ class ServingState {
     ServingState& state_;
   };
 
+  // Counts work that was accepted and is on its way to the engine.
+  class WorkOnItsWay {
+   public:
+    explicit WorkOnItsWay(ServingState& state) : state_(state) { state_.AddOnItsWay(1); }
+    ~WorkOnItsWay() { state_.AddOnItsWay(-1); }
+    WorkOnItsWay(const WorkOnItsWay&) = delete;
+    WorkOnItsWay& operator=(const WorkOnItsWay&) = delete;
+
+   private:
+    ServingState& state_;
+  };
+
   // `engine` is ready and outlives all calls. Without effect once refusing.
   void BecomeReady(Engine& engine) EXCLUDES(mutex_);
   void Refuse() EXCLUDES(mutex_);
@@ -45,17 +57,23 @@ class ServingState {
   State state() const EXCLUDES(mutex_);
   int live_calls() const EXCLUDES(mutex_);
 
+  // Waits until no work is on its way or `deadline`.
+  void WaitUntilArrived(Clock& clock, absl::Time deadline) EXCLUDES(mutex_);
+
   // Waits until no call is alive or `deadline`; returns whether none is.
   bool WaitUntilIdle(Clock& clock, absl::Time deadline) EXCLUDES(mutex_);
 
  private:
   void AddLive(int change) EXCLUDES(mutex_);
+  void AddOnItsWay(int change) EXCLUDES(mutex_);
 
   mutable Mutex mutex_;
   ConditionVariable idle_;
+  ConditionVariable arrived_;
   State state_ GUARDED_BY(mutex_) = State::kLoading;
   Engine* engine_ GUARDED_BY(mutex_) = nullptr;
   int live_calls_ GUARDED_BY(mutex_) = 0;
+  int on_their_way_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace kandinsky

@@ -17,12 +17,10 @@ namespace kandinsky {
 // Whom a piece of work belongs to, from before it is submitted to its end. Thread-safe.
 class WorkOwner : public GenerationObserver {
  public:
-  // Gives the owner the work's share of the byte budget. Before everything else.
-  virtual void Hold(ByteBudget::Reservation bytes) = 0;
-
-  // The inputs are prepared, which leaves `bytes` of the share; from now on only Accepted and the engine, or
-  // Refused, end the work. False when it was cancelled before, and has ended.
-  virtual bool BeginSubmission(int64_t bytes) = 0;
+  // The inputs are prepared; from now on only Accepted and the engine, or Refused, end the work. The owner
+  // gets the share of the byte budget that inputs and results take, none when the work is refused. False,
+  // without a need for the share, when it was cancelled before, and has ended.
+  virtual bool BeginSubmission(ByteBudget::Reservation bytes) = 0;
 
   // Whether it has not been cancelled yet.
   virtual bool wanted() const = 0;
@@ -43,12 +41,13 @@ struct Work {
   std::vector<RequestInput> inputs = {};
   // What the inputs point into.
   std::shared_ptr<const google::protobuf::Message> message = nullptr;
-  int64_t message_bytes = 0;  // as it came; gRPC keeps that as long as the call lasts
-  int64_t result_bytes = 0;   // of all results
+  int64_t message_bytes = 0;  // of it as it came, which the call has reserved
+  int64_t result_bytes = 0;   // of all results, and what is kept with them
 };
 
-// Reserves the bytes, has the inputs prepared on the codec executor, and submits. Never blocks; whatever
-// happens is told to `owner`, now or later. `engine` outlives the work.
+// Reserves the bytes, has the inputs prepared on the codec executor, one after the other and in turn with
+// those of others, and submits. What the engine would not take is refused before anything is prepared. Never
+// blocks; whatever happens is told to `owner`, now or later. `engine` outlives the work.
 void SubmitWork(const CallContext& context, Engine& engine, Work work, std::shared_ptr<WorkOwner> owner);
 
 }  // namespace kandinsky

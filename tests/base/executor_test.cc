@@ -93,5 +93,23 @@ TEST(ExecutorTest, ScheduleTakesATaskThatAFullQueueWouldRefuse) {
   EXPECT_EQ(order, (std::vector<int>{0, 1, 2}));
 }
 
+TEST(ExecutorTest, FinishesBeforeItBegins) {
+  Latch latch;
+  std::vector<std::string> order;
+  {
+    Executor executor("test", 1, 100);
+    ASSERT_TRUE(executor.TrySchedule([&] { latch.Wait(); }));
+    latch.WaitForWaiters(1);
+    ASSERT_TRUE(executor.TrySchedule([&] {
+      order.push_back("begin a");
+      executor.ScheduleNext([&] { order.push_back("go on with a"); });
+    }));
+    ASSERT_TRUE(executor.TrySchedule([&] { order.push_back("begin b"); }));
+    executor.Schedule([&] { order.push_back("finish"); });
+    latch.Open();
+  }
+  EXPECT_EQ(order, (std::vector<std::string>{"finish", "begin a", "begin b", "go on with a"}));
+}
+
 }  // namespace
 }  // namespace kandinsky

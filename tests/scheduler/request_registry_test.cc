@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <numeric>
 #include <thread>
 
+#include "pipeline/planned_steps.h"
 #include "tests/fakes/recording_observer.h"
 
 namespace kandinsky {
@@ -65,6 +68,17 @@ TEST_F(RequestRegistryTest, RefusesTheFirstRequestBeyondTheQueue) {
   EXPECT_EQ(TryAdd(Make()), RefusalReason::kNone);
   EXPECT_EQ(registry_.counts().rejected_total, 1);
   EXPECT_EQ(registry_.counts().accepted_total, 4);
+}
+
+TEST_F(RequestRegistryTest, CheckSaysWhatAddWouldAndChangesNothing) {
+  const QueuedRequest queued = {.number = 9, .arrival = clock_.Now(), .images = 1};
+  EXPECT_EQ(registry_.Check(queued, {}, absl::InfiniteFuture()), RefusalReason::kNone);
+  EXPECT_EQ(registry_.counts().queued_requests, 0u);
+  EXPECT_EQ(registry_.Check(queued, {}, clock_.Now()), RefusalReason::kDeadlinePassed);
+  EXPECT_EQ(registry_.counts().rejected_total, 1);
+  for (int i = 0; i < 3; ++i) Add();
+  EXPECT_EQ(registry_.Check(queued, {}, absl::InfiniteFuture()), RefusalReason::kQueueFull);
+  EXPECT_EQ(registry_.counts().queued_requests, 3u);
 }
 
 TEST_F(RequestRegistryTest, RefusesEverythingAfterStopAccepting) {
@@ -204,6 +218,20 @@ TEST_F(RequestRegistryTest, CountsEveryKindOfEndApart) {
     EXPECT_EQ(after.*count, before.*count + 1);
     EXPECT_EQ(total(after), total(before) + 1);
   }
+}
+
+TEST_F(RequestRegistryTest, CountsOnlyStepsThatWouldHaveRunAsSaved) {
+  GenerationRequest image;
+  image.prompt = "cat";
+  image.task = ImageToImage{.init = {.image = nullptr, .strength = 0.5f}};
+  observers_.push_back(std::make_shared<RecordingObserver>());
+  const auto request = std::make_shared<LiveRequest>(observers_.size(), EngineRequest{.images = {image}},
+                                                     observers_.back(), clock_.Now());
+  ASSERT_EQ(TryAdd(request), RefusalReason::kNone);
+  registry_.End(request, RequestState::kCancelled, absl::CancelledError(""));
+  const std::array<int, 4> steps = PlannedSteps(image);
+  EXPECT_EQ(registry_.counts().steps_saved_total, std::accumulate(steps.begin(), steps.end(), 0));
+  EXPECT_LT(registry_.counts().steps_saved_total, image.prior_steps + image.steps);
 }
 
 TEST_F(RequestRegistryTest, CountsTheStepsThatAnEndedRequestDidNotTake) {

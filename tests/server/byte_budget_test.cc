@@ -58,6 +58,17 @@ TEST(ByteBudget, SplitsAReservationWithoutChangingTheSum) {
   EXPECT_EQ(whole->Split(1000).bytes(), 30);
 }
 
+TEST(ByteBudget, CountsWhatExistsAlreadyWhateverTheLimit) {
+  ByteBudget budget(100);
+  {
+    const ByteBudget::Reservation taken = budget.Take(150);
+    EXPECT_EQ(taken.bytes(), 150);
+    EXPECT_EQ(budget.bytes(), 150);
+    EXPECT_FALSE(budget.TryReserve(0).has_value());
+  }
+  EXPECT_EQ(budget.bytes(), 0);
+}
+
 TEST(ByteBudget, SurvivesReservationsOfNothing) {
   ByteBudget::Reservation nothing;
   nothing.Resize(5);

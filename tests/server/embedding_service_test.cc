@@ -104,7 +104,9 @@ TEST_F(EmbeddingServiceTest, ReportsATextThatWasCutOrRefusesIt) {
   EXPECT_EQ(response.embeddings(0).tokens(), 102);
   EXPECT_EQ(response.embeddings(0).kept_tokens(), 77);
   request.set_strict_text(true);
-  EXPECT_EQ(Call(&Stub::EmbedText, request, response).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  *request.mutable_texts(0) = "short";
+  request.add_texts(text);
+  EXPECT_THAT(WrongFields(Call(&Stub::EmbedText, request, response)), ElementsAre("texts[1]"));
 }
 
 TEST_F(EmbeddingServiceTest, TextsOfACallShareAStep) {
@@ -252,7 +254,7 @@ TEST_F(EmbeddingServiceTest, RefusesAnAnswerThatDoesNotFitIntoOneReplyBeforeAnyW
   *request.mutable_latents() = PlainTensor({4, 128, 128}, 0);
   request.set_float_pixels(true);
   v1::DecodeLatentsResponse response;
-  EXPECT_EQ(Call(&Stub::DecodeLatents, request, response).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(WrongFields(Call(&Stub::DecodeLatents, request, response)), ElementsAre("float_pixels"));
   EXPECT_EQ(server_.log().admitted(), 0);
 }
 
@@ -400,6 +402,28 @@ TEST(EmbeddingServiceFaults, AreInternalErrorsWithoutTheirText) {
   const grpc::Status status = stub->EmbedText(&context, request, &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INTERNAL);
   EXPECT_THAT(status.error_details(), testing::Not(HasSubstr("secret")));
+}
+
+TEST(EmbeddingServiceDeadline, IsWhyACallEndedThatItsClientGaveUp) {
+  FakeClock clock;
+  TestServer server(Small({.gated = true, .clock = &clock}));
+  const auto stub = v1::EmbeddingService::NewStub(server.channel());
+  grpc::ClientContext context;
+  std::thread call([&] {
+    v1::EmbedTextRequest request;
+    request.add_texts("cat");
+    v1::EmbedTextResponse response;
+    stub->EmbedText(&context, request, &response);
+  });
+  server.gate().WaitForArrivals(1);
+  clock.Advance(absl::Seconds(119));  // clients are a little ahead of the deadline, 120
+  context.TryCancel();
+  call.join();
+  server.WaitForMetric(
+      "kandinsky_requests_total{code=\"DEADLINE_EXCEEDED\",method=\"EmbedText\",reason=\"DEADLINE_EXCEEDED\"}"
+      " 1");
+  server.gate().Open();
+  server.WaitForMetric("kandinsky_inflight_calls 0");
 }
 
 TEST(EmbeddingServiceDeadline, EndsTheWorkWithDeadlineExceeded) {

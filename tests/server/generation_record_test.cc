@@ -98,10 +98,12 @@ class RecordTest : public testing::Test {
 
   ~RecordTest() override { codec_gate_.Open(); }
 
-  std::shared_ptr<GenerationRecord> Add(const GenerationSpec& spec) {
+  ByteBudget::Reservation Bytes(int64_t bytes) { return *environment_.budget.TryReserve(bytes); }
+
+  std::shared_ptr<GenerationRecord> Add(const GenerationSpec& spec, int64_t bytes = 0) {
     const auto record = std::make_shared<GenerationRecord>(environment_.context(), spec, listener_);
     environment_.store.FindOrAdd(record);
-    EXPECT_TRUE(record->BeginSubmission(0));
+    EXPECT_TRUE(record->BeginSubmission(Bytes(bytes)));
     return record;
   }
 
@@ -147,8 +149,7 @@ TEST_F(RecordTest, HoldsNoImageThatNobodyCanAskForAgain) {
 }
 
 TEST_F(RecordTest, CountsAnImageAgainstTheBudgetAsLongAsAnyoneHoldsIt) {
-  const auto record = Add(environment_.Spec("drawn", ""));
-  record->Hold(*environment_.budget.TryReserve(8 * 8 * 3));
+  const auto record = Add(environment_.Spec("drawn", ""), 8 * 8 * 3);
   record->OnStarted({});
   record->OnImage(Finished(0));
   record->OnFinished(absl::OkStatus(), {});
@@ -312,10 +313,7 @@ TEST_F(RecordInEngineTest, AnEndBeforeTheNumberIsKnownIsHarmless) {
 
 class RecordInPreparation : public RecordTest {
  protected:
-  RecordInPreparation() {
-    environment_.store.FindOrAdd(record_);
-    record_->Hold(*environment_.budget.TryReserve(100));
-  }
+  RecordInPreparation() { environment_.store.FindOrAdd(record_); }
 
   const std::shared_ptr<GenerationRecord> record_ =
       std::make_shared<GenerationRecord>(environment_.context(), environment_.Spec("a"), listener_);
@@ -325,7 +323,7 @@ TEST_F(RecordInPreparation, EndsAtOnceWhenItIsCancelled) {
   EXPECT_FALSE(record_->submitted());
   EXPECT_TRUE(record_->Cancel());
   EXPECT_EQ(listener_->WaitForEnd().error_code(), grpc::StatusCode::CANCELLED);
-  EXPECT_FALSE(record_->BeginSubmission(100)) << "nothing may be submitted any more";
+  EXPECT_FALSE(record_->BeginSubmission(Bytes(100))) << "nothing may be submitted any more";
   EXPECT_EQ(environment_.store.live(), 0);
   EXPECT_FALSE(record_->Cancel());
 }
@@ -333,18 +331,18 @@ TEST_F(RecordInPreparation, EndsAtOnceWhenItIsCancelled) {
 TEST_F(RecordInPreparation, EndsWhenItsLastListenerLeaves) {
   EXPECT_TRUE(record_->Detach(*listener_));
   EXPECT_FALSE(record_->wanted());
-  EXPECT_FALSE(record_->BeginSubmission(100));
+  EXPECT_FALSE(record_->BeginSubmission(Bytes(100)));
   EXPECT_EQ(environment_.store.live(), 0);
 }
 
 TEST_F(RecordInPreparation, TakesNoBytesOnceItHasEnded) {
   EXPECT_TRUE(record_->Cancel());
-  record_->Hold(*environment_.budget.TryReserve(100));
+  EXPECT_FALSE(record_->BeginSubmission(Bytes(100)));
   EXPECT_EQ(environment_.budget.bytes(), 4) << "its body alone";
 }
 
-TEST_F(RecordInPreparation, KeepsWhatIsLeftOfItsBytes) {
-  EXPECT_TRUE(record_->BeginSubmission(40));
+TEST_F(RecordInPreparation, HoldsTheBytesThatItIsGiven) {
+  EXPECT_TRUE(record_->BeginSubmission(Bytes(40)));
   EXPECT_EQ(environment_.budget.bytes(), 40);
 }
 

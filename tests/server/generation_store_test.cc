@@ -36,9 +36,9 @@ class StoreTest : public testing::Test {
                                               std::make_shared<SilentListener>());
   }
 
-  std::shared_ptr<GenerationRecord> Add(const std::shared_ptr<GenerationRecord>& record) {
+  std::shared_ptr<GenerationRecord> Add(const std::shared_ptr<GenerationRecord>& record, int64_t bytes = 0) {
     EXPECT_EQ(store_.FindOrAdd(record).match, Match::kNone);
-    EXPECT_TRUE(record->BeginSubmission(0));
+    EXPECT_TRUE(record->BeginSubmission(*budget_.TryReserve(bytes)));
     return record;
   }
 
@@ -167,11 +167,7 @@ class SmallStoreTest : public StoreTest {
  protected:
   SmallStoreTest() : StoreTest(/*max_bytes=*/20) {}
 
-  std::shared_ptr<GenerationRecord> Large(const std::string& id) {
-    const auto record = Add(Record(id, "0123456789"));
-    record->Hold(*budget_.TryReserve(10));
-    return record;
-  }
+  std::shared_ptr<GenerationRecord> Large(const std::string& id) { return Add(Record(id, "0123456789"), 10); }
 };
 
 TEST_F(SmallStoreTest, ForgetsTheResultsThatEndedFirstWhenTheyAreTooMany) {

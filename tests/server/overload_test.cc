@@ -66,6 +66,15 @@ TEST(Bytes, OfARequestThatCanNeverFitPromiseNoRetry) {
   EXPECT_EQ(refused.retry_pushback_ms, "");
 }
 
+TEST(Bytes, OfKeptResultsStayWhenTheRequestCanNeverFit) {
+  TestServer server(OneImageInMemory());
+  v1::GenerateRequest request = RawRequest(512);
+  request.set_request_id("a");
+  EXPECT_TRUE(Stream(server, request).status.ok());
+  EXPECT_EQ(Reason(Stream(server, RawRequest(1024)).status), "BYTES_IN_FLIGHT");
+  EXPECT_EQ(server.Get("a").request_id(), "a");
+}
+
 TEST(Bytes, OfKeptResultsGiveWayToNewWork) {
   TestServer server(OneImageInMemory());
   v1::GenerateRequest request = RawRequest(512);

@@ -305,9 +305,50 @@ TEST(Tasks, ARequestWithALargePictureIsKeptWithoutIt) {
   request.mutable_image_to_image()->set_image(PngOf(noise));
   ASSERT_GT(request.ByteSizeLong(), 500'000u);
   EXPECT_TRUE(Stream(server, request).status.ok());
+  server.WaitForMetric("kandinsky_inflight_calls 0");  // each holds its message
   EXPECT_LT(server.server().Snapshot().inflight_bytes, 10'000);
   EXPECT_TRUE(Stream(server, request).status.ok());
   EXPECT_EQ(server.log().admitted(), 1);
+}
+
+TEST(Tasks, EveryCallHoldsTheBytesOfItsMessage) {
+  TestServerOptions options = AnyTask();
+  options.gated = true;
+  options.overrides = {"engine.max_inflight_bytes=4194304"};
+  TestServer server(options);
+  v1::GenerateRequest request = SmallRequest();
+  request.set_request_id("shared");
+  request.mutable_image_to_image()->set_image(PngOf(FakePipeline::ExpectedImage(3, 500, 500)));
+  const auto message_bytes = static_cast<int64_t>(request.ByteSizeLong());
+  ASSERT_GT(message_bytes, 500'000);
+  OpenStream first(server.stub(), request);
+  server.gate().WaitForArrivals(1);
+  OpenStream joined(server.stub(), request);
+  joined.WaitFor(v1::GenerateEvent::kStarted);
+  EXPECT_GE(server.server().Snapshot().inflight_bytes, 2 * message_bytes);
+  std::vector<std::unique_ptr<OpenStream>> more;
+  for (int64_t bytes = 2 * message_bytes; bytes < 4194304; bytes += message_bytes) {
+    more.push_back(std::make_unique<OpenStream>(server.stub(), request));
+  }
+  server.WaitForMetric(
+      "kandinsky_requests_total{code=\"RESOURCE_EXHAUSTED\",method=\"Generate\",reason=\"BYTES_IN_FLIGHT\"} "
+      "1");
+  server.gate().Open();
+  for (const auto& stream : more) stream->End();
+  EXPECT_TRUE(joined.End().status.ok());
+  EXPECT_TRUE(first.End().status.ok());
+}
+
+TEST(Tasks, WorkWhosePicturesAreStillBeingDecodedSurvivesTheDrain) {
+  TestServerOptions options = AnyTask();
+  options.overrides = {"codec_threads=1"};
+  TestServer server(options);
+  v1::GenerateRequest request = SmallRequest("");
+  for (int i = 0; i < 4; ++i) request.mutable_mix()->add_parts()->set_image(PlainPng(2000, 2000));
+  OpenStream stream(server.stub(), request);
+  while (server.server().Snapshot().inflight_bytes < 10'000'000) std::this_thread::yield();
+  EXPECT_EQ(server.server().Drain(), 0);
+  EXPECT_TRUE(stream.End().status.ok());
 }
 
 TEST(Tasks, PicturesThatDoNotFitIntoTheByteBudgetAreRefused) {

@@ -15,14 +15,10 @@ using testing::ElementsAre;
 // Keeps what it is told.
 class RecordingOwner : public WorkOwner {
  public:
-  void Hold(ByteBudget::Reservation bytes) override {
-    MutexLock lock(mutex_);
-    bytes_ = std::move(bytes);
-  }
-  bool BeginSubmission(int64_t bytes) override {
+  bool BeginSubmission(ByteBudget::Reservation bytes) override {
     if (!ticket_.BeginSubmission()) return false;
     MutexLock lock(mutex_);
-    bytes_.Resize(bytes);
+    bytes_ = std::move(bytes);
     return true;
   }
   bool wanted() const override { return wanted_; }
@@ -76,15 +72,22 @@ class RecordingOwner : public WorkOwner {
 
 class WorkSubmissionTest : public testing::Test {
  protected:
-  WorkSubmissionTest() : environment_(1 << 20, /*codec_capacity=*/1) {
+  explicit WorkSubmissionTest(const EngineOptions& options = {}, bool gated = false)
+      : environment_(1 << 20, /*codec_capacity=*/2) {
+    if (!gated) step_gate_.Open();
     std::vector<PipelineFactory> factories = {[this]() -> absl::StatusOr<std::unique_ptr<Pipeline>> {
-      return std::make_unique<FakePipeline>(FakePipelineOptions(), log_);
+      FakePipelineOptions pipeline;
+      pipeline.on_step = [this](const FakeStep&) { step_gate_.Pass(); };
+      return std::make_unique<FakePipeline>(pipeline, log_);
     }};
-    engine_ = std::make_unique<Engine>(EngineOptions(), std::move(factories), environment_.clock);
+    engine_ = std::make_unique<Engine>(options, std::move(factories), environment_.clock);
     EXPECT_EQ(engine_->WaitUntilReady(), absl::OkStatus());
   }
 
-  ~WorkSubmissionTest() override { codec_gate_.Open(); }
+  ~WorkSubmissionTest() override {
+    codec_gate_.Open();
+    step_gate_.Open();
+  }
 
   // Keeps the codec's only thread busy until codec_gate_ opens.
   void HoldCodec() {
@@ -115,9 +118,13 @@ class WorkSubmissionTest : public testing::Test {
     return work;
   }
 
-  void Submit(Work work) { SubmitWork(environment_.context(), *engine_, std::move(work), owner_); }
+  void Submit(Work work) { Submit(std::move(work), owner_); }
+  void Submit(Work work, std::shared_ptr<RecordingOwner> owner) {
+    SubmitWork(environment_.context(), *engine_, std::move(work), std::move(owner));
+  }
 
   StepGate codec_gate_;
+  StepGate step_gate_;
   CallEnvironment environment_;
   const std::shared_ptr<FakePipelineLog> log_ = std::make_shared<FakePipelineLog>();
   std::vector<std::string> prepared_;  // by the codec's thread
@@ -135,10 +142,71 @@ TEST_F(WorkSubmissionTest, PreparesTheInputsInOrderBeforeTheEngineSeesTheRequest
 TEST_F(WorkSubmissionTest, HoldsTheBytesOfMessageDecodingAndResults) {
   HoldCodec();
   Submit(WorkWith({Input("a"), Input("b")}));
-  EXPECT_EQ(owner_->bytes(), 100 + 7 + 2 * 30 + 1000 + 100);
+  EXPECT_EQ(environment_.budget.bytes(), 100 + 7 + 2 * 30 + 1000);
   codec_gate_.Open();
   EXPECT_TRUE(owner_->WaitForEnd().ok());
-  EXPECT_EQ(owner_->bytes(), 100 + 7 + 2 * 30) << "what decoding took is given back";
+  EXPECT_EQ(owner_->bytes(), 7 + 2 * 30) << "what decoding took is given back";
+  EXPECT_EQ(environment_.budget.bytes(), owner_->bytes());
+}
+
+TEST_F(WorkSubmissionTest, HoldsTheBytesOfCancelledWorkAsLongAsItsMessage) {
+  HoldCodec();
+  Submit(WorkWith({Input("a")}));
+  EXPECT_TRUE(owner_->Cancel());
+  owner_->Refused(grpc::Status::CANCELLED);
+  EXPECT_EQ(environment_.budget.bytes(), 100 + 7 + 30 + 1000) << "the message waits for the codec";
+  codec_gate_.Open();
+  while (environment_.budget.bytes() > 0) std::this_thread::yield();
+}
+
+TEST_F(WorkSubmissionTest, TakesTurnsWithTheInputsOfOthers) {
+  HoldCodec();
+  const auto other = std::make_shared<RecordingOwner>();
+  Submit(WorkWith({Input("a1"), Input("a2"), Input("a3")}));
+  Submit(WorkWith({Input("b1"), Input("b2")}), other);
+  codec_gate_.Open();
+  EXPECT_TRUE(owner_->WaitForEnd().ok());
+  EXPECT_TRUE(other->WaitForEnd().ok());
+  EXPECT_THAT(prepared_, ElementsAre("a1", "b1", "a2", "b2", "a3"));
+}
+
+TEST_F(WorkSubmissionTest, ReachesTheEngineBeforeADrainThatWaitsForIt) {
+  HoldCodec();
+  Submit(WorkWith({Input("a")}));
+  std::thread drain([this] {
+    environment_.serving.WaitUntilArrived(environment_.clock, absl::InfiniteFuture());
+    engine_->Drain(absl::InfiniteFuture());
+  });
+  codec_gate_.Open();
+  drain.join();
+  EXPECT_TRUE(owner_->WaitForEnd().ok());
+}
+
+TEST_F(WorkSubmissionTest, OfAnEngineThatEndsIsNotDecoded) {
+  engine_->Drain(absl::InfinitePast());
+  Submit(WorkWith({Input("a")}));
+  EXPECT_EQ(ErrorReason(owner_->WaitForEnd()), "SHUTTING_DOWN");
+  EXPECT_TRUE(prepared_.empty());
+}
+
+class FullQueueTest : public WorkSubmissionTest {
+ protected:
+  FullQueueTest() : WorkSubmissionTest({.max_queued_requests = 1, .max_active_generations = 1}, true) {}
+};
+
+TEST_F(FullQueueTest, RefusesBeforeAnythingIsDecoded) {
+  const auto running = std::make_shared<RecordingOwner>();
+  const auto waiting = std::make_shared<RecordingOwner>();
+  Submit(WorkWith({}), running);
+  step_gate_.WaitForArrivals(1);
+  Submit(WorkWith({}), waiting);
+  Submit(WorkWith({Input("a")}));
+  EXPECT_EQ(ErrorReason(owner_->WaitForEnd()), "QUEUE_FULL");
+  EXPECT_TRUE(prepared_.empty());
+  EXPECT_EQ(engine_->snapshot().rejected_total, 1);
+  step_gate_.Open();
+  EXPECT_TRUE(running->WaitForEnd().ok());
+  EXPECT_TRUE(waiting->WaitForEnd().ok());
 }
 
 TEST_F(WorkSubmissionTest, SubmitsNothingWhenTheClientIsGoneBeforeDecoding) {
@@ -187,7 +255,7 @@ TEST_F(WorkSubmissionTest, ADeadlineThatMovesMeanwhileCounts) {
 
 TEST_F(WorkSubmissionTest, AFullCodecQueueIsToldAtOnceWithARetryDelay) {
   HoldCodec();
-  ASSERT_TRUE(environment_.codec.TrySchedule([] {}));
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(environment_.codec.TrySchedule([] {}));
   Submit(WorkWith({Input("a")}));
   const grpc::Status status = owner_->WaitForEnd();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
@@ -213,6 +281,14 @@ TEST_F(WorkSubmissionTest, ADamagedInputEndsTheWorkWithItsField) {
 TEST_F(WorkSubmissionTest, MemoryThatRunsOutWhileDecodingIsResourceExhausted) {
   Submit(WorkWith({Input("a", absl::ResourceExhaustedError("no memory"))}));
   EXPECT_EQ(owner_->WaitForEnd().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(environment_.metrics.Text(),
+              testing::HasSubstr("kandinsky_image_decode_rejected_total{reason=\"memory\"} 1"));
+}
+
+TEST_F(WorkSubmissionTest, AnInternalErrorIsNotCountedAsADamagedPicture) {
+  Submit(WorkWith({Input("a", absl::InternalError("x"))}));
+  EXPECT_EQ(owner_->WaitForEnd().error_code(), grpc::StatusCode::INTERNAL);
+  EXPECT_THAT(environment_.metrics.Text(), testing::Not(testing::HasSubstr("decode_rejected_total{")));
 }
 
 TEST_F(WorkSubmissionTest, AnExceptionWhileDecodingIsAnInternalError) {
