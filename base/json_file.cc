@@ -1,5 +1,6 @@
 #include "base/json_file.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <set>
 #include <utility>
@@ -7,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/mapped_file.h"
 #include "base/status_macros.h"
@@ -66,14 +68,38 @@ class StrictChecker : public nlohmann::json_sax<nlohmann::json> {
   std::string error_;
 };
 
+// `text` with NaN, Infinity and -Infinity outside strings replaced by null.
+std::string WithoutNonFinite(absl::string_view text) {
+  std::string result;
+  bool in_string = false;
+  for (size_t at = 0; at < text.size();) {
+    const absl::string_view rest = text.substr(at);
+    if (in_string && rest[0] == '\\' && rest.size() > 1) {
+      absl::StrAppend(&result, rest.substr(0, 2));
+      at += 2;
+      continue;
+    }
+    if (rest[0] == '"') in_string = !in_string;
+    size_t taken = 0;
+    for (const absl::string_view token : {"-Infinity", "Infinity", "NaN"}) {
+      if (!in_string && taken == 0 && absl::StartsWith(rest, token)) taken = token.size();
+    }
+    absl::StrAppend(&result, taken > 0 ? "null" : rest.substr(0, 1));
+    at += std::max(taken, size_t{1});
+  }
+  return result;
+}
+
 }  // namespace
 
-absl::StatusOr<nlohmann::json> ParseJson(absl::string_view text, const std::string& name,
+absl::StatusOr<nlohmann::json> ParseJson(absl::string_view given, const std::string& name,
                                          const JsonLimits& limits) {
-  if (text.size() > limits.max_bytes) {
+  if (given.size() > limits.max_bytes) {
     return absl::InvalidArgumentError(
-        absl::StrCat(name, ": ", text.size(), " bytes of JSON, more than the limit of ", limits.max_bytes));
+        absl::StrCat(name, ": ", given.size(), " bytes of JSON, more than the limit of ", limits.max_bytes));
   }
+  const std::string replaced = limits.non_finite_as_null ? WithoutNonFinite(given) : "";
+  const absl::string_view text = limits.non_finite_as_null ? absl::string_view(replaced) : given;
   // nlohmann's lexer takes NUL for the end of the text and would ignore what follows.
   const size_t nul = text.find('\0');
   if (nul != absl::string_view::npos) {

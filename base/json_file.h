@@ -15,6 +15,8 @@ struct JsonLimits {
   int max_depth = 32;  // nested objects and arrays, >= 1
   // Integers beyond 64 bits become floating point instead of errors; Python writes such into tokenizer files.
   bool allow_big_integers = false;
+  // NaN, Infinity and -Infinity, which are no JSON, are read as null; Python writes such into configurations.
+  bool non_finite_as_null = false;
 };
 
 // Parses JSON strictly: UTF-8 only, no comments, no key twice in an object, by default no integer beyond 64

@@ -28,7 +28,33 @@ struct DecodeState {
   const char* next = nullptr;
   size_t remaining = 0;
   bool failed = false;
+  // For BoundPixelData.
+  size_t after_pixel_data = 0;  // bytes of the file behind the compressed pixels
+  size_t chunk_bytes = 0;       // of the frames of the chunks that these come in
+  size_t stored_row_bytes = 0;  // a row as compressed, with its filter
+  size_t height = 0;
+  int last_pass = 0;  // of an interlaced picture
+  bool too_much = false;
 };
+
+// libpng inflates whatever follows the last row before it complains, a thousand bytes for each byte of the
+// file. So the compressed data that is still to come may never be more than the rows that are still to come
+// take at worst, stored uncompressed, and a bit.
+bool HasTooMuchPixelData(const DecodeState& state, size_t rows) {
+  constexpr size_t kSlack =
+      64 << 10;  // what the interlaced passes, the blocks of the compressor and libpng's buffer add
+  const size_t to_come =
+      state.remaining > state.after_pixel_data ? state.remaining - state.after_pixel_data : 0;
+  return to_come >
+         rows * state.stored_row_bytes + rows * state.stored_row_bytes / 8 + state.chunk_bytes + kSlack;
+}
+
+void OnRow(png_structp png, png_uint_32 row, int pass) {
+  auto* state = static_cast<DecodeState*>(png_get_io_ptr(png));
+  if (pass != state->last_pass || !HasTooMuchPixelData(*state, state->height - row)) return;
+  state->too_much = true;
+  png_error(png, "more data than pixels");
+}
 
 void OnError(png_structp png, png_const_charp /*message*/) {
   static_cast<DecodeState*>(png_get_error_ptr(png))->failed = true;
@@ -99,6 +125,11 @@ bool ExpandTo8Bits(png_structp png, png_infop info) {
 // Returns the bytes of an output row, 0 after an error.
 size_t FinishSetup(png_structp png, png_infop info) {
   if (setjmp(png_jmpbuf(png)) != 0) return 0;
+  auto* state = static_cast<DecodeState*>(png_get_io_ptr(png));
+  state->stored_row_bytes = png_get_rowbytes(png, info) + 1;
+  state->height = png_get_image_height(png, info);
+  state->last_pass = png_get_interlace_type(png, info) == PNG_INTERLACE_NONE ? 0 : 6;
+  png_set_read_status_fn(png, OnRow);
   png_set_interlace_handling(png);
   png_read_update_info(png, info);
   return png_get_rowbytes(png, info);
@@ -111,10 +142,16 @@ bool ReadPixels(png_structp png, png_bytepp rows) {
   return true;
 }
 
+absl::Status TooMuchPixelData() { return CannotDecode("PNG", "more data than pixels"); }
+
 absl::Status Damaged() { return CannotDecode("PNG", "damaged or truncated"); }
 
 absl::StatusOr<Image> Decode(std::string_view bytes, const EncodedHeader& header, bool to_8_bits) {
-  DecodeState state{bytes.data(), bytes.size(), false};
+  DecodeState state;
+  state.next = bytes.data();
+  state.remaining = bytes.size();
+  state.after_pixel_data = bytes.size() - header.pixel_data_end;
+  state.chunk_bytes = header.pixel_chunks * kChunkOverhead;
   const PngReader reader(&state);
   if (!reader.ok()) return absl::ResourceExhaustedError("no memory for the PNG decoder");
   if (!ReadInfo(reader.png(), reader.info(), header)) return Damaged();
@@ -127,7 +164,11 @@ absl::StatusOr<Image> Decode(std::string_view bytes, const EncodedHeader& header
   ASSIGN_OR_RETURN(Image image, AllocateImage(header.width, header.height, pixel_bytes));
   std::vector<png_bytep> rows(static_cast<size_t>(header.height));
   for (size_t y = 0; y < rows.size(); ++y) rows[y] = image.pixels.data() + y * row_bytes;
-  if (!ReadPixels(reader.png(), rows.data()) || state.failed) return Damaged();
+  // An interlaced picture stores each row in several parts with a filter each; an eighth more covers them.
+  if (HasTooMuchPixelData(state, state.height)) return TooMuchPixelData();
+  const bool read = ReadPixels(reader.png(), rows.data());
+  if (state.too_much) return TooMuchPixelData();
+  if (!read || state.failed) return Damaged();
   if (state.remaining != 0) return CannotDecode("PNG", "bytes after the end");
   return image;
 }
@@ -163,6 +204,9 @@ absl::StatusOr<EncodedHeader> ReadPngHeader(std::string_view bytes) {
       header.orientation = ReadExifOrientation(bytes.substr(at + 8, length));
     }
     at += kChunkOverhead + length;
+    if (type != "IDAT") continue;
+    header.pixel_data_end = at;
+    ++header.pixel_chunks;
   }
   return header;
 }

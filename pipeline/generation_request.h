@@ -122,17 +122,17 @@ struct GenerationRequest {
   // negative_prior_prompt, empty is as good as absent.
   std::optional<std::string> negative_prompt;
   // The original package's second negative: with it (also "") only the prior's unconditional pass sees this
-  // text; negative_prompt, if not empty, gets a prior run of its own for the negative image embedding.
+  // text; negative_prompt, if not empty, gets a prior run of its own. In Mix all runs see it, and without a
+  // negative_prompt its own embedding is the negative one.
   std::optional<std::string> negative_prior_prompt;
-  // Where the prior starts for the prompt; not in Mix. Without negative_prior_prompt.
-  std::optional<PriorStart> prior_start;
+  std::optional<PriorStart> prior_start;  // not in Mix, and without negative_prior_prompt
   // Instead of what the prior makes of the prompts; null: made by the prior. The negative one alone replaces
   // only the negative embedding (the prior's random numbers stay as they are).
   ImageEmbedding image_embedding;
   ImageEmbedding negative_image_embedding;
   Task task = TextToImage{};
-  int width = 512;                    // pixels, a multiple of Capabilities::size_multiple
-  int height = 512;                   // pixels, a multiple of Capabilities::size_multiple
+  int width = 512;  // pixels, as height a multiple of Capabilities::size_multiple
+  int height = 512;
   int steps = 50;                     // denoise steps, >= 1
   float guidance_scale = 4.0f;        // <= 1 switches the unconditional pass off
   int prior_steps = 25;               // >= 2

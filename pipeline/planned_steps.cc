@@ -1,6 +1,7 @@
 #include "pipeline/planned_steps.h"
 
 #include <algorithm>
+#include <charconv>
 #include <string>
 #include <variant>
 
@@ -84,9 +85,12 @@ bool RunsPrior(const GenerationRequest& request) {
 }
 
 int StepsAtStrength(int steps, float strength) {
-  // In double precision of the decimal that was meant: a float 0.7 is a bit less than 0.7 and would lose a
-  // step.
-  const double share = static_cast<double>(static_cast<int64_t>(strength * 1e6 + 0.5)) / 1e6;
+  // With the shortest decimal that gives this float, which is what was meant: 0.7 as a float is a bit less
+  // than 0.7 and would lose a step.
+  std::array<char, 32> text;
+  const auto written = std::to_chars(text.data(), text.data() + text.size(), strength);
+  double share = 0;
+  std::from_chars(text.data(), written.ptr, share);
   return std::min(steps, static_cast<int>(steps * share));
 }
 

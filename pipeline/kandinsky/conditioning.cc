@@ -24,7 +24,9 @@ Conditioning::Conditioning(const UNet2DConditionModel& unet, const Sampler& samp
     : sampler_(sampler),
       inputs_(std::move(inputs)),
       context_(unet.encode_context(inputs_.image_embeddings)),
-      further_channels_(FurtherChannels(unet, inputs_)) {}
+      further_channels_(FurtherChannels(unet, inputs_)) {
+  inputs_.hint.reset();
+}
 
 torch::Tensor Conditioning::InitialLatents(const torch::Tensor& noise) {
   if (inputs_.image_latents.defined() && !inputs_.keep_mask.defined()) {

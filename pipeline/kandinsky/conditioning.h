@@ -54,7 +54,7 @@ class Conditioning {
 
  private:
   const Sampler& sampler_;
-  const ConditioningInputs inputs_;
+  ConditioningInputs inputs_;  // without the hint, which only the constructor reads
   const UNetContext context_;
   torch::Tensor
       further_channels_;           // [1, n, h, w], behind the latents in the network's input; undefined: none

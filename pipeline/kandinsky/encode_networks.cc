@@ -3,12 +3,16 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "pipeline/kandinsky/input_tensors.h"
 
 namespace kandinsky {
 namespace {
+
+// Pictures in one pass of the vision tower, for memory.
+constexpr size_t kPicturesAtOnce = 8;
 
 // The token ids decide everything: padding repeats the end token, and the mask follows from the length.
 std::string CacheKey(const ClipTokenizer::Tokens& tokens) {
@@ -77,12 +81,24 @@ void SetTextResult(KandinskyGeneration& generation, const torch::Tensor& embeddi
   generation.result.token_ids.assign(tokens.ids.begin(), tokens.ids.end());
 }
 
+// The picture that a task encodes to latents.
+using LatentsSource = std::variant<InputImage, SharedFloatTensor>;
+
+LatentsSource LatentsSourceOf(const Task& task) {
+  if (const auto* edit = std::get_if<ImageToImage>(&task)) return edit->init.image;
+  if (const auto* inpaint = std::get_if<Inpaint>(&task)) return inpaint->image;
+  if (const auto* control = std::get_if<ControlNet>(&task)) return control->init->image;
+  return std::get<EncodeLatents>(task).image;
+}
+
+// Names it: the same for requests that share it.
+const void* SourceOf(const Task& task) {
+  return std::visit([](const auto& source) -> const void* { return source.get(); }, LatentsSourceOf(task));
+}
+
 // [1, 3, height, width] in -1..1.
 torch::Tensor PixelsOf(const Task& task) {
-  if (const auto* edit = std::get_if<ImageToImage>(&task)) return ToPixels(*edit->init.image);
-  if (const auto* inpaint = std::get_if<Inpaint>(&task)) return ToPixels(*inpaint->image);
-  if (const auto* control = std::get_if<ControlNet>(&task)) return ToPixels(*control->init->image);
-  const auto& source = std::get<EncodeLatents>(task).image;
+  const LatentsSource source = LatentsSourceOf(task);
   if (const auto* image = std::get_if<InputImage>(&source)) return ToPixels(**image);
   return ToTensor(*std::get<SharedFloatTensor>(source)).unsqueeze(0);
 }
@@ -132,18 +148,25 @@ void EncodeTexts(const KandinskyModel& model, TextEncodingCache& cache,
 }
 
 void EncodePictures(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch) {
-  std::vector<torch::Tensor> pixels;
+  // The images of one request share their pictures.
+  std::map<const Image*, torch::Tensor> embeddings;
   for (const KandinskyGeneration* generation : batch) {
-    for (const InputImage& picture : generation->plan.pictures) {
-      pixels.push_back(ToClipPixels(*picture, model.clip_mean, model.clip_std));
-    }
+    for (const InputImage& picture : generation->plan.pictures) embeddings[picture.get()];
   }
-  const torch::Tensor embeddings = model.image_encoder->forward(torch::cat(pixels));
-  int64_t row = 0;
+  for (auto next = embeddings.begin(); next != embeddings.end();) {
+    std::vector<torch::Tensor> pixels;
+    const auto begin = next;
+    for (; next != embeddings.end() && pixels.size() < kPicturesAtOnce; ++next) {
+      pixels.push_back(ToClipPixels(*next->first, model.clip_mean, model.clip_std));
+    }
+    const torch::Tensor rows = model.image_encoder->forward(torch::cat(pixels));
+    int64_t row = 0;
+    for (auto made = begin; made != next; ++made) made->second = rows.narrow(0, row++, 1).clone();
+  }
   for (KandinskyGeneration* generation : batch) {
     generation->picture_embeddings.clear();
-    for (size_t i = 0; i < generation->plan.pictures.size(); ++i) {
-      generation->picture_embeddings.push_back(embeddings.narrow(0, row++, 1).clone());
+    for (const InputImage& picture : generation->plan.pictures) {
+      generation->picture_embeddings.push_back(embeddings[picture.get()]);
     }
     if (std::holds_alternative<EmbedImage>(generation->request.task)) {
       generation->result.embedding = ToFloatTensor(generation->picture_embeddings.front());
@@ -152,12 +175,16 @@ void EncodePictures(const KandinskyModel& model, absl::Span<KandinskyGeneration*
 }
 
 void EncodeImageLatents(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch) {
+  std::map<const void*, torch::Tensor> encoded;  // as above
   for (KandinskyGeneration* generation : batch) {
-    const torch::Tensor pixels = PixelsOf(generation->request.task);
-    const torch::Tensor latents = model.movq->encode(pixels.contiguous(at::MemoryFormat::ChannelsLast));
-    generation->image_latents = latents.contiguous();
+    torch::Tensor& latents = encoded[SourceOf(generation->request.task)];
+    if (!latents.defined()) {
+      const torch::Tensor pixels = PixelsOf(generation->request.task);
+      latents = model.movq->encode(pixels.contiguous(at::MemoryFormat::ChannelsLast)).contiguous();
+    }
+    generation->image_latents = latents;
     if (std::holds_alternative<EncodeLatents>(generation->request.task)) {
-      generation->result.latents = ToFloatTensor(generation->image_latents);
+      generation->result.latents = ToFloatTensor(latents);
     }
   }
 }

@@ -16,7 +16,8 @@ void EncodeTexts(const KandinskyModel& model, TextEncodingCache& cache,
 // KandinskyGeneration::picture_embeddings; for EmbedImage the results.
 void EncodePictures(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch);
 
-// KandinskyGeneration::image_latents; for EncodeLatents the results. One picture at a time, for memory.
+// KandinskyGeneration::image_latents; for EncodeLatents the results. One picture at a time, for memory; a
+// picture that several generations share is encoded once.
 void EncodeImageLatents(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch);
 
 }  // namespace kandinsky

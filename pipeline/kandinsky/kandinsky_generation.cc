@@ -2,7 +2,9 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <algorithm>
 #include <utility>
+#include <variant>
 
 #include "pipeline/kandinsky/latent_preview.h"
 
@@ -38,25 +40,45 @@ StageProgress KandinskyGeneration::progress() const {
 }
 
 StepCost KandinskyGeneration::step_cost() const {
+  StepCost cost = StageCost();
+  if (std::holds_alternative<ControlNet>(request.task) && IsLastStep() && NextStage() == Stage::kDenoise) {
+    cost.memory_bytes += int64_t{latent_height} * latent_width * step_memory.hint;
+  }
+  return cost;
+}
+
+StepCost KandinskyGeneration::StageCost() const {
   const int64_t cells = int64_t{key_.latent_height} * key_.latent_width;
   switch (stage()) {
-    case Stage::kPrior: {
-      int rows = 0;
-      for (const PriorRow& row : plan.rows) rows += row.unconditional >= 0 ? 2 : 1;
-      return {rows, 0};
+    case Stage::kEncode: {
+      const EncodeNetwork network = encode_networks[static_cast<size_t>(step_)];
+      const auto count = [](const auto& inputs) {
+        return static_cast<int>(std::max(inputs.size(), size_t{1}));
+      };
+      if (network == EncodeNetwork::kText) return {count(texts), 0, count(texts) * step_memory.text};
+      if (network == EncodeNetwork::kImage) {
+        return {count(plan.pictures), 0, count(plan.pictures) * step_memory.picture};
+      }
+      return {1, cells, cells * step_memory.decode};
     }
+    case Stage::kPrior:
+      return {prior_network_rows(), 0, prior_network_rows() * step_memory.prior};
     case Stage::kDenoise: {
       const int rows = guided() ? 2 : 1;
       return {rows, rows * cells, rows * cells * step_memory.denoise};
     }
-    // The image encoder takes about what the decoder takes.
-    case Stage::kEncode:
     case Stage::kDecode:
       return {1, cells, cells * step_memory.decode};
     case Stage::kDone:
       break;
   }
   return {1, 0};
+}
+
+int KandinskyGeneration::prior_network_rows() const {
+  int rows = 0;
+  for (const PriorRow& row : plan.rows) rows += row.unconditional >= 0 ? 2 : 1;
+  return rows;
 }
 
 int KandinskyGeneration::remaining_steps() const {
@@ -150,6 +172,12 @@ void KandinskyGeneration::SetNetwork() {
   key_.latent_height = spatial ? latent_height : 0;
   key_.latent_width = spatial ? latent_width : 0;
   key_.guided = key_.stage == Stage::kDenoise && guided();
+}
+
+void KandinskyGeneration::EndPrior() {
+  prior_latents.reset();
+  for (RequestText& text : texts) text.encoded.reset();
+  run_generators_.clear();
 }
 
 void KandinskyGeneration::Fail(absl::Status status) {

@@ -26,10 +26,14 @@ struct RequestText {
   std::shared_ptr<const EncodedText> encoded;  // null before the encode stage
 };
 
-// Memory that steps take beside the weights, in bytes per latent cell and network row: an estimate.
+// Memory that steps take beside the weights, in bytes: an estimate.
 struct StepMemory {
-  int64_t denoise = 0;
-  int64_t decode = 0;
+  int64_t text = 0;     // per text: its prefix for the prior, and a copy of it in a batch
+  int64_t picture = 0;  // per picture to embed
+  int64_t prior = 0;    // per network row
+  int64_t denoise = 0;  // per latent cell and network row
+  int64_t decode = 0;   // per latent cell; the image encoder takes about as much
+  int64_t hint = 0;     // per latent cell, once, in the step before the denoise loop
 };
 
 // The state of one image in the making. The stages (the functions in stages.h) read and move it on;
@@ -51,6 +55,9 @@ class KandinskyGeneration final : public Generation {
 
   bool guided() const { return request.guidance_scale > 1.0f; }
 
+  // Network rows of one step of the prior.
+  int prior_network_rows() const;
+
   // Standard normal float32 numbers from this image's generator. Only under a DrawsToKeep.
   torch::Tensor DrawNoise(at::IntArrayRef shape);
   // Gives each run of the prior its place in the generator's sequence, of `draws` draws of [rows, width], and
@@ -66,6 +73,9 @@ class KandinskyGeneration final : public Generation {
   // Ends a step: counts it, and after the last one enters the next stage. Never throws.
   void FinishStep();
   int step() const { return step_; }
+
+  // Drops what only the prior reads.
+  void EndPrior();
 
   // Ends this generation alone; the others of its batch go on.
   void Fail(absl::Status status);
@@ -99,6 +109,7 @@ class KandinskyGeneration final : public Generation {
  private:
   friend class DrawsToKeep;
 
+  StepCost StageCost() const;
   void EnterStage(Stage stage);
   void SetNetwork();
 

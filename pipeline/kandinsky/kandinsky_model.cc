@@ -2,6 +2,7 @@
 
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -41,11 +42,9 @@ absl::StatusOr<ModelDirectory> OpenFiles(const PipelineOptions& options) {
 
 // The vision tower, and its embedding of an all-zero tensor, which is not a black picture (zeros are CLIP's
 // mean colour). Text to image needs nothing but that embedding.
-absl::Status LoadImageEncoder(const PriorFiles& files, bool keep, KandinskyModel& model) {
-  const NetworkFiles& tower_files = files.image_encoder;
-  ASSIGN_OR_RETURN(const ClipVisionConfig config,
-                   ParseClipVisionConfig(tower_files.config.path, tower_files.config.json));
-  ASSIGN_OR_RETURN(const auto tower, LoadModule<ClipVisionModelWithProjection>(config, tower_files));
+absl::Status LoadImageEncoder(const PriorFiles& files, const ClipVisionConfig& config, bool keep,
+                              KandinskyModel& model) {
+  ASSIGN_OR_RETURN(const auto tower, LoadModule<ClipVisionModelWithProjection>(config, files.image_encoder));
   ASSIGN_OR_RETURN(const ClipProcessorConfig processor,
                    ParseClipProcessorConfig(files.image_processor.path, files.image_processor.json));
   if (processor.image_size != config.image_size || config.num_channels != 3) {
@@ -69,9 +68,30 @@ int64_t InputChannels(const std::string& network) {
   return network == "controlnet_depth" ? 8 : 4;
 }
 
-absl::Status CheckFit(const KandinskyModel& model, const ClipTextConfig& text,
-                      const PriorTransformerConfig& prior, const UNet2DConditionConfig& unet,
-                      const VQModelConfig& movq) {
+// The configurations of the five networks.
+struct NetworkConfigs {
+  ClipTextConfig text;
+  ClipVisionConfig vision;
+  PriorTransformerConfig prior;
+  UNet2DConditionConfig unet;
+  VQModelConfig movq;
+};
+
+absl::StatusOr<NetworkConfigs> ParseConfigs(const ModelDirectory& files) {
+  const auto parse = [](auto parser, const NetworkFiles& network) {
+    return parser(network.config.path, network.config.json);
+  };
+  NetworkConfigs configs;
+  ASSIGN_OR_RETURN(configs.text, parse(ParseClipTextConfig, files.prior.text_encoder));
+  ASSIGN_OR_RETURN(configs.vision, parse(ParseClipVisionConfig, files.prior.image_encoder));
+  ASSIGN_OR_RETURN(configs.prior, parse(ParsePriorConfig, files.prior.prior));
+  ASSIGN_OR_RETURN(configs.unet, parse(ParseUNetConfig, files.decoder.unet));
+  ASSIGN_OR_RETURN(configs.movq, parse(ParseVQModelConfig, files.decoder.movq));
+  return configs;
+}
+
+absl::Status CheckFit(const KandinskyModel& model, const NetworkConfigs& configs) {
+  const auto& [text, vision, prior, unet, movq] = configs;
   const auto mismatch = [](const char* what, int64_t a, int64_t b) {
     return absl::InvalidArgumentError(
         absl::StrCat("the parts of the model do not fit: ", what, ", ", a, " and ", b));
@@ -110,27 +130,32 @@ absl::Status CheckFit(const KandinskyModel& model, const ClipTextConfig& text,
   return absl::OkStatus();
 }
 
-absl::Status LoadPriorParts(const PriorFiles& files, const ClipTextConfig& text_config,
-                            const PriorTransformerConfig& prior_config, bool keep_image_encoder,
+absl::Status LoadPriorParts(const PriorFiles& files, const NetworkConfigs& configs, bool keep_image_encoder,
                             KandinskyModel& model) {
   ASSIGN_OR_RETURN(model.tokenizer, ClipTokenizer::Load(files.tokenizer_folder));
   ASSIGN_OR_RETURN(model.text_encoder,
-                   LoadModule<ClipTextModelWithProjection>(text_config, files.text_encoder));
-  ASSIGN_OR_RETURN(model.prior, LoadModule<PriorTransformer>(prior_config, files.prior));
-  RETURN_IF_ERROR(LoadImageEncoder(files, keep_image_encoder, model));
+                   LoadModule<ClipTextModelWithProjection>(configs.text, files.text_encoder));
+  ASSIGN_OR_RETURN(model.prior, LoadModule<PriorTransformer>(configs.prior, files.prior));
+  RETURN_IF_ERROR(LoadImageEncoder(files, configs.vision, keep_image_encoder, model));
   ASSIGN_OR_RETURN(model.prior_sampler,
                    ParseSamplerConfig(files.scheduler.path, files.scheduler.json, UnclipDefaults()));
   // A sampler that cannot be built is an error of the files, not of the first request.
   return MakeUnclipSampler(model.prior_sampler, 2).status();
 }
 
-absl::Status LoadDecoderParts(const DecoderFiles& files, const UNet2DConditionConfig& unet_config,
-                              const VQModelConfig& movq_config, KandinskyModel& model) {
-  ASSIGN_OR_RETURN(model.unet, LoadModule<UNet2DConditionModel>(unet_config, files.unet));
-  ASSIGN_OR_RETURN(model.movq, LoadModule<VQModel>(movq_config, files.movq));
+absl::Status LoadDecoderParts(const DecoderFiles& files, const NetworkConfigs& configs,
+                              KandinskyModel& model) {
+  ASSIGN_OR_RETURN(model.unet, LoadModule<UNet2DConditionModel>(configs.unet, files.unet));
+  ASSIGN_OR_RETURN(model.movq, LoadModule<VQModel>(configs.movq, files.movq));
   ASSIGN_OR_RETURN(model.decoder_sampler, ParseSamplerConfig(files.scheduler.path, files.scheduler.json, {}));
   ASSIGN_OR_RETURN(model.default_sampler, ParseSamplerKind(files.scheduler.path, files.scheduler.json));
-  return MakeDecoderSampler(model.default_sampler, model.decoder_sampler, {.steps = 1}).status();
+  RETURN_IF_ERROR(MakeDecoderSampler(model.default_sampler, model.decoder_sampler, {.steps = 1}).status());
+  const auto offered = OfferedSamplers(model.decoder_sampler, configs.unet.out_channels);
+  if (std::find(offered.begin(), offered.end(), model.default_sampler) != offered.end())
+    return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(files.scheduler.path,
+                                                 ": its sampler does not fit a U-Net of ",
+                                                 configs.unet.out_channels, " output channels"));
 }
 
 // Floats that live at once, per latent cell and channel of the first block. U-Net: the skip connections
@@ -138,11 +163,24 @@ absl::Status LoadDecoderParts(const DecoderFiles& files, const UNet2DConditionCo
 // pixels per cell: about 400, as seen in a decode of 512 x 512 pixels, 0.8 GB.
 constexpr int64_t kUnetFloats = 15;
 constexpr int64_t kMovqFloats = 400;
+// Per pixel: two maps of 16 channels of the hint block's first convolutions, and the hint.
+constexpr int64_t kHintFloats = 35;
 
-StepMemory EstimateStepMemory(const UNet2DConditionConfig& unet, const VQModelConfig& movq) {
+StepMemory EstimateStepMemory(const NetworkConfigs& configs) {
+  const auto& [text, vision, prior, unet, movq] = configs;
   constexpr int64_t kBytes = sizeof(float);
-  return {.denoise = kUnetFloats * kBytes * unet.block_out_channels.front(),
-          .decode = kMovqFloats * kBytes * movq.block_out_channels.front()};
+  // Keys and values of the text tokens in every layer.
+  const int64_t prefix = 2 * prior.num_layers * (prior.num_embeddings + 1) * prior.num_attention_heads *
+                         prior.attention_head_dim;
+  const int64_t patches =
+      (vision.image_size / vision.patch_size) * (vision.image_size / vision.patch_size) + 1;
+  const int64_t cell = movq.DownsamplingFactor() * movq.DownsamplingFactor();  // pixels
+  return {.text = 2 * kBytes * prefix,
+          .picture = kBytes * patches * (8 * vision.hidden_size + vision.intermediate_size),
+          .prior = kBytes * prefix,
+          .denoise = kUnetFloats * kBytes * unet.block_out_channels.front(),
+          .decode = kMovqFloats * kBytes * movq.block_out_channels.front(),
+          .hint = kHintFloats * kBytes * cell};
 }
 
 Capabilities Describe(const PipelineOptions& options, const ModelDirectory& files,
@@ -172,27 +210,20 @@ Capabilities Describe(const PipelineOptions& options, const ModelDirectory& file
 
 absl::StatusOr<std::shared_ptr<const KandinskyModel>> LoadOrThrow(const PipelineOptions& options) {
   ASSIGN_OR_RETURN(const ModelDirectory files, OpenFiles(options));
-  const auto parse = [](auto parser, const NetworkFiles& network) {
-    return parser(network.config.path, network.config.json);
-  };
-  ASSIGN_OR_RETURN(const ClipTextConfig text, parse(ParseClipTextConfig, files.prior.text_encoder));
-  ASSIGN_OR_RETURN(const PriorTransformerConfig prior, parse(ParsePriorConfig, files.prior.prior));
-  ASSIGN_OR_RETURN(const UNet2DConditionConfig unet, parse(ParseUNetConfig, files.decoder.unet));
-  ASSIGN_OR_RETURN(const VQModelConfig movq, parse(ParseVQModelConfig, files.decoder.movq));
-
-  if (unet.in_channels != InputChannels(files.network)) {
+  ASSIGN_OR_RETURN(const NetworkConfigs configs, ParseConfigs(files));
+  if (configs.unet.in_channels != InputChannels(files.network)) {
     return absl::InvalidArgumentError(absl::StrCat(files.decoder.unet.config.path, ": in_channels ",
-                                                   unet.in_channels, " is not that of the ", files.network,
-                                                   " network"));
+                                                   configs.unet.in_channels, " is not that of the ",
+                                                   files.network, " network"));
   }
   auto model = std::make_shared<KandinskyModel>();
-  model->latent_scale = static_cast<int>(movq.DownsamplingFactor());
-  RETURN_IF_ERROR(LoadPriorParts(files.prior, text, prior, options.keep_image_encoder, *model));
-  RETURN_IF_ERROR(LoadDecoderParts(files.decoder, unet, movq, *model));
-  RETURN_IF_ERROR(CheckFit(*model, text, prior, unet, movq));
+  model->latent_scale = static_cast<int>(configs.movq.DownsamplingFactor());
+  RETURN_IF_ERROR(LoadPriorParts(files.prior, configs, options.keep_image_encoder, *model));
+  RETURN_IF_ERROR(LoadDecoderParts(files.decoder, configs, *model));
+  RETURN_IF_ERROR(CheckFit(*model, configs));
   model->latent_to_rgb = FitLatentToRgb(*model->movq);
-  model->step_memory = EstimateStepMemory(unet, movq);
-  model->capabilities = Describe(options, files, *model, unet);
+  model->step_memory = EstimateStepMemory(configs);
+  model->capabilities = Describe(options, files, *model, configs.unet);
   return model;
 }
 

@@ -1,6 +1,7 @@
 #include "pipeline/kandinsky/model_configs.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -228,6 +229,15 @@ absl::StatusOr<ClipProcessorConfig> ParseClipProcessorConfig(const std::string& 
     const json other = size->is_object() ? size->value("width", json()) : *size;
     if (!edge.is_number_integer() || edge != other) return refuse("crop_size");
     config.image_size = edge.get<int>();
+  }
+  const auto resized = object.find("size");
+  if (resized != object.end() && !resized->is_null()) {
+    const json edge = resized->is_object() ? resized->value("shortest_edge", json()) : *resized;
+    if (edge != json(config.image_size)) return refuse("size");
+  }
+  const auto factor = object.find("rescale_factor");
+  if (factor != object.end() && !(factor->is_number() && std::abs(factor->get<double>() * 255 - 1) < 1e-6)) {
+    return refuse("rescale_factor");
   }
   const bool colours = config.image_mean.size() == 3 && config.image_std.size() == 3;
   const bool divisors =

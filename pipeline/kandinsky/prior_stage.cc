@@ -1,6 +1,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "pipeline/kandinsky/stage_preparation.h"
 #include "pipeline/kandinsky/stages.h"
 
@@ -50,18 +51,37 @@ torch::Tensor CombineRows(const KandinskyGeneration& generation, const torch::Te
   return torch::stack(predictions);
 }
 
-torch::Tensor NextLatents(KandinskyGeneration& generation, const torch::Tensor& rows) {
+// What one step changes about a generation.
+struct PriorUpdate {
+  torch::Tensor latents;
+  absl::Status failure;  // after the last step only
+};
+
+PriorUpdate ComputeUpdate(const KandinskyModel& model, KandinskyGeneration& generation,
+                          const torch::Tensor& rows) {
+  PriorUpdate update;
   const auto draw = [&] { return generation.DrawPriorNoise(generation.prior_latents.size(1)); };
-  return generation.prior_sampler->Step(SamplerStep(generation), CombineRows(generation, rows),
-                                        generation.prior_latents, draw);
+  update.latents = generation.prior_sampler->Step(SamplerStep(generation), CombineRows(generation, rows),
+                                                  generation.prior_latents, draw);
+  if (!generation.IsLastStep()) return update;
+  if (!torch::isfinite(update.latents).all().item<bool>()) {
+    update.failure = absl::InternalError("the image embedding is not finite");
+  } else {
+    PrepareAfterPrior(model, generation, update.latents);
+  }
+  return update;
 }
 
-void Commit(torch::Tensor latents, KandinskyGeneration& generation) {
-  generation.prior_latents = std::move(latents);
+void Commit(PriorUpdate update, KandinskyGeneration& generation) {
   generation.prior_sampler->Commit();
-  if (generation.IsLastStep()) {
-    generation.prior_latents.reset();
-    for (RequestText& text : generation.texts) text.encoded.reset();
+  if (!generation.IsLastStep()) {
+    generation.prior_latents = std::move(update.latents);
+  } else {
+    generation.EndPrior();
+    if (!update.failure.ok()) {
+      generation.Fail(std::move(update.failure));
+      return;
+    }
   }
   generation.FinishStep();
 }
@@ -71,17 +91,16 @@ void Commit(torch::Tensor latents, KandinskyGeneration& generation) {
 void RunPriorStage(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch) {
   const torch::Tensor rows = PredictRows(model, batch);
   DrawsToKeep draws(batch);
-  std::vector<torch::Tensor> latents;
+  std::vector<PriorUpdate> updates;
   int64_t offset = 0;
   for (KandinskyGeneration* generation : batch) {
-    const int64_t count = generation->step_cost().network_rows;
-    latents.push_back(NextLatents(*generation, rows.narrow(0, offset, count)));
-    if (generation->IsLastStep()) PrepareAfterPrior(model, *generation, latents.back());
+    const int64_t count = generation->prior_network_rows();
+    updates.push_back(ComputeUpdate(model, *generation, rows.narrow(0, offset, count)));
     offset += count;
   }
 
   draws.Keep();
-  for (size_t i = 0; i < batch.size(); ++i) Commit(std::move(latents[i]), *batch[i]);
+  for (size_t i = 0; i < batch.size(); ++i) Commit(std::move(updates[i]), *batch[i]);
 }
 
 }  // namespace kandinsky

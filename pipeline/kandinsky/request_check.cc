@@ -1,5 +1,6 @@
 #include "pipeline/kandinsky/request_check.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <variant>
@@ -7,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "imaging/paste_back.h"
 #include "pipeline/planned_steps.h"
 
 namespace kandinsky {
@@ -24,18 +26,11 @@ class Checker {
 
   absl::Status Run() const {
     RETURN_IF_ERROR(CheckSize());
+    RETURN_IF_ERROR(CheckSampler());
+    RETURN_IF_ERROR(CheckPriorSteps());
     RETURN_IF_ERROR(std::visit([this](const auto& task) { return Check(task); }, request_.task));
-    for (const ImageEmbedding& embedding : {request_.image_embedding, request_.negative_image_embedding}) {
-      if (embedding != nullptr) RETURN_IF_ERROR(CheckEmbedding("image_embedding", embedding));
-    }
-    if (!request_.prior_start) return absl::OkStatus();
-    if (std::holds_alternative<Mix>(request_.task) || request_.negative_prior_prompt) {
-      return Refuse("prior_start does not go with mix or negative_prior_prompt");
-    }
-    RETURN_IF_ERROR(
-        CheckStrength("prior_start.strength", request_.prior_steps, request_.prior_start->strength));
-    return std::visit([this](const auto& from) { return CheckEmbeddable("prior_start", from); },
-                      request_.prior_start->from);
+    RETURN_IF_ERROR(CheckGivenEmbeddings());
+    return CheckPriorStart();
   }
 
  private:
@@ -46,6 +41,45 @@ class Checker {
       return absl::OkStatus();
     }
     return Refuse(absl::StrCat("width and height must be positive multiples of ", multiple));
+  }
+
+  absl::Status CheckSampler() const {
+    const std::vector<SamplerKind>& offered = capabilities_.samplers;
+    if (request_.sampler == SamplerKind::kModelDefault ||
+        std::find(offered.begin(), offered.end(), request_.sampler) != offered.end()) {
+      return absl::OkStatus();
+    }
+    return Refuse("sampler is not offered by the model");
+  }
+
+  // Also where the prior does not run: its random numbers are drawn.
+  absl::Status CheckPriorSteps() const {
+    if (request_.prior_steps >= 2 && request_.prior_steps <= capabilities_.max_prior_steps)
+      return absl::OkStatus();
+    return Refuse(absl::StrCat("prior_steps must be within 2..", capabilities_.max_prior_steps, ", got ",
+                               request_.prior_steps));
+  }
+
+  absl::Status CheckGivenEmbeddings() const {
+    const bool embeds = MakesImage(request_.task) && !std::holds_alternative<Mix>(request_.task);
+    if (request_.image_embedding != nullptr) {
+      if (!embeds) return Refuse("image_embedding does not go with this task");
+      RETURN_IF_ERROR(CheckEmbedding("image_embedding", request_.image_embedding));
+    }
+    if (request_.negative_image_embedding == nullptr) return absl::OkStatus();
+    return CheckEmbedding("negative_image_embedding", request_.negative_image_embedding);
+  }
+
+  absl::Status CheckPriorStart() const {
+    if (!request_.prior_start) return absl::OkStatus();
+    if (!RunsPrior(request_) || std::holds_alternative<Mix>(request_.task) ||
+        request_.negative_prior_prompt) {
+      return Refuse("prior_start needs a prior that runs, and neither mix nor negative_prior_prompt");
+    }
+    RETURN_IF_ERROR(
+        CheckStrength("prior_start.strength", request_.prior_steps, request_.prior_start->strength));
+    return std::visit([this](const auto& from) { return CheckEmbeddable("prior_start", from); },
+                      request_.prior_start->from);
   }
 
   absl::Status CheckNetwork(const char* network) const {
@@ -107,12 +141,14 @@ class Checker {
   absl::Status Check(const Inpaint& task) const {
     RETURN_IF_ERROR(CheckNetwork("inpaint"));
     RETURN_IF_ERROR(CheckPicture("image", task.image, 3));
+    if (task.feather < 0 || task.feather > kMaxFeather) {
+      return Refuse(absl::StrCat("feather must be within 0..", kMaxFeather));
+    }
     return CheckPicture("mask", task.mask, 1);
   }
   absl::Status Check(const Mix& task) const {
     RETURN_IF_ERROR(CheckNetwork("decoder"));
     if (task.parts.empty()) return Refuse("mix needs at least one part");
-    if (request_.image_embedding != nullptr) return Refuse("image_embedding does not go with mix");
     for (const MixPart& part : task.parts) {
       RETURN_IF_ERROR(std::visit(
           [this](const auto& content) { return CheckEmbeddable("mix.parts", content); }, part.content));

@@ -20,9 +20,15 @@ std::shared_ptr<const EncodedText> TextEncodingCache::Find(const std::string& ke
 
 void TextEncodingCache::Insert(const std::string& key, std::shared_ptr<const EncodedText> text) {
   if (index_.contains(key)) return;
-  bytes_ += text->bytes();
+  const size_t bytes = text->bytes();
   entries_.push_front({key, std::move(text)});
-  index_[key] = entries_.begin();
+  try {
+    index_[key] = entries_.begin();
+  } catch (...) {
+    entries_.pop_front();
+    throw;
+  }
+  bytes_ += bytes;
   while (bytes_ > max_bytes_ && entries_.size() > 1) {
     bytes_ -= entries_.back().text->bytes();
     index_.erase(entries_.back().key);

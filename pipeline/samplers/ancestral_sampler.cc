@@ -109,7 +109,6 @@ absl::StatusOr<std::unique_ptr<Sampler>> MakeDdpmSampler(const SamplerConfig& co
 }
 
 absl::StatusOr<std::unique_ptr<Sampler>> MakeDdpmLearnedRangeSampler(const SamplerConfig& config, int steps) {
-  // The file's variance is left aside, but "learned" says that the network predicts something else.
   if (config.variance_type == "learned") {
     return absl::InvalidArgumentError("variance_type \"learned\" is not supported");
   }

@@ -70,7 +70,8 @@ absl::StatusOr<std::unique_ptr<Sampler>> MakeDdpmSampler(const SamplerConfig& co
 
 // The same with diffusers' variance_type "learned_range": the logarithm of the variance lies between those of
 // the posterior's and of beta, at the place that the network predicts (Nichol, Dhariwal, "Improved Denoising
-// Diffusion Probabilistic Models", 2021, eq. 15). The configuration's own variance_type does not count.
+// Diffusion Probabilistic Models", 2021, eq. 15). The configuration's own variance_type
+// does not count, but "learned", which says that the network predicts something else, is refused.
 absl::StatusOr<std::unique_ptr<Sampler>> MakeDdpmLearnedRangeSampler(const SamplerConfig& config, int steps);
 
 // Song, Meng, Ermon, "Denoising Diffusion Implicit Models" (2021), with diffusers' DDIMScheduler semantics.
@@ -114,8 +115,7 @@ torch::Tensor DiffuseCleanSample(float alpha_cumprod, const torch::Tensor& clean
 // no such key).
 absl::Status CheckSamplerConfig(const SamplerConfig& config, bool can_threshold = true);
 
-// Refuses the wish for levels that follow another rule than the training time-steps, and a last level above
-// 0.
+// Refuses noise levels that follow another rule than the training time-steps or do not end at 0.
 absl::Status CheckNoiseLevelRules(const SamplerConfig& config);
 
 // Refuses variance_type "learned" and "learned_range": the network's outputs would not be what the sampler

@@ -42,7 +42,7 @@ class DirectoryReader {
   ConfigFile ReadConfig(const std::string& path) {
     ConfigFile config{path, nlohmann::json::object()};
     if (!Require(path)) return config;
-    absl::StatusOr<nlohmann::json> json = ReadJsonFile(path);
+    absl::StatusOr<nlohmann::json> json = ReadJsonFile(path, {.non_finite_as_null = true});
     if (!json.ok()) {
       malformed_.emplace_back(json.status().message());
     } else if (!json->is_object()) {

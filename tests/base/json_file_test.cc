@@ -77,5 +77,16 @@ TEST(ReadJsonFileTest, ReadsAFileAndNamesItInErrors) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(ParseJsonTest, ReadsPythonsNonFiniteNumbersAsNullWhereAsked) {
+  const std::string text = R"({"a": -Infinity, "b": [NaN, Infinity], "c": "NaN \" -Infinity", "NaN": 1})";
+  EXPECT_FALSE(ParseJson(text, "x").ok());
+  const auto json = ParseJson(text, "x", {.non_finite_as_null = true});
+  ASSERT_TRUE(json.ok()) << json.status();
+  EXPECT_TRUE(json->at("a").is_null());
+  EXPECT_TRUE(json->at("b")[0].is_null() && json->at("b")[1].is_null());
+  EXPECT_EQ(json->at("c"), "NaN \" -Infinity");
+  EXPECT_EQ(json->at("NaN"), 1);
+}
+
 }  // namespace
 }  // namespace kandinsky

@@ -2,11 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <png.h>
 #include <zlib.h>
 
 #include <cmath>
-#include <random>
+#include <set>
 #include <tuple>
+
+#include "imaging/resize.h"
+#include "tests/imaging/test_pictures.h"
 
 namespace kandinsky {
 namespace {
@@ -21,16 +25,10 @@ std::string Uint32(uint32_t value) {
   return bytes;
 }
 
-std::string Chunk(const std::string& type, const std::string& data) {
-  const std::string body = type + data;
-  const uLong crc = crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size()));
-  return Uint32(static_cast<uint32_t>(data.size())) + body + Uint32(static_cast<uint32_t>(crc));
-}
-
 std::string Header(uint32_t width, uint32_t height, int depth, int color_type, int interlace = 0) {
-  return Chunk("IHDR", Uint32(width) + Uint32(height) + static_cast<char>(depth) +
-                           static_cast<char>(color_type) + std::string(2, '\0') +
-                           static_cast<char>(interlace));
+  return PngChunk("IHDR", Uint32(width) + Uint32(height) + static_cast<char>(depth) +
+                              static_cast<char>(color_type) + std::string(2, '\0') +
+                              static_cast<char>(interlace));
 }
 
 std::string Deflate(const std::string& data) {
@@ -45,15 +43,8 @@ std::string Deflate(const std::string& data) {
 
 // A PNG made by hand: `rows` are the filtered scan lines, `before_pixels` further chunks.
 std::string Png(const std::string& header, const std::string& rows, const std::string& before_pixels = "") {
-  return std::string(kSignature) + header + before_pixels + Chunk("IDAT", Deflate(rows)) + Chunk("IEND", "");
-}
-
-Image RandomImage(int width, int height, int channels) {
-  std::mt19937 random(static_cast<unsigned>(width * 1000 + height * 10 + channels));
-  Image image{width, height, channels, {}};
-  image.pixels.resize(image.row_bytes() * static_cast<size_t>(height));
-  for (uint8_t& value : image.pixels) value = static_cast<uint8_t>(random());
-  return image;
+  return std::string(kSignature) + header + before_pixels + PngChunk("IDAT", Deflate(rows)) +
+         PngChunk("IEND", "");
 }
 
 // What a viewer with a white background shows.
@@ -79,7 +70,7 @@ class PngRoundTrip : public ::testing::TestWithParam<std::tuple<int, std::pair<i
 
 TEST_P(PngRoundTrip, KeepsEveryPixel) {
   const auto [channels, size] = GetParam();
-  const Image image = RandomImage(size.first, size.second, channels);
+  const Image image = NoisePicture(size.first, size.second, channels);
   for (const int level : {1, 6, 12}) {
     const absl::StatusOr<std::string> png = EncodePng(image, {.compression_level = level, .text = {}});
     ASSERT_TRUE(png.ok()) << png.status();
@@ -99,11 +90,11 @@ INSTANTIATE_TEST_SUITE_P(ChannelsAndSizes, PngRoundTrip,
                                                               std::pair{64, 64}, std::pair{255, 3})));
 
 TEST(EncodePngTest, WritesTextAsUtf8ChunksBeforeThePixels) {
-  const Image image = RandomImage(2, 2, 3);
+  const Image image = NoisePicture(2, 2, 3);
   const std::string png =
       *EncodePng(image, {.compression_level = 1, .text = {{"prompt", "кот"}, {"seed", "42"}}});
-  const std::string expected = Chunk("iTXt", std::string("prompt\0\0\0\0\0", 11) + "кот") +
-                               Chunk("iTXt", std::string("seed\0\0\0\0\0", 9) + "42");
+  const std::string expected = PngChunk("iTXt", std::string("prompt\0\0\0\0\0", 11) + "кот") +
+                               PngChunk("iTXt", std::string("seed\0\0\0\0\0", 9) + "42");
   const size_t at = png.find(expected);
   ASSERT_NE(at, std::string::npos);
   EXPECT_LT(at, png.find("IDAT"));
@@ -111,7 +102,7 @@ TEST(EncodePngTest, WritesTextAsUtf8ChunksBeforeThePixels) {
 }
 
 TEST(EncodePngTest, WritesTheSameBytesEveryTime) {
-  EXPECT_EQ(*EncodePng(RandomImage(40, 40, 3)), *EncodePng(RandomImage(40, 40, 3)));
+  EXPECT_EQ(*EncodePng(NoisePicture(40, 40, 3)), *EncodePng(NoisePicture(40, 40, 3)));
 }
 
 TEST(EncodePngTest, CompressesASmoothPicture) {
@@ -122,6 +113,61 @@ TEST(EncodePngTest, CompressesASmoothPicture) {
     }
   }
   EXPECT_LT(EncodePng(image)->size(), image.pixels.size() / 10);
+}
+
+// What libpng makes of an RGB picture by default: zlib level 6, the best filter for each row.
+std::string LibpngDefault(const Image& image) {
+  std::string out;
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
+  png_infop info = png_create_info_struct(png);
+  const auto append = [](png_structp writer, png_bytep data, size_t size) {
+    static_cast<std::string*>(png_get_io_ptr(writer))->append(reinterpret_cast<const char*>(data), size);
+  };
+  png_set_write_fn(png, &out, append, nullptr);
+  png_set_IHDR(png, info, static_cast<png_uint_32>(image.width), static_cast<png_uint_32>(image.height), 8,
+               PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_write_info(png, info);
+  for (int y = 0; y < image.height; ++y) {
+    png_write_row(png, image.pixels.data() + static_cast<size_t>(y) * image.row_bytes());
+  }
+  png_write_end(png, info);
+  png_destroy_write_struct(&png, &info);
+  return out;
+}
+
+TEST(EncodePngTest, StaysCloseToLibpngsSize) {
+  const Image photo = PhotoLikePicture(512, 384, 3);
+  const Image soft = *Resize(photo, 768, 576);  // as generated pictures are
+  for (const auto& [image, most] :
+       {std::pair{photo, 1.12}, {soft, 1.08}, {NoisePicture(200, 200, 3), 1.01}}) {
+    const std::string peer = LibpngDefault(image);
+    ASSERT_EQ(DecodePng(peer)->pixels, image.pixels);
+    EXPECT_LT(static_cast<double>(EncodePng(image)->size()), most * static_cast<double>(peer.size()));
+  }
+}
+
+// The filter of each row: one byte before it, under the compression.
+std::set<char> FiltersOf(const Image& image) {
+  const std::string png = *EncodePng(image);
+  const size_t data = png.find("IDAT") + 4;
+  std::string rows((image.row_bytes() + 1) * static_cast<size_t>(image.height), '\0');
+  uLongf size = rows.size();
+  EXPECT_EQ(uncompress(reinterpret_cast<Bytef*>(rows.data()), &size,
+                       reinterpret_cast<const Bytef*>(png.data() + data), png.size() - data),
+            Z_OK);
+  std::set<char> filters;
+  for (size_t y = 0; y < rows.size(); y += image.row_bytes() + 1) filters.insert(rows[y]);
+  return filters;
+}
+
+TEST(EncodePngTest, ChoosesTheFilterOfARow) {
+  EXPECT_TRUE(FiltersOf(PhotoLikePicture(64, 64, 3)).contains(3));
+  Image columns = NoisePicture(64, 64, 3);  // every row as the first
+  for (size_t i = columns.row_bytes(); i < columns.pixels.size(); ++i) {
+    columns.pixels[i] = columns.pixels[i - columns.row_bytes()];
+  }
+  EXPECT_TRUE(FiltersOf(columns).contains(2));
+  EXPECT_LT(EncodePng(columns)->size(), columns.pixels.size() / 20);
 }
 
 TEST(EncodePngTest, RefusesImagesThatContradictThemselves) {
@@ -137,7 +183,7 @@ TEST(EncodePngTest, RefusesImagesThatContradictThemselves) {
 }
 
 TEST(EncodePngTest, RefusesOptionsOutOfRange) {
-  const Image image = RandomImage(2, 2, 3);
+  const Image image = NoisePicture(2, 2, 3);
   const auto refused = [&](const PngOptions& options) {
     return EncodePng(image, options).status().code() == absl::StatusCode::kInvalidArgument;
   };
@@ -179,31 +225,31 @@ TEST(DecodePngTest, LaysTransparentPixelsOverWhite) {
 }
 
 TEST(DecodePngTest, ExpandsPalettesWithAndWithoutTransparency) {
-  const std::string palette = Chunk("PLTE", "\x01\x02\x03\x04\x05\x06");
+  const std::string palette = PngChunk("PLTE", "\x01\x02\x03\x04\x05\x06");
   const std::vector<uint8_t> expected = {4, 5, 6, 1, 2, 3};
   EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 3), std::string("\0\x01\x00", 3), palette))->pixels, expected);
   EXPECT_EQ(DecodePng(Png(Header(2, 1, 1, 3), std::string("\0\x80", 2), palette))->pixels, expected);
-  const std::string transparent = palette + Chunk("tRNS", std::string("\xFF\x00", 2));
+  const std::string transparent = palette + PngChunk("tRNS", std::string("\xFF\x00", 2));
   EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 3), std::string("\0\x01\x00", 3), transparent))->pixels,
             (std::vector<uint8_t>{255, 255, 255, 1, 2, 3}));
 }
 
 TEST(DecodePngTest, ShowsColourKeysAsWhite) {
-  const std::string grey_key = Chunk("tRNS", std::string("\x00\x12", 2));
+  const std::string grey_key = PngChunk("tRNS", std::string("\x00\x12", 2));
   EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 0), std::string("\0\x12\x13", 3), grey_key))->pixels,
             (std::vector<uint8_t>{255, 255, 255, 0x13, 0x13, 0x13}));
   EXPECT_EQ(DecodePng(Png(Header(2, 1, 16, 0), std::string("\0\x00\x12\x00\x13", 5), grey_key))->pixels,
             (std::vector<uint8_t>{255, 255, 255, 0, 0, 0}));
-  const std::string bit_key = Chunk("tRNS", std::string("\x00\x00", 2));
+  const std::string bit_key = PngChunk("tRNS", std::string("\x00\x00", 2));
   EXPECT_EQ(DecodePng(Png(Header(8, 1, 1, 0), std::string("\0\x55", 2), bit_key))->pixels,
             std::vector<uint8_t>(24, 255));
-  const std::string rgb_key = Chunk("tRNS", std::string("\0\x01\0\x02\0\x03", 6));
+  const std::string rgb_key = PngChunk("tRNS", std::string("\0\x01\0\x02\0\x03", 6));
   EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 2), std::string("\0\x01\x02\x03\x01\x02\x04", 7), rgb_key))->pixels,
             (std::vector<uint8_t>{255, 255, 255, 1, 2, 4}));
 }
 
 TEST(DecodePngTest, ShowsColoursBeyondThePaletteAsBlack) {
-  const std::string palette = Chunk("PLTE", std::string("\x01\x02\x03", 3));
+  const std::string palette = PngChunk("PLTE", std::string("\x01\x02\x03", 3));
   EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 3), std::string("\0\x05\x00", 3), palette))->pixels,
             (std::vector<uint8_t>{0, 0, 0, 1, 2, 3}));
 }
@@ -217,16 +263,17 @@ TEST(DecodePngTest, ReadsInterlacedPictures) {
 
 TEST(DecodePngTest, SkipsAncillaryChunksUnread) {
   const std::string bomb = Deflate(std::string(50 << 20, 'a'));
-  const std::string chunks = Chunk("iCCP", std::string("p\0\0", 3) + bomb) +
-                             Chunk("zTXt", std::string("k\0\0", 3) + bomb) + Chunk("eXIf", "broken") +
-                             Chunk("gAMA", Uint32(0)) + Chunk("acTL", "broken") + Chunk("abCd", "unknown");
+  const std::string chunks = PngChunk("iCCP", std::string("p\0\0", 3) + bomb) +
+                             PngChunk("zTXt", std::string("k\0\0", 3) + bomb) + PngChunk("eXIf", "broken") +
+                             PngChunk("gAMA", Uint32(0)) + PngChunk("acTL", "broken") +
+                             PngChunk("abCd", "unknown");
   EXPECT_EQ(DecodePng(Png(Header(1, 1, 8, 2), std::string("\0\x01\x02\x03", 4), chunks))->pixels,
             (std::vector<uint8_t>{1, 2, 3}));
 }
 
 TEST(DecodePngTest, SurvivesAHundredThousandChunks) {
   std::string chunks;
-  for (int i = 0; i < 100'000; ++i) chunks += Chunk("tEXt", std::string("k\0v", 3));
+  for (int i = 0; i < 100'000; ++i) chunks += PngChunk("tEXt", std::string("k\0v", 3));
   EXPECT_TRUE(DecodePng(Png(Header(1, 1, 8, 2), std::string("\0\x01\x02\x03", 4), chunks)).ok());
 }
 
@@ -242,7 +289,7 @@ TEST(DecodePngTest, RefusesTooManyPixelsFromTheHeaderAlone) {
 }
 
 TEST(DecodePngTest, RefusesMoreBytesThanAllowed) {
-  const std::string png = *EncodePng(RandomImage(8, 8, 3));
+  const std::string png = *EncodePng(NoisePicture(8, 8, 3));
   EXPECT_TRUE(DecodePng(png, {.max_encoded_bytes = png.size()}).ok());
   EXPECT_THAT(ErrorOf(png, {.max_encoded_bytes = png.size() - 1}), HasSubstr("larger than"));
 }
@@ -258,11 +305,12 @@ TEST(DecodePngTest, RefusesWhatIsNotAPng) {
   EXPECT_THAT(ErrorOf(""), HasSubstr("not a PNG"));
   EXPECT_THAT(ErrorOf("RIFF....WEBPVP8 "), HasSubstr("not a PNG"));
   EXPECT_THAT(ErrorOf(std::string(kSignature)), HasSubstr("no header"));
-  EXPECT_THAT(ErrorOf(std::string(kSignature) + Chunk("IDAT", std::string(13, 'x'))), HasSubstr("no header"));
+  EXPECT_THAT(ErrorOf(std::string(kSignature) + PngChunk("IDAT", std::string(13, 'x'))),
+              HasSubstr("no header"));
 }
 
 TEST(DecodePngTest, RefusesEveryTruncation) {
-  const std::string png = *EncodePng(RandomImage(50, 50, 3));
+  const std::string png = *EncodePng(NoisePicture(50, 50, 3));
   for (size_t sixteenth = 0; sixteenth < 16; ++sixteenth) {
     EXPECT_FALSE(DecodePng(png.substr(0, png.size() * sixteenth / 16)).ok()) << sixteenth;
   }
@@ -273,7 +321,7 @@ TEST(DecodePngTest, RefusesEveryTruncation) {
 
 TEST(DecodePngTest, RefusesEveryFlippedByte) {
   const std::string png =
-      *EncodePng(RandomImage(5, 5, 3), {.compression_level = 1, .text = {{"key", "value"}}});
+      *EncodePng(NoisePicture(5, 5, 3), {.compression_level = 1, .text = {{"key", "value"}}});
   for (size_t i = 0; i < png.size(); ++i) {
     std::string damaged = png;
     damaged[i] = static_cast<char>(damaged[i] ^ 0x10);
@@ -291,11 +339,11 @@ TEST(DecodePngTest, RefusesIllegalFormats) {
   EXPECT_FALSE(DecodePng(Png(Header(1, 1, 8, 5), std::string(2, '\0'))).ok());        // colour type 5
   EXPECT_FALSE(DecodePng(Png(Header(1, 1, 8, 3), std::string(2, '\0'))).ok());        // no palette
   EXPECT_FALSE(DecodePng(Png(Header(1, 1, 8, 0), std::string("\x07\x00", 2))).ok());  // filter 7
-  EXPECT_FALSE(DecodePng(Png(Header(1, 1, 8, 0), std::string(2, '\0'), Chunk("ABCD", "critical"))).ok());
+  EXPECT_FALSE(DecodePng(Png(Header(1, 1, 8, 0), std::string(2, '\0'), PngChunk("ABCD", "critical"))).ok());
 }
 
 TEST(DecodePngTest, RefusesBytesAfterTheEnd) {
-  const std::string png = *EncodePng(RandomImage(5, 5, 3));
+  const std::string png = *EncodePng(NoisePicture(5, 5, 3));
   EXPECT_THAT(ErrorOf(png + "PK\x03\x04"), HasSubstr("after the end"));
 }
 

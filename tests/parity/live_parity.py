@@ -3,130 +3,90 @@
 
 Usage: live_parity.py --server BINARY --golden-dir DIR
 
-DIR is a folder of make_goldens.py (models, pipelines.json, pipelines.safetensors). Every case is asked for alone, as
-latents over Generate and as PNG over GenerateImages, and then all cases of a model are asked for at the same time, when
-they share batches. Prints a line per case and ends with an exit code other than 0 when one fails.
+DIR is a folder of make_goldens.py --live (models, pipelines.* and tasks.*). Every case is asked for alone: a case that
+makes images as latents over Generate and as PNG over GenerateImages, the others over EmbeddingService. Then all cases of
+a model are asked for at the same time, when they share batches. Prints a line per case and ends with an exit code other
+than 0 when one fails.
 """
 
 import argparse
 import concurrent.futures
-import io
+import functools
 import json
 import math
 import pathlib
-import subprocess
 import sys
 import tempfile
-import threading
 
 import grpc
-import grpc_tools
-import grpc_tools.protoc
 import numpy
-from PIL import Image
 from safetensors.numpy import load_file
 
-LATENT_TOLERANCE = 1e-4  # relative L2 against diffusers; two correct implementations differ by up to 5e-5
+import wire
+from server_process import Server
+
+# Relative L2 against diffusers, of each row.
+TOLERANCES = {"latents": 1e-4, "pixels": 1e-4, "embedding": 1e-5, "negative_embedding": 1e-5, "hidden_states": 1e-5,
+              "token_ids": 0.0}
 MIN_PSNR = 50.0  # dB, of the decoded PNG against diffusers' picture
 BATCH_TOLERANCE = 1e-5  # relative L2 between a request alone and among others
-TIMEOUT_SECONDS = 120
-SAMPLERS = {"default": "SAMPLER_UNSPECIFIED", "ddim": "SAMPLER_DDIM"}
+TIMEOUT_SECONDS = 240
+IMAGE_TASKS = ("text_to_image", "image_to_image", "inpaint", "mix", "control_net")
 
 
-def generate_stubs(proto: pathlib.Path, output: str):
-    """Compiles the project's interface for Python; returns its messages and its stubs."""
-    well_known = pathlib.Path(grpc_tools.__file__).parent / "_proto"
-    files = [str(path.relative_to(proto)) for path in sorted(proto.rglob("image_generation.proto"))]
-    code = grpc_tools.protoc.main(["protoc", f"-I{proto}", f"-I{well_known}", f"--python_out={output}",
-                                   f"--grpc_python_out={output}", *files])
-    if code != 0 or not files:
-        raise SystemExit(f"no interface could be generated from {proto}")
-    sys.path.insert(0, output)
-    from kandinsky.v1 import image_generation_pb2, image_generation_pb2_grpc
-    return image_generation_pb2, image_generation_pb2_grpc
+def kind_of(case: dict) -> str:
+    return case["request"].get("task", {"kind": "text_to_image"})["kind"]
 
 
-class Server:
-    """The server process; `port` is known once it is ready."""
-
-    def __init__(self, binary: pathlib.Path, model: pathlib.Path) -> None:
-        settings = {"listen_address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0", "model.path": model / "decoder",
-                    "model.prior_path": model / "prior", "drain.lame_duck_seconds": 0}
-        command = [str(binary)]
-        for path, value in settings.items():
-            command += ["--set", f"{path}={value}"]
-        self._log = []
-        self._ready = threading.Event()
-        self.port = 0
-        self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        self._reader = threading.Thread(target=self._read_log, daemon=True)
-        self._reader.start()
-        if not self._ready.wait(TIMEOUT_SECONDS) or self.port == 0:
-            self._process.kill()
-            raise SystemExit("the server did not become ready:\n" + "".join(self._log))
-
-    def _read_log(self) -> None:
-        for line in self._process.stderr:
-            self._log.append(line)
-            if not self._ready.is_set() and line.startswith("{"):
-                entry = json.loads(line)
-                if entry["msg"] == "ready":
-                    self.port = entry["port"]
-                    self._ready.set()
-        self._ready.set()
-
-    def __enter__(self) -> "Server":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Stops it as an operator would; a server that does not end cleanly is an error too."""
-        self._process.terminate()
-        try:
-            code = self._process.wait(TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            raise SystemExit("the server did not stop:\n" + "".join(self._log[-20:])) from None
-        if code != 0:
-            raise SystemExit(f"the server ended with {code}:\n" + "".join(self._log[-20:]))
+# ---- asking ----------------------------------------------------------------------------------------------------------
 
 
 class Client:
-    """Asks for one case; the answers are arrays with a row per image."""
+    """Asks for cases; the answers are arrays with a row per seed, by the names of README.md."""
 
-    def __init__(self, messages, stub) -> None:
+    def __init__(self, interface, channel, messages: wire.Messages) -> None:
+        self._interface = interface
         self._messages = messages
-        self._stub = stub
+        self._images = interface.image_stubs.ImageGenerationServiceStub(channel)
+        self._networks = interface.embedding_stubs.EmbeddingServiceStub(channel)
         self.max_batch_rows = 0
 
-    def _request(self, case: dict, output_format: str):
-        wanted = dict(case["request"])
-        wanted["sampler"] = getattr(self._messages, SAMPLERS[wanted["sampler"]])
-        if wanted["negative_prompt"] is None:
-            del wanted["negative_prompt"]
-        message = self._messages.GenerateRequest(**wanted)
-        message.output.format = getattr(self._messages, output_format)
-        return message
+    def calls(self, case: dict) -> list:
+        """The calls that make everything that is compared."""
+        kind = kind_of(case)
+        if kind in IMAGE_TASKS:
+            return [functools.partial(self._latents, case), functools.partial(self._pictures, case)]
+        if kind == "embed_text":
+            return [lambda: self.embed_texts([case])[0]]
+        if kind == "embed_image":
+            return [lambda: self.embed_images([case])[0]]
+        return [functools.partial(getattr(self, f"_{kind}"), case)]
 
-    def latents(self, case: dict) -> numpy.ndarray:
-        """Over the stream."""
-        images, completed = [], False
-        for event in self._stub.Generate(self._request(case, "OUTPUT_FORMAT_LATENT"), timeout=TIMEOUT_SECONDS):
-            if event.WhichOneof("event") == "image":
+    def _latents(self, case: dict) -> dict[str, numpy.ndarray]:
+        return self.stream(self._messages.generate(case, "OUTPUT_FORMAT_LATENT"), case)[0]
+
+    def stream(self, request, case: dict) -> tuple[dict[str, numpy.ndarray], list]:
+        """The latents, and the previews that came before them."""
+        images, previews, completed = [], [], False
+        for event in self._images.Generate(request, timeout=TIMEOUT_SECONDS):
+            kind = event.WhichOneof("event")
+            if kind == "image":
                 images.append(event.image)
-            elif event.WhichOneof("event") == "completed":
+            elif kind == "preview":
+                previews.append(event.preview)
+            elif kind == "completed":
                 completed = True
                 self._check(case, images, event.completed)
         if not completed:
             raise ValueError("no completed event")
         images.sort(key=lambda image: image.index)
-        tensors = [image.latents for image in images]
-        return numpy.stack([numpy.frombuffer(tensor.data, "<f4").reshape(tensor.shape) for tensor in tensors])
+        return {"latents": numpy.stack([wire.to_array(image.latents) for image in images])}, previews
 
-    def pictures(self, case: dict) -> numpy.ndarray:
-        """As one answer."""
-        reply = self._stub.GenerateImages(self._request(case, "OUTPUT_FORMAT_PNG"), timeout=TIMEOUT_SECONDS)
+    def _pictures(self, case: dict) -> dict[str, numpy.ndarray]:
+        request = self._messages.generate(case, "OUTPUT_FORMAT_PNG")
+        reply = self._images.GenerateImages(request, timeout=TIMEOUT_SECONDS)
         self._check(case, reply.images, reply.summary)
-        return numpy.stack([numpy.asarray(Image.open(io.BytesIO(image.data))) for image in reply.images])
+        return {"image": numpy.stack([wire.to_picture(image.data) for image in reply.images])}
 
     def _check(self, case: dict, images, summary) -> None:
         seeds = case["request"]["seeds"]
@@ -135,13 +95,56 @@ class Client:
             raise ValueError(f"images of the seeds {reported}, asked for {seeds}")
         self.max_batch_rows = max(self.max_batch_rows, summary.batch.max_rows)
 
+    def previews(self, case: dict, every_steps: int) -> tuple[dict[str, numpy.ndarray], list]:
+        request = self._messages.generate(case, "OUTPUT_FORMAT_LATENT")
+        request.preview.every_steps = every_steps
+        return self.stream(request, case)
+
+    def embed_texts(self, cases: list[dict]) -> list[dict[str, numpy.ndarray]]:
+        reply = self._networks.EmbedText(self._messages.embed_text(cases), timeout=TIMEOUT_SECONDS)
+        return [{"embedding": values(text.embedding), "hidden_states": wire.to_array(text.hidden_states)[None],
+                 "token_ids": numpy.array([text.token_ids])} for text in exactly(len(cases), reply.embeddings)]
+
+    def embed_images(self, cases: list[dict]) -> list[dict[str, numpy.ndarray]]:
+        reply = self._networks.EmbedImages(self._messages.embed_images(cases), timeout=TIMEOUT_SECONDS)
+        return [{"embedding": values(embedding)} for embedding in exactly(len(cases), reply.embeddings)]
+
+    def _embed_prompt(self, case: dict) -> dict[str, numpy.ndarray]:
+        reply = self._networks.GenerateImageEmbedding(self._messages.embed_prompt(case), timeout=TIMEOUT_SECONDS)
+        if [made.seed for made in reply.embeddings] != case["request"]["seeds"]:
+            raise ValueError("embeddings of other seeds")
+        return {"embedding": numpy.concatenate([values(made.embedding) for made in reply.embeddings]),
+                "negative_embedding": numpy.concatenate([values(made.negative_embedding) for made in reply.embeddings])}
+
+    def _encode_latents(self, case: dict) -> dict[str, numpy.ndarray]:
+        reply = self._networks.EncodeLatents(self._messages.encode_latents(case), timeout=TIMEOUT_SECONDS)
+        return {"latents": wire.to_array(reply.latents)[None]}
+
+    def _decode_latents(self, case: dict) -> dict[str, numpy.ndarray]:
+        floats = self._networks.DecodeLatents(self._messages.decode_latents(case, True), timeout=TIMEOUT_SECONDS)
+        picture = self._networks.DecodeLatents(self._messages.decode_latents(case, False), timeout=TIMEOUT_SECONDS)
+        return {"pixels": wire.to_array(floats.pixels)[None], "image": wire.to_picture(picture.image.data)[None]}
+
+
+def values(embedding) -> numpy.ndarray:
+    return numpy.array([embedding.values], numpy.float32)
+
+
+def exactly(count: int, items) -> list:
+    if len(items) != count:
+        raise ValueError(f"{len(items)} answers, expected {count}")
+    return list(items)
+
+
+# ---- comparing -------------------------------------------------------------------------------------------------------
+
 
 def relative_l2(actual: numpy.ndarray, expected: numpy.ndarray) -> float:
     """Of the worst row; infinite when the shapes differ."""
     if actual.shape != expected.shape:
         return math.inf
     rows = zip(actual.astype(float), expected.astype(float))
-    return max(numpy.linalg.norm(a - b) / numpy.linalg.norm(b) for a, b in rows)
+    return max(float(numpy.linalg.norm(a - b) / numpy.linalg.norm(b)) for a, b in rows)
 
 
 def peak_signal_to_noise(actual: numpy.ndarray, expected: numpy.ndarray) -> float:
@@ -157,67 +160,125 @@ class Outcome:
 
     def __init__(self, case: dict) -> None:
         self.case = case
-        self.latents_error = self.batch_error = math.inf
-        self.psnr = self.batch_psnr = -math.inf
+        self.alone = {}
         self.error = ""
+        self._figures = {"alone": ["not compared", "not compared"], "together": ["not compared", "not compared"]}
+        self._failed = False
+
+    def fail(self, error: str) -> None:
+        self.error = self.error or error
+
+    def compare(self, when: str, actual: dict[str, numpy.ndarray], expected: dict[str, numpy.ndarray],
+                tolerances: dict[str, float]) -> None:
+        """Looks at every result that is expected; `when` is "alone" or "together"."""
+        errors, psnr = [0.0], math.inf
+        for name in expected:
+            if name not in actual:
+                return self.fail(f"{when}: no {name}")
+            if name == "image":
+                psnr = peak_signal_to_noise(actual[name], expected[name])
+                self._failed |= not psnr >= MIN_PSNR
+            else:
+                errors.append(relative_l2(actual[name], expected[name]))
+                self._failed |= not errors[-1] <= tolerances[name]
+        self._figures[when] = [f"{max(errors):.1e}", f"{psnr:.1f}" if "image" in expected else ""]
 
     def passed(self) -> bool:
-        return (not self.error and self.latents_error <= LATENT_TOLERANCE and self.psnr >= MIN_PSNR and
-                self.batch_error <= BATCH_TOLERANCE and self.batch_psnr >= MIN_PSNR)
+        return not self.error and not self._failed and "not compared" not in sum(self._figures.values(), [])
 
     def line(self) -> str:
         request = self.case["request"]
         size = f"{request['width']}x{request['height']}"
-        return (f"{self.case['name']:28} {self.case['model']:5} {size:>7} {len(request['seeds']):>6} "
-                f"{self.latents_error:>10.1e} {self.psnr:>8.1f} {self.batch_error:>12.1e} {self.batch_psnr:>12.1f}  "
+        figures = self._figures["alone"] + self._figures["together"]
+        return (f"{self.case['name']:40} {self.case['model']:8} {size:>7} {len(request['seeds']):>4} "
+                f"{figures[0]:>9} {figures[1]:>7} {figures[2]:>12} {figures[3]:>11}  "
                 f"{'ok' if self.passed() else 'FAILED ' + self.error}")
 
 
-HEADER = (f"{'case':28} {'model':5} {'size':>7} {'images':>6} {'latents L2':>10} {'PNG dB':>8} {'together L2':>12} "
-          f"{'together dB':>12}")
+HEADER = (f"{'case':40} {'model':8} {'size':>7} {'rows':>4} {'L2':>9} {'PNG dB':>7} {'together L2':>12} "
+          f"{'together dB':>11}")
 
 
 def describe(error: Exception) -> str:
     return f"{error.code().name}: {error.details()}" if isinstance(error, grpc.RpcError) else str(error)
 
 
-def compare_alone(client: Client, outcome: Outcome, expected: dict[str, numpy.ndarray]) -> dict[str, numpy.ndarray]:
+def compare_alone(client: Client, outcome: Outcome, expected: dict[str, numpy.ndarray]) -> None:
     """Asks for the case with nothing else running."""
-    name = outcome.case["name"]
     try:
-        latents, pictures = client.latents(outcome.case), client.pictures(outcome.case)
+        for call in client.calls(outcome.case):
+            outcome.alone |= call()
     except (grpc.RpcError, ValueError) as error:
-        outcome.error = describe(error)
-        return {}
-    outcome.latents_error = relative_l2(latents, expected[f"{name}.latents"])
-    outcome.psnr = peak_signal_to_noise(pictures, expected[f"{name}.image"])
-    return {"latents": latents, "pictures": pictures}
+        outcome.fail(describe(error))
+        return
+    outcome.compare("alone", outcome.alone, expected, TOLERANCES)
 
 
-def compare_together(client: Client, outcomes: list[Outcome], alone: list[dict[str, numpy.ndarray]]) -> None:
-    """Asks for all cases at once, in both formats."""
-    with concurrent.futures.ThreadPoolExecutor(2 * len(outcomes)) as pool:
-        latents = [pool.submit(client.latents, outcome.case) for outcome in outcomes]
-        pictures = [pool.submit(client.pictures, outcome.case) for outcome in outcomes]
-    for outcome, before, latent, picture in zip(outcomes, alone, latents, pictures):
+def compare_together(client: Client, outcomes: list[Outcome]) -> None:
+    """Asks for all cases at once; texts and pictures to embed in one call each."""
+    groups = {"embed_text": client.embed_texts, "embed_image": client.embed_images}
+    jobs = []  # outcomes that a call is for, and the call
+    for kind, embed in groups.items():
+        members = [outcome for outcome in outcomes if kind_of(outcome.case) == kind]
+        if members:
+            jobs.append((members, functools.partial(embed, [outcome.case for outcome in members])))
+    for outcome in outcomes:
+        if kind_of(outcome.case) not in groups:
+            jobs += [([outcome], lambda call=call: [call()]) for call in client.calls(outcome.case)]
+    answers = {id(outcome): {} for outcome in outcomes}
+    with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
+        results = [pool.submit(call) for _, call in jobs]
+    for (members, _), result in zip(jobs, results):
         try:
-            if before:
-                outcome.batch_error = relative_l2(latent.result(), before["latents"])
-                outcome.batch_psnr = peak_signal_to_noise(picture.result(), before["pictures"])
+            for outcome, answer in zip(members, result.result()):
+                answers[id(outcome)] |= answer
         except (grpc.RpcError, ValueError) as error:
-            outcome.error = outcome.error or "together: " + describe(error)
+            for outcome in members:
+                outcome.fail("together: " + describe(error))
+    tolerances = {name: min(BATCH_TOLERANCE, tolerance) for name, tolerance in TOLERANCES.items()}
+    for outcome in outcomes:
+        if not outcome.error:
+            outcome.compare("together", answers[id(outcome)], outcome.alone, tolerances)
 
 
-def compare_model(server: Server, interface, cases: list[dict], expected: dict[str, numpy.ndarray]) -> list[Outcome]:
-    messages, stubs = interface
+def compare_previews(client: Client, outcome: Outcome) -> None:
+    """Previews come, in the latents' size, and change nothing."""
+    try:
+        results, previews = client.previews(outcome.case, every_steps=1)
+    except (grpc.RpcError, ValueError) as error:
+        return outcome.fail("previews: " + describe(error))
+    height, width = outcome.alone["latents"].shape[2:] if outcome.alone else (0, 0)
+    if not previews:
+        outcome.fail("no previews")
+    for preview in previews:
+        picture = wire.to_picture(preview.data)
+        if picture.shape != (height, width, 3) or (preview.width, preview.height) != (width, height):
+            outcome.fail(f"a preview of {picture.shape}")
+        if not 1 <= preview.step <= outcome.case["request"]["steps"]:
+            outcome.fail(f"a preview of step {preview.step}")
+    if outcome.alone and not relative_l2(results["latents"], outcome.alone["latents"]) <= BATCH_TOLERANCE:
+        outcome.fail("previews change the latents")
+
+
+def compare_model(server: Server, interface, cases: list[dict], tensors: dict[str, numpy.ndarray]) -> list[Outcome]:
     outcomes = [Outcome(case) for case in cases]
+    messages = wire.Messages(interface, tensors)
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        client = Client(messages, stubs.ImageGenerationServiceStub(channel))
-        alone = [compare_alone(client, outcome, expected) for outcome in outcomes]
-        together = Client(messages, stubs.ImageGenerationServiceStub(channel))
-        compare_together(together, outcomes, alone)
+        client = Client(interface, channel, messages)
+        for outcome in outcomes:
+            prefix = outcome.case["name"] + "."
+            expected = {name: tensors[prefix + name] for name in TOLERANCES | {"image": 0} if prefix + name in tensors}
+            if kind_of(outcome.case) in IMAGE_TASKS and expected.keys() != {"latents", "image"}:
+                raise SystemExit(f"{outcome.case['name']} lacks results; was the set made with --live?")
+            compare_alone(client, outcome, expected)
+        for kind in IMAGE_TASKS:
+            of_kind = [outcome for outcome in outcomes if kind_of(outcome.case) == kind]
+            if of_kind:
+                compare_previews(client, of_kind[0])
+        together = Client(interface, channel, messages)
+        compare_together(together, outcomes)
     if together.max_batch_rows < 2:
-        outcomes[0].error = outcomes[0].error or "requests sent together never shared a step"
+        outcomes[0].fail("requests sent together never shared a step")
     for outcome in outcomes:
         print(outcome.line(), flush=True)
     print(f"model {cases[0]['model']}: up to {together.max_batch_rows} images shared a step", flush=True)
@@ -231,20 +292,25 @@ def main() -> int:
     parser.add_argument("--proto", type=pathlib.Path, default=pathlib.Path(__file__).parents[2] / "proto")
     arguments = parser.parse_args()
     golden = arguments.golden_dir.resolve()
-    recorded = json.loads((golden / "pipelines.json").read_text(encoding="utf-8"))
-    expected = load_file(golden / "pipelines.safetensors")
-    if len(recorded["cases"]) < 10:
-        raise SystemExit("fewer than 10 cases")
+    folders, cases, tensors = {}, [], {}
+    for stem in ("pipelines", "tasks"):
+        recorded = json.loads((golden / f"{stem}.json").read_text(encoding="utf-8"))
+        folders |= recorded["models"]
+        cases += recorded["cases"]
+        tensors |= load_file(golden / f"{stem}.safetensors")
+    if len(cases) < 100:
+        raise SystemExit("fewer than 100 cases")
     outcomes = []
     with tempfile.TemporaryDirectory() as generated:
-        interface = generate_stubs(arguments.proto.resolve(), generated)
+        interface = wire.load_interface(arguments.proto.resolve(), generated)
         print(HEADER)
-        for model, folder in recorded["models"].items():
-            cases = [case for case in recorded["cases"] if case["model"] == model]
+        for model, folder in folders.items():
+            of_model = [case for case in cases if case["model"] == model]
             with Server(arguments.server.resolve(), golden / folder) as server:
-                outcomes += compare_model(server, interface, cases, expected)
+                outcomes += compare_model(server, interface, of_model, tensors)
     failed = sum(not outcome.passed() for outcome in outcomes)
-    print(f"limits: latents L2 {LATENT_TOLERANCE:.0e}, PNG {MIN_PSNR:.0f} dB, together L2 {BATCH_TOLERANCE:.0e}")
+    print(f"limits: L2 {TOLERANCES['latents']:.0e} (embeddings {TOLERANCES['embedding']:.0e}), PNG {MIN_PSNR:.0f} dB, "
+          f"together L2 {BATCH_TOLERANCE:.0e}")
     print(f"{len(outcomes) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

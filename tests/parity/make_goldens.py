@@ -330,6 +330,7 @@ def write_tasks(output: pathlib.Path, models: dict[str, reference.Model], live: 
     for case in task_cases.task_cases():
         try:
             results = models[case["model"]].generate(case["request"], inputs)
+            checks.check_rounding(case["name"], models[case["model"]], inputs, case["request"], results)
         except Exception as error:
             raise RuntimeError(f"{case['name']}: {error}") from error
         kind = (case["model"], case["request"]["task"]["kind"])

@@ -24,7 +24,7 @@ fi
 
 echo "components, samplers, tokenizer and pipeline"
 listed=$(ctest --test-dir "$build" -N -R Golden)
-for suite in ClipTokenizerGoldenTest GoldenComponentsTest GoldenSamplersTest GoldenPipelineTest; do
+for suite in ClipTokenizerGoldenTest GoldenComponentsTest GoldenSamplersTest GoldenPipelineTest GoldenTasksTest; do
   if ! grep -q "$suite" <<<"$listed"; then
     echo "$build has no $suite; build it completely first" >&2
     exit 1

@@ -62,17 +62,77 @@ TEST_F(KandinskyPipelineTest, PreviewsTheLatentsWhileItDenoises) {
   EXPECT_NE(previews[0].pixels, previews[2].pixels);
 }
 
-TEST_F(KandinskyPipelineTest, EstimatesTheMemoryOfSpatialSteps) {
+TEST_F(KandinskyPipelineTest, EstimatesTheMemoryOfEveryStep) {
+  for (const GenerationRequest& request : TinyTaskRequests(pipeline_->capabilities())) {
+    auto admitted = pipeline_->Admit(request);
+    ASSERT_TRUE(admitted.ok()) << admitted.status();
+    Generation* generation = admitted->get();
+    while (generation->stage() != Stage::kDone) {
+      const StepCost cost = generation->step_cost();
+      const bool computes = generation->batch_key().network != "none";
+      EXPECT_EQ(cost.memory_bytes > 0, computes) << TaskName(request.task) << generation->batch_key().network;
+      EXPECT_EQ(cost.latent_pixels > 0, generation->batch_key().latent_height > 0);
+      ASSERT_TRUE(pipeline_->Step({&generation, 1}).ok());
+    }
+  }
+}
+
+TEST_F(KandinskyPipelineTest, AMixCostsMoreThanAPrompt) {
+  GenerationRequest mix = TinyRequest(1);
+  mix.task = Mix{{{std::string("one"), 1.0f}, {std::string("two"), 1.0f}, {std::string("three"), 1.0f}}};
+  auto one = pipeline_->Admit(TinyRequest(1));
+  auto three = pipeline_->Admit(mix);
+  ASSERT_TRUE(one.ok() && three.ok());
+  for (const Stage stage : {Stage::kEncode, Stage::kPrior}) {
+    Generation* const batch[] = {one->get(), three->get()};
+    ASSERT_EQ(batch[0]->stage(), stage);
+    EXPECT_GT(batch[1]->step_cost().network_rows, batch[0]->step_cost().network_rows);
+    EXPECT_GT(batch[1]->step_cost().memory_bytes, batch[0]->step_cost().memory_bytes);
+    ASSERT_TRUE(pipeline_->Step(batch).ok());
+  }
+}
+
+TEST_F(KandinskyPipelineTest, APriorThatOverflowsFailsBeforeTheDenoiseLoop) {
   GenerationRequest request = TinyRequest(1);
+  request.task = EmbedPrompt{};
+  auto huge = std::make_shared<FloatTensor>();
+  huge->shape = {pipeline_->capabilities().embedding_dim};
+  huge->values.assign(static_cast<size_t>(huge->shape[0]), 3e38f);
+  request.prior_start = PriorStart{ImageEmbedding(huge), 0.7f};
+  request.prior_guidance_scale = 1;
   auto admitted = pipeline_->Admit(request);
   ASSERT_TRUE(admitted.ok()) << admitted.status();
   Generation* generation = admitted->get();
-  while (generation->stage() != Stage::kDone) {
-    const StepCost cost = generation->step_cost();
-    EXPECT_EQ(cost.memory_bytes > 0, cost.latent_pixels > 0);
-    EXPECT_EQ(cost.latent_pixels == 0 ? 0 : cost.memory_bytes % cost.latent_pixels, 0);
-    ASSERT_TRUE(pipeline_->Step({&generation, 1}).ok());
+  while (generation->stage() != Stage::kDone) ASSERT_TRUE(pipeline_->Step({&generation, 1}).ok());
+  EXPECT_EQ(generation->TakeResult().status().code(), absl::StatusCode::kInternal);
+}
+
+TEST(InpaintPipelineTest, PastedBackPixelsAreTheOriginalsByteForByte) {
+  const auto pipeline = LoadGoldenPipelineFor(Inpaint{});
+  GenerationRequest request = TinyRequest(1);
+  auto mask = std::make_shared<Image>(*TestPicture(64, 64, 1, 1));
+  for (size_t i = 0; i < mask->pixels.size(); ++i) mask->pixels[i] = i % 64 < 32 ? 0 : 255;
+  const InputImage original = TestPicture(64, 64, 3, 2);
+  Inpaint inpaint = {.image = original, .mask = mask};
+  request.task = inpaint;
+  const Image plain = *RunAlone(*pipeline, request).image;
+  inpaint.paste_back = true;
+  request.task = inpaint;
+  const Image pasted = *RunAlone(*pipeline, request).image;
+  inpaint.feather = 4;
+  request.task = inpaint;
+  const Image feathered = *RunAlone(*pipeline, request).image;
+  int changed_by_autoencoder = 0;
+  int faded = 0;
+  for (size_t i = 0; i < pasted.pixels.size(); ++i) {
+    const bool kept = i / 3 % 64 < 32;
+    EXPECT_EQ(pasted.pixels[i], kept ? original->pixels[i] : plain.pixels[i]) << i;
+    if (kept) EXPECT_EQ(feathered.pixels[i], original->pixels[i]) << i;
+    changed_by_autoencoder += kept && plain.pixels[i] != original->pixels[i];
+    faded += !kept && feathered.pixels[i] != plain.pixels[i];
   }
+  EXPECT_GT(changed_by_autoencoder, 1000);
+  EXPECT_GT(faded, 100);
 }
 
 TEST_F(KandinskyPipelineTest, VisitsTheStagesInOrder) {

@@ -84,7 +84,7 @@ std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities
   };
   const InitImage init = {TestPicture(64, 64, 3, 1), 0.7f};
   if (capabilities.network == "inpaint") {
-    add(Inpaint{.image = init.image, .mask = TestPicture(64, 64, 1, 2)});
+    add(Inpaint{.image = init.image, .mask = TestPicture(64, 64, 1, 2), .paste_back = true, .feather = 4});
     add(Inpaint{.image = init.image, .mask = TestPicture(64, 64, 1, 3), .soft = true});
     add(Inpaint{.image = TestPicture(64, 64, 3, 4), .mask = TestPicture(64, 64, 1, 5)}).negative_prompt =
         "blurry";

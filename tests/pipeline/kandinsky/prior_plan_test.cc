@@ -140,11 +140,13 @@ TEST(PriorPlanTest, PlannedStepsAgreeOnWhetherThePriorRuns) {
   for (const bool guided : {true, false}) {
     for (const char* negative : {static_cast<const char*>(nullptr), "", "dog"}) {
       for (const char* negative_prior : {static_cast<const char*>(nullptr), "", "ugly"}) {
-        for (int task = 0; task < 4; ++task) {
+        for (int task = 0; task < 6; ++task) {
           GenerationRequest request = Prompt("cat");
           if (task == 1) request.task = Mix{{{Picture(), 1.0f}}};
           if (task == 2) request.task = EmbedPrompt{};
           if (task == 3) request.image_embedding = Embedding();
+          if (task == 4) request.negative_image_embedding = Embedding();
+          if (task == 5) request.prior_start = PriorStart{Picture(), 1.0f};
           request.guidance_scale = guided ? 4 : 1;
           if (negative != nullptr) request.negative_prompt = negative;
           if (negative_prior != nullptr) request.negative_prior_prompt = negative_prior;
@@ -154,6 +156,10 @@ TEST(PriorPlanTest, PlannedStepsAgreeOnWhetherThePriorRuns) {
     }
   }
   for (const GenerationRequest& request : requests) {
+    const std::vector<EncodeNetwork> networks = EncodeNetworks(request);
+    const bool encodes_pictures =
+        std::find(networks.begin(), networks.end(), EncodeNetwork::kImage) != networks.end();
+    EXPECT_EQ(encodes_pictures, !PlanPrior(request).pictures.empty()) << TaskName(request.task);
     EXPECT_EQ(RunsPrior(request), !PlanPrior(request).rows.empty())
         << TaskName(request.task) << " " << request.negative_prompt.value_or("-") << " "
         << request.negative_prior_prompt.value_or("-") << " " << request.guidance_scale;

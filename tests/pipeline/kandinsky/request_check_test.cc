@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <climits>
 
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 
@@ -11,6 +11,7 @@ namespace kandinsky {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 Capabilities Tiny(const std::string& network) {
   Capabilities capabilities;
@@ -19,12 +20,15 @@ Capabilities Tiny(const std::string& network) {
   capabilities.clip_image_size = 28;
   capabilities.latent_scale = 8;
   capabilities.size_multiple = 64;
+  capabilities.samplers = {
+      SamplerKind::kDdpm,  SamplerKind::kDdim,           SamplerKind::kDdpmLearnedRange,
+      SamplerKind::kEuler, SamplerKind::kEulerAncestral, SamplerKind::kDpmSolverMultistep};
   return capabilities;
 }
 
 std::string Refusal(const std::string& network, const GenerationRequest& request) {
   const absl::Status status = CheckRequest(Tiny(network), request);
-  EXPECT_NE(status.code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   return std::string(status.message());
 }
 
@@ -66,7 +70,70 @@ TEST(RequestCheckTest, RefusesInputsOfAnotherSize) {
   EXPECT_THAT(Refusal("decoder", request), HasSubstr("28x28"));
   request.task = TextToImage{};
   request.image_embedding = TestTensor({31}, 1);
-  EXPECT_THAT(Refusal("decoder", request), HasSubstr("image_embedding"));
+  EXPECT_THAT(Refusal("decoder", request), StartsWith("image_embedding"));
+  request.image_embedding = nullptr;
+  request.negative_image_embedding = TestTensor({33}, 1);
+  EXPECT_THAT(Refusal("decoder", request), StartsWith("negative_image_embedding"));
+}
+
+TEST(RequestCheckTest, RefusesAnImageEmbeddingThatNothingReads) {
+  GenerationRequest request = TinyRequest(1);
+  request.image_embedding = TestTensor({32}, 1);
+  for (const Task& task : {Task(EmbedPrompt{}), Task(EmbedText{}), Task(Mix{{{std::string("cat"), 1.0f}}})}) {
+    request.task = task;
+    EXPECT_THAT(Refusal("decoder", request), HasSubstr("image_embedding does not go")) << TaskName(task);
+  }
+}
+
+TEST(RequestCheckTest, RefusesAPriorStartWherePriorsDoNotRun) {
+  GenerationRequest start = TinyRequest(1);
+  start.prior_start = PriorStart{TestPicture(28, 28, 3, 1), 0.5f};
+  EXPECT_EQ(CheckRequest(Tiny("decoder"), start), absl::OkStatus());
+  GenerationRequest request = start;
+  request.image_embedding = TestTensor({32}, 1);
+  EXPECT_THAT(Refusal("decoder", request), HasSubstr("prior_start"));
+  request = start;
+  request.negative_prior_prompt = "";
+  EXPECT_THAT(Refusal("decoder", request), HasSubstr("prior_start"));
+  for (const Task& task : {Task(EmbedText{}), Task(EncodeLatents{TestPicture(64, 64, 3, 1)}),
+                           Task(Mix{{{std::string("cat"), 1.0f}}})}) {
+    request = start;
+    request.task = task;
+    EXPECT_THAT(Refusal("decoder", request), HasSubstr("prior_start")) << TaskName(task);
+  }
+  request = start;
+  request.prior_start->strength = 0.01f;
+  EXPECT_THAT(Refusal("decoder", request), HasSubstr("prior_start.strength"));
+  request = start;
+  request.prior_start->from = TestPicture(14, 14, 3, 1);
+  EXPECT_THAT(Refusal("decoder", request), HasSubstr("prior_start must be an RGB picture"));
+}
+
+TEST(RequestCheckTest, RefusesPriorStepsOutOfRangeAlsoWhereOnlyTheirNumbersAreDrawn) {
+  GenerationRequest request = TinyRequest(1);
+  request.task = Mix{{{TestPicture(28, 28, 3, 1), 1.0f}}};
+  for (const int steps : {0, 1, 1001, INT_MAX}) {
+    request.prior_steps = steps;
+    EXPECT_THAT(Refusal("decoder", request), HasSubstr("prior_steps")) << steps;
+  }
+}
+
+TEST(RequestCheckTest, RefusesASamplerThatIsNotOffered) {
+  Capabilities capabilities = Tiny("decoder");
+  capabilities.samplers = {SamplerKind::kDdpm};
+  GenerationRequest request = TinyRequest(1);
+  request.sampler = SamplerKind::kDdpmLearnedRange;
+  EXPECT_THAT(std::string(CheckRequest(capabilities, request).message()), HasSubstr("sampler"));
+}
+
+TEST(RequestCheckTest, RefusesAFeatherOutOfRange) {
+  GenerationRequest request = TinyRequest(1);
+  Inpaint inpaint = {.image = TestPicture(64, 64, 3, 1), .mask = TestPicture(64, 64, 1, 1)};
+  for (const int feather : {-1, 4097}) {
+    inpaint.feather = feather;
+    request.task = inpaint;
+    EXPECT_THAT(Refusal("inpaint", request), HasSubstr("feather")) << feather;
+  }
 }
 
 TEST(RequestCheckTest, RefusesStrengthsThatLeaveNoStep) {
