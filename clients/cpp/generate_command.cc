@@ -133,6 +133,11 @@ int RunGenerate(const GenerateCommand& command, ImageClient& client, const Comma
     PrintValidity(*summary, output);
     return 0;
   }
+  if (images.size() < static_cast<size_t>(summary->seeds_size())) {
+    return PrintError(
+        absl::DataLossError(absl::StrFormat("%d of %d images came", images.size(), summary->seeds_size())),
+        output);
+  }
   std::sort(images.begin(), images.end(),
             [](const WrittenImage& a, const WrittenImage& b) { return a.facts.index() < b.facts.index(); });
   PrintResult(*summary, images, output);

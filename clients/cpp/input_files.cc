@@ -56,22 +56,19 @@ absl::StatusOr<std::string> ReadInput(const std::string& flag, const std::string
 }
 
 absl::StatusOr<std::string> ReadImageFile(const std::string& flag, const std::string& path) {
-  return ReadInput(flag, path, kMaxImageFileBytes);
+  return ReadInput(flag, path, kMaxInputFileBytes);
 }
 
 absl::StatusOr<v1::FloatTensor> ReadTensorFile(const std::string& flag, const std::string& path) {
-  const absl::StatusOr<std::string> content = ReadInput(flag, path, kMaxTensorFileBytes);
+  const absl::StatusOr<std::string> content = ReadInput(flag, path, kMaxInputFileBytes);
   if (!content.ok()) return content.status();
   return ToTensor(flag, path, *content);
 }
 
 absl::StatusOr<ImageOrTensor> ReadImageOrTensorFile(const std::string& flag, const std::string& path) {
-  absl::StatusOr<std::string> content = ReadInput(flag, path, kMaxTensorFileBytes);
+  absl::StatusOr<std::string> content = ReadInput(flag, path, kMaxInputFileBytes);
   if (!content.ok()) return content.status();
-  if (!IsNpy(*content)) {
-    if (content->size() > kMaxImageFileBytes) return TooLarge(flag, path, kMaxImageFileBytes);
-    return ImageOrTensor{.is_tensor = false, .image = *std::move(content), .tensor = {}};
-  }
+  if (!IsNpy(*content)) return ImageOrTensor{.is_tensor = false, .image = *std::move(content), .tensor = {}};
   absl::StatusOr<v1::FloatTensor> tensor = ToTensor(flag, path, *content);
   if (!tensor.ok()) return tensor.status();
   return ImageOrTensor{.is_tensor = true, .image = {}, .tensor = *std::move(tensor)};

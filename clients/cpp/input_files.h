@@ -12,9 +12,9 @@ namespace kandinsky {
 // Files that go into a request. Errors begin with the flag that named the file, e.g.
 // "--image: cannot read cat.png: No such file or directory".
 
-// The largest image file and tensor file that is read, in bytes.
-constexpr size_t kMaxImageFileBytes = 8 << 20;  // of an image in a request, by the interface
-constexpr size_t kMaxTensorFileBytes = 64 << 20;
+// The largest file that is read, in bytes: a guard against wrong files and devices without an end. What a
+// server takes is its own setting; its error names the rule.
+constexpr size_t kMaxInputFileBytes = 64 << 20;
 
 // The whole file. The error of the system when it cannot be read, INVALID_ARGUMENT when it is empty or longer
 // than `max_bytes`. Pipes are files too.

@@ -133,6 +133,11 @@ void AddDecode(CommandSet& commands, CLI::App& group) {
   app.add_option("latents", flags->latents, "The latents: a .npy file of float32 [4, height, width]")
       ->required();
   AddOutputFlags(app, flags->output, {"png", "jpeg", "webp", "raw", kFloatFormat});
+  app.final_callback([flags] {
+    if (flags->output.quality && WantsPixels(flags->output)) {
+      throw CLI::ValidationError("--quality", "goes with an image, not with a .npy file of its pixels");
+    }
+  });
   AddModelFlag(app, flags->model);
 }
 

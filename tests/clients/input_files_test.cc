@@ -87,13 +87,16 @@ TEST_F(InputFilesTest, AreTensorsByTheirContentNotTheirName) {
   EXPECT_FALSE(ReadTensorFile("--depth", Path("b.npy")).ok());
 }
 
-TEST_F(InputFilesTest, MayBeLargerAsTensorsThanAsImages) {
+TEST_F(InputFilesTest, MayBeAsLargeAsTheLargestThatAnyServerTakes) {
   v1::FloatTensor tensor;
   tensor.add_shape(3 << 20);
   tensor.set_data(std::string(12 << 20, 'x'));
   EXPECT_TRUE(ReadImageOrTensorFile("--depth", File("a.npy", *ToNpy(tensor))).ok());
-  const absl::Status image = ReadImageOrTensorFile("--depth", File("a.png", tensor.data())).status();
-  EXPECT_EQ(image.message(), "--depth: " + Path("a.png") + " is larger than 8 MiB");
+  EXPECT_TRUE(ReadImageOrTensorFile("--depth", File("a.png", tensor.data())).ok());
+  std::ofstream(Path("b.png")).close();
+  fs::resize_file(Path("b.png"), (64 << 20) + 1);
+  EXPECT_EQ(ReadImageFile("--image", Path("b.png")).status().message(),
+            "--image: " + Path("b.png") + " is larger than 64 MiB");
 }
 
 TEST_F(InputFilesTest, HaveEmbeddings) {

@@ -90,6 +90,19 @@ TEST_F(LatentsCommandsTest, DecodeToATensorFileAsksForFloatPixels) {
   EXPECT_EQ(Read("p"), Read("p.npy"));
 }
 
+TEST_F(LatentsCommandsTest, QualityOfATensorFileIsWrongUsage) {
+  Serve({});
+  for (const std::vector<std::string>& flags :
+       {std::vector<std::string>{"-o", Path("p.npy")}, {"-o", Path("p"), "--format", "float"}}) {
+    std::vector<std::string> arguments = {"latents", "decode", Latents(), "--quality", "5"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const auto program = Start(arguments);
+    EXPECT_EQ(program->Wait(), kExitUsage);
+    EXPECT_THAT(program->ErrorOutput(), HasSubstr("--quality"));
+  }
+  EXPECT_EQ(server_->calls(), 0);
+}
+
 TEST_F(LatentsCommandsTest, AnswersOfManyMebibytesAreReceived) {
   const std::string data(13 << 20, 'x');  // 2048 x 2048 raw pixels are 12 MiB
   Serve(Decoded(data, v1::OUTPUT_FORMAT_RAW_RGB));

@@ -105,6 +105,17 @@ TEST_F(ResultFilesTest, SeedsCountTheFiles) {
   EXPECT_EQ(Read("cat-1.png"), "second");
 }
 
+TEST_F(ResultFilesTest, AnEndWithoutEveryImageIsAnError) {
+  v1::GenerateEvent completed = Completed();
+  completed.mutable_completed()->add_seeds(7);
+  completed.mutable_completed()->add_seeds(8);
+  Serve({.events = {Image("first", v1::OUTPUT_FORMAT_PNG), completed}});
+  const auto program = Start({"generate", "cat", "--count", "2", "--output", Path("cat.png")});
+  EXPECT_EQ(program->Wait(), kExitError);
+  EXPECT_EQ(program->ErrorOutput(), "kandinsky: DATA_LOSS: 1 of 2 images came\n");
+  EXPECT_EQ(Read("cat-0.png"), "first");
+}
+
 TEST_F(ResultFilesTest, PreviewsWithAStepInTheirNameAreAllKept) {
   Serve({.events = {Preview(0, 5, "a"), Preview(0, 10, "b"), Preview(1, 5, "c"), Completed()}});
   Run({"generate", "cat", "--count", "2", "--preview-to", Path("p-{image}-{step}.png"), "--output",

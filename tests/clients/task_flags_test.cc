@@ -224,8 +224,11 @@ TEST_F(TaskFlagsTest, PromptsKeepBracketsAndCommas) {
   EXPECT_EQ(Request({"generate", "--", "cat", "--dog"}).prompt(), "cat --dog");
 }
 
-TEST_F(TaskFlagsTest, ImagesOfEightMebibytesAreSent) {
-  const std::string image(8 << 20, 'x');
+TEST_F(TaskFlagsTest, ImagesOfAnySizeThatServersTakeAreSent) {
+  const std::string image(7 << 20, 'x');
+  EXPECT_EQ(
+      Request({"edit", "cat", "--image", File("large.png", image + image)}).image_to_image().image().size(),
+      2 * image.size());
   const v1::GenerateRequest request =
       Request({"inpaint", "hat", "--image", File("cat.png", image), "--mask", File("mask.png", image)});
   EXPECT_EQ(request.inpaint().image().size(), image.size());
@@ -255,9 +258,9 @@ TEST_F(TaskFlagsTest, AFileThatCannotBeReadIsNamedWithItsFlagBeforeAnyCall) {
 }
 
 TEST_F(TaskFlagsTest, AnImageThatIsTooLargeIsNotSent) {
-  const std::string file = File("cat.png", std::string((8 << 20) + 1, 'x'));
+  const std::string file = File("cat.png", std::string((64 << 20) + 1, 'x'));
   EXPECT_EQ(Error({"edit", "cat", "--image", file}),
-            "kandinsky: INVALID_ARGUMENT: --image: " + file + " is larger than 8 MiB\n");
+            "kandinsky: INVALID_ARGUMENT: --image: " + file + " is larger than 64 MiB\n");
 }
 
 TEST_F(TaskFlagsTest, FlagsThatDoNotGoTogetherAreWrongUsage) {
