@@ -64,9 +64,9 @@ class Engine::Impl {
   absl::Duration ImageCost(const GenerationRequest& image) const;
   QueuedRequest ToQueued(const EngineRequest& request, RequestNumber number, absl::Time now) const;
   Estimate EstimateFor(const EngineRequest& request, const QueuedRequest& queued) const;
-  // AdmissionState::estimated_work of a request that would wait for `wait`.
-  absl::Duration WorkOfNew(const EngineRequest& request, const QueuedRequest& queued,
-                           absl::Duration wait) const;
+  // Of a request that would wait for `wait`.
+  WorkEstimate WorkOfNew(const EngineRequest& request, const QueuedRequest& queued,
+                         absl::Duration wait) const;
   // Device times of what is under way and at least as urgent.
   std::vector<absl::Duration> ActiveTimes(absl::Time urgency = absl::InfiniteFuture()) const;
   std::vector<absl::Duration> DeviceTimes(const WaitingRequest& waiting) const;
@@ -173,13 +173,18 @@ Submission Engine::Impl::Submit(EngineRequest request, std::shared_ptr<Generatio
   const RequestNumber number = ++last_number_;
   const QueuedRequest queued = ToQueued(request, number, now);
   const Estimate estimate = EstimateFor(request, queued);
-  const absl::Duration work = WorkOfNew(request, queued, estimate.wait);
+  const WorkEstimate new_work = WorkOfNew(request, queued, estimate.wait);
+  const absl::Duration work = LikelyWork(new_work, /*idle=*/registry_.counts().active_generations == 0);
+  const absl::Duration left = request.deadline - now;
   const auto live = std::make_shared<LiveRequest>(number, std::move(request), std::move(observer), now);
   submission.number = number;
   submission.estimated_wait = estimate.wait;
   submission.estimated_total = estimate.wait + estimate.work;
   submission.refusal = registry_.Add(live, queued, {.estimated_wait = estimate.wait, .estimated_work = work});
   submission.status = RefusalStatus(submission.refusal);
+  if (submission.refusal == RefusalReason::kDeadlineUnreachable) {
+    submission.reachable_after = ReachableAfter(new_work, estimate.wait + work, left);
+  }
   return submission;
 }
 
@@ -260,8 +265,8 @@ Engine::Estimate Engine::Impl::EstimateFor(const EngineRequest& request, const Q
           .work = BatchesOf(request.images.size()) * step_times_.ElapsedTime(work)};
 }
 
-absl::Duration Engine::Impl::WorkOfNew(const EngineRequest& request, const QueuedRequest& queued,
-                                       absl::Duration wait) const {
+WorkEstimate Engine::Impl::WorkOfNew(const EngineRequest& request, const QueuedRequest& queued,
+                                     absl::Duration wait) const {
   const RemainingWork work = WorkOf(request.images.front());
   const int batches = BatchesOf(request.images.size());
   absl::Duration ahead = static_cast<int64_t>(request.images.size()) * step_times_.DeviceTime(work);
@@ -272,11 +277,10 @@ absl::Duration Engine::Impl::WorkOfNew(const EngineRequest& request, const Queue
   for (const WaitingRequest& waiting : registry_.Ahead(queued)) {
     for (const absl::Duration time : DeviceTimes(waiting)) ahead += time;
   }
-  return LikelyWork({.alone = batches * step_times_.LeastTime(work),
-                     .shared = batches * step_times_.ElapsedTime(work),
-                     .ahead = ahead / static_cast<int64_t>(std::max<size_t>(1, worker_count_)),
-                     .wait = wait},
-                    /*idle=*/registry_.counts().active_generations == 0);
+  return {.alone = batches * step_times_.LeastTime(work),
+          .shared = batches * step_times_.ElapsedTime(work),
+          .ahead = ahead / static_cast<int64_t>(std::max<size_t>(1, worker_count_)),
+          .wait = wait};
 }
 
 Engine::Estimate Engine::Impl::EstimateTimes(const EngineRequest& request) const {
