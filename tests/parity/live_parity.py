@@ -20,6 +20,7 @@ import tempfile
 
 import grpc
 import numpy
+from google.rpc import error_details_pb2, status_pb2
 from safetensors.numpy import load_file
 
 import wire
@@ -200,7 +201,17 @@ HEADER = (f"{'case':40} {'model':8} {'size':>7} {'rows':>4} {'L2':>9} {'PNG dB':
 
 
 def describe(error: Exception) -> str:
-    return f"{error.code().name}: {error.details()}" if isinstance(error, grpc.RpcError) else str(error)
+    """With the fields that a refused request is about."""
+    if not isinstance(error, grpc.RpcError):
+        return str(error)
+    text = f"{error.code().name}: {error.details()}"
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            for detail in status_pb2.Status.FromString(value).details:
+                violations = error_details_pb2.BadRequest()
+                if detail.Unpack(violations):
+                    text += "".join(f"; {each.field}: {each.description}" for each in violations.field_violations)
+    return text
 
 
 def compare_alone(client: Client, outcome: Outcome, expected: dict[str, numpy.ndarray]) -> None:
