@@ -6,6 +6,8 @@ Usage: make_goldens.py OUTPUT_DIR [--seed N] [--only-pipelines | --only-samplers
 Repeatable: the same seed and machine give the same files. The files are described in README.md.
 """
 
+import reference  # before torch: it says how idle threads wait
+
 import argparse
 import json
 import pathlib
@@ -22,7 +24,6 @@ from transformers import (CLIPTextConfig, CLIPTextModelWithProjection, CLIPToken
 import checks
 import make_models
 import published_configs
-import reference
 import task_cases
 from texts import TEXTS
 
