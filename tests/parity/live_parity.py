@@ -3,7 +3,7 @@
 
 Usage: live_parity.py --server BINARY --golden-dir DIR
 
-DIR is a folder of make_goldens.py --live (models, pipelines.* and tasks.*). Every case is asked for alone: a case that
+DIR is a folder of make_goldens.py --live (models, pipelines.*, tasks.* and sources.*). Every case is asked for alone: a case that
 makes images as latents over Generate and as PNG over GenerateImages, the others over EmbeddingService. Then all cases of
 a model are asked for at the same time, when they share batches. Prints a line per case and ends with an exit code other
 than 0 when one fails.
@@ -309,6 +309,7 @@ def main() -> int:
         folders |= recorded["models"]
         cases += recorded["cases"]
         tensors |= load_file(golden / f"{stem}.safetensors")
+    tensors |= load_file(golden / "sources.safetensors")
     if len(cases) < 100:
         raise SystemExit("fewer than 100 cases")
     outcomes = []
