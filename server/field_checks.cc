@@ -160,10 +160,15 @@ bool FieldChecks::Tensor(const std::string& field, const v1::FloatTensor& tensor
     Violate(field, "must have ", bytes, " bytes of data, as its shape says");
     return false;
   }
-  const std::vector<float> values = ValuesOf(tensor);
   const auto [min, max] = range;
-  const auto allowed = [&](float value) { return std::isfinite(value) && value >= min && value <= max; };
-  if (std::all_of(values.begin(), values.end(), allowed)) return true;
+  bool allowed = true;
+  // Not ValuesOf: nothing is reserved yet for a copy.
+  for (size_t offset = 0; offset < bytes && allowed; offset += sizeof(float)) {
+    float value = 0;
+    std::memcpy(&value, tensor.data().data() + offset, sizeof(float));
+    allowed = std::isfinite(value) && value >= min && value <= max;
+  }
+  if (allowed) return true;
   if (std::isinf(max)) {
     Violate(field, "must have finite values only");
   } else {
