@@ -33,7 +33,8 @@ bench: build ## Prints the benchmark table: ours against a peer in the same run
 	@scripts/bench.sh build/$(PRESET)
 
 format: ## Formats the C++ sources in place
+	@scripts/install_packages.sh clang-format-16
 	@git ls-files '*.h' '*.cc' | xargs clang-format-16 -i
 
 lint: build ## Checks formatting and runs the chosen clang-tidy checks
-	@scripts/lint.sh build/$(PRESET)
+	@scripts/lint.sh build/$(PRESET) $(JOBS)

@@ -15,6 +15,11 @@ absl::Duration LikelyWork(const WorkEstimate& estimate, bool idle) {
   return std::max(estimate.alone, kSafety * end - estimate.wait);
 }
 
+absl::Duration ReachableAfter(const WorkEstimate& estimate, absl::Duration expected, absl::Duration left) {
+  if (estimate.alone > left) return absl::ZeroDuration();
+  return std::max(absl::ZeroDuration(), expected - left);
+}
+
 RefusalReason CheckAdmission(const EngineOptions& options, const AdmissionState& state, absl::Time now,
                              absl::Time deadline) {
   if (!state.accepting) return RefusalReason::kDraining;

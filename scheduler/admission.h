@@ -32,6 +32,11 @@ struct WorkEstimate {
 // late half of the time, and his work is lost. Zero when too little was measured. A pure function.
 absl::Duration LikelyWork(const WorkEstimate& estimate, bool idle);
 
+// How much later a request with `left` until its deadline, which is expected to end after `expected`, would
+// be in time, since by then so much of what is ahead of it is done. Zero when it never would: its own work
+// alone takes longer. A pure function.
+absl::Duration ReachableAfter(const WorkEstimate& estimate, absl::Duration expected, absl::Duration left);
+
 // Whether a request with `deadline` may enter, kNone, or why not. A pure function, the same for the engine
 // and for simulations. The checks are made in the order of RefusalReason, so that a client learns of a full
 // queue before it learns of its deadline.

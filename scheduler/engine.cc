@@ -72,12 +72,19 @@ class Engine::Impl {
   absl::Duration ImageCost(const GenerationRequest& image) const;
   QueuedRequest ToQueued(const EngineRequest& request, RequestNumber number, absl::Time now) const;
   Estimate EstimateFor(const EngineRequest& request, const QueuedRequest& queued) const;
-  // What admission depends on here; the estimates go into the answer as well.
-  AdmissionState Estimates(const EngineRequest& request, const QueuedRequest& queued,
-                           Submission& submission) const;
-  // AdmissionState::estimated_work of a request that would wait for `wait`.
-  absl::Duration WorkOfNew(const EngineRequest& request, const QueuedRequest& queued,
-                           absl::Duration wait) const;
+  // What admission goes by.
+  struct Assessment {
+    Estimate estimate;
+    WorkEstimate work;                                  // of a request that would wait for estimate.wait
+    absl::Duration likely_work = absl::ZeroDuration();  // what follows from it
+    AdmissionState state() const { return {.estimated_wait = estimate.wait, .estimated_work = likely_work}; }
+  };
+  Assessment Assess(const EngineRequest& request, const QueuedRequest& queued) const;
+  // `left`: until the request's deadline.
+  static Submission AnswerOf(const Assessment& assessment, RefusalReason refusal, absl::Duration left);
+  // Of a request that would wait for `wait`.
+  WorkEstimate WorkOfNew(const EngineRequest& request, const QueuedRequest& queued,
+                         absl::Duration wait) const;
   // Device times of what is under way and at least as urgent.
   std::vector<absl::Duration> ActiveTimes(absl::Time urgency = absl::InfiniteFuture()) const;
   std::vector<absl::Duration> DeviceTimes(const WaitingRequest& waiting) const;
@@ -173,36 +180,50 @@ QueuedRequest Engine::Impl::ToQueued(const EngineRequest& request, RequestNumber
           .key = StrictBatchKeyOf(request.images.front())};
 }
 
-AdmissionState Engine::Impl::Estimates(const EngineRequest& request, const QueuedRequest& queued,
-                                       Submission& submission) const {
-  const Estimate estimate = EstimateFor(request, queued);
+Engine::Impl::Assessment Engine::Impl::Assess(const EngineRequest& request,
+                                              const QueuedRequest& queued) const {
+  Assessment assessment;
+  assessment.estimate = EstimateFor(request, queued);
+  assessment.work = WorkOfNew(request, queued, assessment.estimate.wait);
+  const bool idle = registry_.counts().active_generations == 0;
+  assessment.likely_work = LikelyWork(assessment.work, idle);
+  return assessment;
+}
+
+Submission Engine::Impl::AnswerOf(const Assessment& assessment, RefusalReason refusal, absl::Duration left) {
+  const Estimate& estimate = assessment.estimate;
+  Submission submission;
+  submission.refusal = refusal;
+  submission.status = RefusalStatus(refusal);
   submission.estimated_wait = estimate.wait;
   submission.estimated_total = estimate.wait + estimate.work;
-  return {.estimated_wait = estimate.wait, .estimated_work = WorkOfNew(request, queued, estimate.wait)};
+  if (refusal == RefusalReason::kDeadlineUnreachable) {
+    submission.reachable_after =
+        ReachableAfter(assessment.work, estimate.wait + assessment.likely_work, left);
+  }
+  return submission;
 }
 
 Submission Engine::Impl::Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer) {
   if (request.images.empty() || observer == nullptr) return Invalid();
-  Submission submission;
-  submission.number = ++last_number_;
   const absl::Time now = clock_.Now();
-  const QueuedRequest queued = ToQueued(request, submission.number, now);
-  const AdmissionState state = Estimates(request, queued, submission);
-  const auto live =
-      std::make_shared<LiveRequest>(submission.number, std::move(request), std::move(observer), now);
-  submission.refusal = registry_.Add(live, queued, state);
-  submission.status = RefusalStatus(submission.refusal);
+  const RequestNumber number = ++last_number_;
+  const QueuedRequest queued = ToQueued(request, number, now);
+  const Assessment assessment = Assess(request, queued);
+  const absl::Duration left = request.deadline - now;
+  const auto live = std::make_shared<LiveRequest>(number, std::move(request), std::move(observer), now);
+  Submission submission = AnswerOf(assessment, registry_.Add(live, queued, assessment.state()), left);
+  submission.number = number;
   return submission;
 }
 
 Submission Engine::Impl::CheckAdmission(const EngineRequest& request) {
   if (request.images.empty()) return Invalid();
-  Submission submission;
-  const QueuedRequest queued = ToQueued(request, last_number_ + 1, clock_.Now());
-  const AdmissionState state = Estimates(request, queued, submission);
-  submission.refusal = registry_.Check(queued, state, request.deadline);
-  submission.status = RefusalStatus(submission.refusal);
-  return submission;
+  const absl::Time now = clock_.Now();
+  const QueuedRequest queued = ToQueued(request, last_number_ + 1, now);
+  const Assessment assessment = Assess(request, queued);
+  const RefusalReason refusal = registry_.Check(queued, assessment.state(), request.deadline);
+  return AnswerOf(assessment, refusal, request.deadline - now);
 }
 
 absl::Status Engine::Impl::Cancel(RequestNumber number) {
@@ -282,8 +303,8 @@ Engine::Estimate Engine::Impl::EstimateFor(const EngineRequest& request, const Q
           .work = BatchesOf(request.images.size()) * step_times_.ElapsedTime(work)};
 }
 
-absl::Duration Engine::Impl::WorkOfNew(const EngineRequest& request, const QueuedRequest& queued,
-                                       absl::Duration wait) const {
+WorkEstimate Engine::Impl::WorkOfNew(const EngineRequest& request, const QueuedRequest& queued,
+                                     absl::Duration wait) const {
   const RemainingWork work = WorkOf(request.images.front());
   const int batches = BatchesOf(request.images.size());
   absl::Duration ahead = static_cast<int64_t>(request.images.size()) * step_times_.DeviceTime(work);
@@ -294,11 +315,10 @@ absl::Duration Engine::Impl::WorkOfNew(const EngineRequest& request, const Queue
   for (const WaitingRequest& waiting : registry_.Ahead(queued)) {
     for (const absl::Duration time : DeviceTimes(waiting)) ahead += time;
   }
-  return LikelyWork({.alone = batches * step_times_.LeastTime(work),
-                     .shared = batches * step_times_.ElapsedTime(work),
-                     .ahead = ahead / static_cast<int64_t>(std::max<size_t>(1, worker_count_)),
-                     .wait = wait},
-                    /*idle=*/registry_.counts().active_generations == 0);
+  return {.alone = batches * step_times_.LeastTime(work),
+          .shared = batches * step_times_.ElapsedTime(work),
+          .ahead = ahead / static_cast<int64_t>(std::max<size_t>(1, worker_count_)),
+          .wait = wait};
 }
 
 Engine::Estimate Engine::Impl::EstimateTimes(const EngineRequest& request) const {

@@ -105,6 +105,9 @@ struct Submission {
   // work.
   absl::Duration estimated_wait = absl::ZeroDuration();
   absl::Duration estimated_total = absl::ZeroDuration();
+  // Of kDeadlineUnreachable: when the same request with as much time could be taken, if little else comes;
+  // zero when never.
+  absl::Duration reachable_after = absl::ZeroDuration();
 };
 
 // Counters and gauges of an engine at one moment. The totals count from the start of the engine.

@@ -6,11 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$1
 scripts/install_parity_environment.sh
-if ! command -v valgrind >/dev/null; then  # counts the scheduler's instructions
-  run=()
-  if [ "$(id -u)" -ne 0 ]; then run=(sudo); fi
-  "${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends valgrind >/dev/null
-fi
+scripts/install_packages.sh valgrind  # counts the scheduler's instructions
 python=${KANDINSKY_CACHE:-$HOME/.cache/kandinsky-server}/parity-venv/bin/python
 "$python" benchmarks/table.py --build "$build" --python "$python"
 "$build/benchmarks/scheduler_simulation" --plot "$build/latency.svg" --large

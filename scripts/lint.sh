@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
 # Formatting of every C++ file, then clang-tidy on the sources that changed since the given revision (all without one).
-# Usage: scripts/lint.sh BUILD_DIR [REVISION]
+# Usage: scripts/lint.sh BUILD_DIR [JOBS [REVISION]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$1
-revision=${2:-}
+jobs=${2:-2}
+revision=${3:-}
 
-for tool in clang-format-16 clang-tidy-16; do
-  command -v "$tool" >/dev/null || { echo "$tool is missing: apt-get install $tool" >&2; exit 1; }
-done
+scripts/install_packages.sh clang-format-16 clang-tidy-16
 git ls-files '*.h' '*.cc' | xargs clang-format-16 --dry-run --Werror
 if [ -n "$revision" ]; then
   mapfile -t sources < <(git diff --name-only --diff-filter=d "$revision" -- '*.cc' ':!tests' ':!pipeline/torch_pch.cc')
@@ -20,4 +19,4 @@ fi
 database=$(mktemp -d)
 trap 'rm -rf "$database"' EXIT
 sed -E 's/-Winvalid-pch//g; s/-include [^ ]*cmake_pch\.hxx//g' "$build/compile_commands.json" >"$database/compile_commands.json"
-printf '%s\n' "${sources[@]}" | xargs -P 2 -n 4 clang-tidy-16 -p "$database" --quiet
+printf '%s\n' "${sources[@]}" | xargs -P "$jobs" -n 4 clang-tidy-16 -p "$database" --quiet

@@ -188,12 +188,15 @@ grpc::Status RefusalError(const Submission& submission) {
           .Build();
     case RefusalReason::kDeadlinePassed:
       return DeadlineExceededError("queued");
-    case RefusalReason::kDeadlineUnreachable:
-      return ErrorBuilder(grpc::StatusCode::DEADLINE_EXCEEDED, "the deadline cannot be met",
-                          "DEADLINE_UNREACHABLE")
-          .Metadata("phase", "admission")
-          .Metadata("predicted_seconds", absl::StrCat(absl::ToDoubleSeconds(submission.estimated_total)))
-          .Build();
+    case RefusalReason::kDeadlineUnreachable: {
+      ErrorBuilder error(grpc::StatusCode::DEADLINE_EXCEEDED, "the deadline cannot be met",
+                         "DEADLINE_UNREACHABLE");
+      error.Metadata("phase", "admission")
+          .Metadata("predicted_seconds", absl::StrCat(absl::ToDoubleSeconds(submission.estimated_total)));
+      if (submission.reachable_after > absl::ZeroDuration())
+        error.Add(RetryAfter(submission.reachable_after));
+      return error.Build();
+    }
     case RefusalReason::kNone:
     case RefusalReason::kInvalid:
       break;

@@ -93,8 +93,9 @@ void AnnounceReady(Server& server, StopReason& stop) {
 int DrainAndLog(Server& server) {
   const int cancelled = server.Drain();
   Log(LogLevel::kInfo, "stopped", {{"cancelled", int64_t{cancelled}}});
-  // The loader cannot be interrupted, and nothing depends on its end.
-  if (server.loading()) std::_Exit(kExitOk);
+  // Neither the loader nor a step that a cancelled request was in can be interrupted, and nothing depends on
+  // their ends.
+  if (server.loading() || server.Snapshot().engine.active_generations > 0) std::_Exit(kExitOk);
   return kExitOk;
 }
 

@@ -22,7 +22,7 @@ namespace {
 // Tasks that may wait for a codec thread before requests with pictures are refused and previews dropped.
 // Results are always taken: the byte budget bounds them.
 constexpr size_t kCodecCapacity = 64;
-// What ended calls get on top of the drain bound to write their last messages.
+// What comes on top of the drain bound, twice: to encode the last images, and to write the last messages.
 constexpr absl::Duration kFlushTime = absl::Seconds(2);
 // An open health Watch keeps Shutdown waiting for its whole deadline, so this one is short.
 constexpr std::chrono::milliseconds kShutdownTime{100};
@@ -155,13 +155,13 @@ int Server::FinishWork(absl::Time deadline) {
     draining_ = true;
   }
   serving_.Refuse();
+  const absl::Time bound = std::max(deadline, clock_.Now());
   serving_.WaitUntilArrived(clock_, deadline);  // the engine would refuse what is still being decoded
   Engine* const engine = serving_.engine();
   const int cancelled = engine == nullptr ? 0 : engine->Drain(deadline);
-  // The last images are still being encoded, which takes as long as it takes; how fast clients read is not
-  // waited for.
-  store_.WaitUntilNoneLive(std::max(deadline, clock_.Now()) + kFlushTime);
-  serving_.WaitUntilIdle(clock_, clock_.Now() + kFlushTime);
+  // The last images are still being encoded; how fast clients read is not waited for.
+  store_.WaitUntilNoneLive(bound + kFlushTime);
+  serving_.WaitUntilIdle(clock_, std::min(clock_.Now(), bound + kFlushTime) + kFlushTime);
   grpc_server_->Shutdown(std::chrono::system_clock::now() + kShutdownTime);  // cancels what is left
   return cancelled;
 }

@@ -2,6 +2,8 @@
 
 #include <random>
 
+#include "pipeline/planned_steps.h"
+
 namespace kandinsky {
 namespace {
 
@@ -90,6 +92,7 @@ int StepsOf(const GenerationRequest& request, Stage stage) {
 
 BatchKey KeyOf(const GenerationRequest& request, Stage stage) {
   BatchKey key;
+  if (stage == Stage::kEncode) key.network = EncodeNetworkName(EncodeNetworks(request).front());
   key.stage = stage;
   if (stage == Stage::kPrior) key.guided = request.prior_guidance_scale > 1;
   if (stage == Stage::kDenoise || stage == Stage::kDecode) {

@@ -3,7 +3,7 @@
 
 Usage: live_parity.py --server BINARY --golden-dir DIR
 
-DIR is a folder of make_goldens.py --live (models, pipelines.* and tasks.*). Every case is asked for alone: a case that
+DIR is a folder of make_goldens.py --live (models, pipelines.*, tasks.* and sources.*). Every case is asked for alone: a case that
 makes images as latents over Generate and as PNG over GenerateImages, the others over EmbeddingService. Then all cases of
 a model are asked for at the same time, when they share batches. Prints a line per case and ends with an exit code other
 than 0 when one fails.
@@ -20,6 +20,7 @@ import tempfile
 
 import grpc
 import numpy
+from google.rpc import error_details_pb2, status_pb2
 from safetensors.numpy import load_file
 
 import wire
@@ -200,7 +201,17 @@ HEADER = (f"{'case':40} {'model':8} {'size':>7} {'rows':>4} {'L2':>9} {'PNG dB':
 
 
 def describe(error: Exception) -> str:
-    return f"{error.code().name}: {error.details()}" if isinstance(error, grpc.RpcError) else str(error)
+    """With the fields that a refused request is about."""
+    if not isinstance(error, grpc.RpcError):
+        return str(error)
+    text = f"{error.code().name}: {error.details()}"
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            for detail in status_pb2.Status.FromString(value).details:
+                violations = error_details_pb2.BadRequest()
+                if detail.Unpack(violations):
+                    text += "".join(f"; {each.field}: {each.description}" for each in violations.field_violations)
+    return text
 
 
 def compare_alone(client: Client, outcome: Outcome, expected: dict[str, numpy.ndarray]) -> None:
@@ -298,6 +309,7 @@ def main() -> int:
         folders |= recorded["models"]
         cases += recorded["cases"]
         tensors |= load_file(golden / f"{stem}.safetensors")
+    tensors |= load_file(golden / "sources.safetensors")
     if len(cases) < 100:
         raise SystemExit("fewer than 100 cases")
     outcomes = []

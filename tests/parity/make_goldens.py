@@ -6,6 +6,8 @@ Usage: make_goldens.py OUTPUT_DIR [--seed N] [--only-pipelines | --only-samplers
 Repeatable: the same seed and machine give the same files. The files are described in README.md.
 """
 
+import reference  # before torch: it says how idle threads wait
+
 import argparse
 import json
 import pathlib
@@ -22,7 +24,6 @@ from transformers import (CLIPTextConfig, CLIPTextModelWithProjection, CLIPToken
 import checks
 import make_models
 import published_configs
-import reference
 import task_cases
 from texts import TEXTS
 
@@ -325,8 +326,9 @@ def write_tasks(output: pathlib.Path, models: dict[str, reference.Model], live: 
     """The recorded set is made small: no sources, and of each model and task the picture of the first case only."""
     tensors = task_cases.make_inputs(task_cases.task_cases())
     inputs, cases, with_picture = reference.Inputs(dict(tensors)), [], set()
-    if not live:
-        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("sources.")}
+    sources = {name: tensors.pop(name) for name in list(tensors) if name.startswith("sources.")}
+    if live:
+        write_tensors(output / "sources.safetensors", sources)
     for case in task_cases.task_cases():
         try:
             results = models[case["model"]].generate(case["request"], inputs)

@@ -19,6 +19,8 @@ to its output, so that the predicted noise follows the input, and the rest of th
 that the result reacts to everything that a request can say, and that rounding errors stay small.
 """
 
+import reference  # before torch: it says how idle threads wait
+
 import argparse
 import collections
 import json
@@ -36,7 +38,6 @@ from transformers import (CLIPImageProcessor, CLIPTextConfig, CLIPTextModelWithP
 
 import checks
 import published_configs
-import reference
 from texts import CORPUS
 
 MODELS = {"a": "models", "b": "models/b", "inpaint": "models/inpaint", "depth": "models/depth"}

@@ -9,7 +9,7 @@ import warnings
 from typing import Iterator
 from unittest import mock
 
-# Threads that spin while they wait make a busy machine crawl; read when torch is loaded.
+# Threads that spin while they wait make a busy machine crawl; read when torch is loaded, so scripts import this first.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy

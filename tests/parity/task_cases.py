@@ -61,9 +61,11 @@ def make_inputs(cases: list[dict] | None = None) -> dict[str, torch.Tensor]:
     catalogue.add_picture("reduced", 64, 64, pictures.picture("reduced", 150, 130))
     catalogue.add_picture("enlarged_tall", 64, 128, pictures.picture("enlarged", 40, 100))
     catalogue.add_mask("disc", 64, 64, pictures.disc_mask(64, 64, edge=0.0))
-    catalogue.add_mask("disc_wide", 128, 64, pictures.disc_mask(150, 80, edge=0.1))
+    catalogue.add_mask("disc_wide", 128, 64, pictures.disc_mask(128, 64, edge=0.1))
+    # A mask has the size of its picture.
+    catalogue.add_mask("disc_reduced", 64, 64, pictures.disc_mask(150, 130, edge=0.3))
     catalogue.add_mask("soft_disc", 64, 64, pictures.disc_mask(64, 64, edge=0.4))
-    catalogue.add_mask("soft_disc_tall", 64, 128, pictures.disc_mask(50, 70, edge=0.5))
+    catalogue.add_mask("soft_disc_tall", 64, 128, pictures.disc_mask(40, 100, edge=0.5))
     catalogue.add_mask("nothing", 64, 64, Image.new("L", (64, 64), 0))
     catalogue.add_mask("everything", 64, 64, Image.new("L", (64, 64), 255))
     catalogue.add_crop("crop_wide", pictures.picture("crop_wide", 101, 70))
@@ -187,7 +189,7 @@ def inpaint_cases() -> list[dict]:
 
     return [
         paint("inpaint", "square", "disc", seeds=[300]),
-        paint("inpaint_reduced_negative", "reduced", "soft_disc", negative_prompt="blurry", seeds=[301, 302]),
+        paint("inpaint_reduced_negative", "reduced", "disc_reduced", negative_prompt="blurry", seeds=[301, 302]),
         paint("inpaint_wide", "wide", "disc_wide", width=128, seeds=[303]),
         paint("inpaint_nothing", "square", "nothing", seeds=[304]),
         paint("inpaint_everything", "square", "everything", seeds=[305]),

@@ -168,6 +168,40 @@ TEST(ImagesToTakeTest, FromAnyLoadsNothingStaysWaitingWhileAWorkerHasRoom) {
   }
 }
 
+WorkEstimate Seconds(int alone, int shared, int ahead, int wait) {
+  return {.alone = absl::Seconds(alone),
+          .shared = absl::Seconds(shared),
+          .ahead = absl::Seconds(ahead),
+          .wait = absl::Seconds(wait)};
+}
+
+TEST(LikelyWorkTest, IsThatOfTheFastestStepsWhenNothingElseIsUnderWay) {
+  EXPECT_EQ(LikelyWork(Seconds(8, 12, 40, 0), /*idle=*/true), absl::Seconds(8));
+}
+
+TEST(LikelyWorkTest, IsUnknownBeforeEnoughWasMeasured) {
+  EXPECT_EQ(LikelyWork(Seconds(0, 12, 40, 4), /*idle=*/false), absl::ZeroDuration());
+}
+
+TEST(LikelyWorkTest, HasAQuarterInHandUnderLoad) {
+  EXPECT_EQ(LikelyWork(Seconds(8, 12, 16, 8), /*idle=*/false), absl::Seconds(1.25 * (8 + 12) - 8));
+  EXPECT_EQ(LikelyWork(Seconds(8, 12, 40, 8), /*idle=*/false), absl::Seconds(1.25 * 40 - 8));
+}
+
+TEST(LikelyWorkTest, IsNeverLessThanAlone) {
+  EXPECT_EQ(LikelyWork(Seconds(30, 12, 16, 8), /*idle=*/false), absl::Seconds(30));
+}
+
+TEST(ReachableAfterTest, IsWhatIsMissingNow) {
+  EXPECT_EQ(ReachableAfter(Seconds(8, 12, 40, 8), absl::Seconds(50), absl::Seconds(20)), absl::Seconds(30));
+  EXPECT_EQ(ReachableAfter(Seconds(8, 12, 40, 8), absl::Seconds(50), absl::Seconds(60)),
+            absl::ZeroDuration());
+}
+
+TEST(ReachableAfterTest, IsNeverForWhatTakesTooLongAlone) {
+  EXPECT_EQ(ReachableAfter(Seconds(8, 12, 40, 8), absl::Seconds(50), absl::Seconds(7)), absl::ZeroDuration());
+}
+
 TEST(UrgencyTest, IsTheDeadlineOrTwoMinutesAfterTheArrival) {
   EXPECT_EQ(UrgencyOf(kNow, kNow + absl::Seconds(90), Priority::kNormal), kNow + absl::Seconds(90));
   EXPECT_EQ(UrgencyOf(kNow, kNow + absl::Seconds(200), Priority::kNormal), kNow + absl::Seconds(120));

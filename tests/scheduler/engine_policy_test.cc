@@ -48,6 +48,7 @@ TEST_F(EnginePolicyTest, RefusesADeadlineThatMeasuredStepsCannotMeet) {
   EXPECT_EQ(refused.refusal, RefusalReason::kDeadlineUnreachable);
   EXPECT_TRUE(absl::IsDeadlineExceeded(refused.status));
   EXPECT_EQ(refused.estimated_total, absl::Seconds(kSmallSteps));
+  EXPECT_EQ(refused.reachable_after, absl::ZeroDuration());  // not even when it is alone
   EXPECT_EQ(log_->steps().size(), steps);
   EXPECT_TRUE(Offer({.images = {Small("fits")}, .deadline = clock_.Now() + absl::Seconds(kSmallSteps + 1)})
                   .status.ok());
@@ -64,6 +65,12 @@ TEST_F(EnginePolicyTest, CountsTheWaitIntoTheDeadline) {
       Offer({.images = {Small("late")}, .deadline = clock_.Now() + absl::Seconds(kSmallSteps + 1)});
   EXPECT_EQ(refused.refusal, RefusalReason::kDeadlineUnreachable);
   EXPECT_GT(refused.estimated_wait, absl::ZeroDuration());
+  EXPECT_GT(refused.reachable_after, absl::ZeroDuration());
+  gate_.Open();
+  ASSERT_TRUE(observers_.back()->WaitForEnd().ok());
+  clock_.Advance(refused.reachable_after);
+  EXPECT_TRUE(Offer({.images = {Small("late")}, .deadline = clock_.Now() + absl::Seconds(kSmallSteps + 1)})
+                  .status.ok());
 }
 
 TEST_F(EnginePolicyTest, RefusesNoDeadlineBeforeItHasMeasured) {

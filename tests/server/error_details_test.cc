@@ -92,6 +92,13 @@ TEST(ErrorDetails, SayWhenARequestOfAnUnreachableDeadlineWouldHaveEnded) {
   EXPECT_EQ(info.reason(), "DEADLINE_UNREACHABLE");
   EXPECT_EQ(info.metadata().at("phase"), "admission");
   EXPECT_EQ(info.metadata().at("predicted_seconds"), "12.5");
+  EXPECT_EQ(RetryDelay(status), std::nullopt);
+}
+
+TEST(ErrorDetails, SayWhenADeadlineWouldBeInReach) {
+  Submission refused = Refused(RefusalReason::kDeadlineUnreachable);
+  refused.reachable_after = absl::Seconds(4);
+  EXPECT_EQ(RetryDelay(RefusalError(refused)), absl::Seconds(4));
 }
 
 TEST(ErrorDetails, MapEveryRefusalOfTheEngine) {

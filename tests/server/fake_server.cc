@@ -6,15 +6,20 @@
 namespace kandinsky {
 namespace {
 
-// model.path "missing" fails to load, "endless" never ends loading.
+// model.path "missing" fails to load, "endless" never ends loading, "stuck" never ends a step.
 absl::StatusOr<std::vector<PipelineFactory>> LoadFake(const std::string& path) {
   if (path == "missing") return absl::NotFoundError("missing: no model_index.json");
   if (path == "endless") {
     StepGate gate;
     gate.Pass();
   }
-  return std::vector<PipelineFactory>{
-      []() -> absl::StatusOr<std::unique_ptr<Pipeline>> { return std::make_unique<FakePipeline>(); }};
+  FakePipelineOptions options;
+  if (path == "stuck") {
+    options.on_step = [gate = std::make_shared<StepGate>()](const FakeStep&) { gate->Pass(); };
+  }
+  return std::vector<PipelineFactory>{[options]() -> absl::StatusOr<std::unique_ptr<Pipeline>> {
+    return std::make_unique<FakePipeline>(options);
+  }};
 }
 
 }  // namespace

@@ -174,6 +174,25 @@ TEST(Drain, CancelsWhatExceedsItsBound) {
   EXPECT_EQ(Detail<google::rpc::ErrorInfo>(status).reason(), "CANCELLED_BY_SHUTDOWN");
 }
 
+TEST(Drain, EndsAtItsBoundAlthoughAStepRunsOn) {
+  FakeClock clock;
+  TestServer server({.overrides = {"drain.finish_seconds=60", "engine.max_active_generations=1"},
+                     .gated = true,
+                     .clock = &clock});
+  OpenStream running(server.stub(), SmallRequest("running"));
+  server.gate().WaitForArrivals(1);
+  OpenStream waiting(server.stub(), SmallRequest("waiting"));
+  server.WaitForMetric("kandinsky_queue_depth{priority=\"normal\"} 1");
+  std::thread drain([&] { EXPECT_EQ(server.server().Drain(), 2); });
+  while (!server.server().Snapshot().engine.draining) std::this_thread::yield();
+  clock.Advance(absl::Seconds(60));
+  for (OpenStream* call : {&running, &waiting}) {
+    EXPECT_EQ(Detail<google::rpc::ErrorInfo>(call->End().status).reason(), "CANCELLED_BY_SHUTDOWN");
+  }
+  drain.join();  // without another step, and without more time
+  EXPECT_EQ(server.log().steps().size(), 0u);
+}
+
 TEST(Drain, StillAcceptsWorkInItsLameDuckTime) {
   // The lame duck time is long, so that the drain is certainly in it; it ends with the fake clock.
   FakeClock clock;

@@ -198,6 +198,26 @@ TEST_F(SlowReader, LosesItsCallAtTheDeadlineAndTheImagesWithIt) {
   EXPECT_FALSE(call.End().status.ok());
 }
 
+// The worst case: work that does not end, and a client that does not read what it got.
+TEST_F(SlowReader, CannotMoveTheEndOfADrainBeyondFourSecondsAfterItsBound) {
+  FakeClock clock;
+  TestServerOptions options = Options(
+      clock, {"drain.finish_seconds=60", "engine.max_batch_rows=1", "engine.max_active_generations=1"});
+  options.gated = true;
+  TestServer server(options);
+  const auto stub = StubWithSmallWindow(server);
+  OpenStream call(*stub, LargeRequest());
+  server.gate().Allow(1 + 3 + 4 + 1);  // all steps of one image
+  server.WaitForMetric("kandinsky_images_total{format=\"raw_rgb\"} 1");
+  server.gate().WaitForArrivals(1 + 3 + 4 + 1 + 1);
+  std::thread drain([&] { EXPECT_EQ(server.server().Drain(), 1); });
+  while (!server.server().Snapshot().engine.draining) std::this_thread::yield();
+  clock.Advance(absl::Seconds(60));
+  clock.Advance(absl::Seconds(4));
+  drain.join();
+  EXPECT_FALSE(call.End().status.ok());
+}
+
 TEST_F(SlowReader, DoesNotHoldUpADrainOnceTheWorkIsDone) {
   TestServer server(Options(Clock::Real(), {"drain.finish_seconds=3600"}));
   const auto stub = StubWithSmallWindow(server);

@@ -158,6 +158,26 @@ TEST(Process, ExitsWithZeroWhenStoppedWhileLoading) {
   EXPECT_EQ(server.WaitForExit(), 0);
 }
 
+TEST(Process, DoesNotWaitForAStepThatOutlastsItsDrain) {
+  ServerProcess server({"model.path=stuck", "drain.finish_seconds=0.05"});
+  const int port = NumberIn(server.WaitForLine("\"msg\":\"ready\""), "port");
+  const auto stub = v1::ImageGenerationService::NewStub(
+      grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+  v1::GenerateRequest request;
+  request.set_prompt("a red cat");
+  grpc::ClientContext context;
+  const auto reader = stub->Generate(&context, request);
+  v1::GenerateEvent event;
+  while (!event.has_started() && reader->Read(&event)) {
+  }
+  server.Signal(SIGTERM);
+  while (reader->Read(&event)) {
+  }
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  EXPECT_EQ(server.WaitForExit(), 0);
+  EXPECT_THAT(server.output(), HasSubstr("\"msg\":\"stopped\",\"cancelled\":1"));
+}
+
 TEST(Process, EndsAtOnceAtTheSecondSignal) {
   ServerProcess server({"drain.lame_duck_seconds=3600"});
   ASSERT_NE(server.WaitForLine("\"msg\":\"ready\""), "");

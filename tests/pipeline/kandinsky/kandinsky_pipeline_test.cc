@@ -127,7 +127,9 @@ TEST(InpaintPipelineTest, PastedBackPixelsAreTheOriginalsByteForByte) {
   for (size_t i = 0; i < pasted.pixels.size(); ++i) {
     const bool kept = i / 3 % 64 < 32;
     EXPECT_EQ(pasted.pixels[i], kept ? original->pixels[i] : plain.pixels[i]) << i;
-    if (kept) EXPECT_EQ(feathered.pixels[i], original->pixels[i]) << i;
+    if (kept) {
+      EXPECT_EQ(feathered.pixels[i], original->pixels[i]) << i;
+    }
     changed_by_autoencoder += kept && plain.pixels[i] != original->pixels[i];
     faded += !kept && feathered.pixels[i] != plain.pixels[i];
   }
