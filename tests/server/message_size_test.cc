@@ -93,9 +93,12 @@ TEST(TextBytes, StayAboveTheLimitWhateverFollowsTheFieldThatExceededIt) {
   v1::GenerateRequest many_parts;
   for (int i = 0; i < 1000; ++i) many_parts.mutable_mix()->add_parts();
   const std::string parts = many_parts.mix().SerializeAsString();
-  // The rest of the inner message, which is not counted any more, is many times as long as the limit.
+  // The rest of the inner message, which is not counted any more, is many times as long as the limit, and
+  // would not be text in the outer one.
   constexpr uint32_t mix = v1::GenerateRequest::kMixFieldNumber;
-  const std::string first = Field(mix, parts + Field(15, std::string(100'000, 'x')));
+  constexpr uint32_t embedding = v1::GenerateRequest::kImageEmbeddingFieldNumber;
+  const std::string rest = Field(embedding, PlainEmbedding(25'000, 1).SerializeAsString());
+  const std::string first = Field(mix, parts + rest);
   EXPECT_GT(*TextBytesOf(first, *v1::GenerateRequest::descriptor(), 1000), 1000);
   EXPECT_GT(*TextBytesOf(first + Field(mix, parts), *v1::GenerateRequest::descriptor(), 1000), 1000);
 }
