@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "pipeline/kandinsky/model_configs.h"
+#include "pipeline/weights/safetensors.h"
+#include "tests/pipeline/kandinsky/pipeline_test_support.h"
+
 namespace kandinsky {
 namespace {
 
@@ -29,6 +33,23 @@ TEST(InputTensorsTest, ClipPixelsAreNormalisedByChannel) {
   const torch::Tensor pixels =
       ToClipPixels(image, torch::tensor({0.5f, 0.25f, 0.2f}), torch::tensor({0.5f, 0.5f, 0.1f}));
   EXPECT_TRUE(torch::allclose(pixels.flatten(), torch::tensor({1.0f, -0.5f, 0.0f}), 0, 1e-6));
+}
+
+TEST(InputTensorsTest, ClipPixelsEqualThoseOfTransformers) {
+  const auto goldens = OpenCheckpoint(GoldenDirectory() + "/components.safetensors");
+  ASSERT_TRUE(goldens.ok()) << goldens.status();
+  const torch::Tensor crops = *(*goldens)->Get("clip_pixels.crops");
+  const torch::Tensor expected = *(*goldens)->Get("clip_pixels.pixel_values");
+  const ClipProcessorConfig published;
+  for (int64_t i = 0; i < crops.size(0); ++i) {
+    const torch::Tensor crop = crops[i].contiguous();
+    const uint8_t* values = crop.data_ptr<uint8_t>();
+    const Image image = {
+        static_cast<int>(crop.size(1)), static_cast<int>(crop.size(0)), 3, {values, values + crop.numel()}};
+    const torch::Tensor pixels =
+        ToClipPixels(image, torch::tensor(published.image_mean), torch::tensor(published.image_std));
+    EXPECT_TRUE(torch::allclose(pixels[0], expected[i], 0, 1e-6)) << i;
+  }
 }
 
 TEST(InputTensorsTest, ABinaryMaskIsCutAtOneHalf) {

@@ -139,6 +139,28 @@ TEST_F(GoldenComponentsTest, UNetEqualsDiffusersInEveryPathPreparedOrNot) {
   }
 }
 
+TEST_F(GoldenComponentsTest, TheInpaintingUNetEqualsDiffusers) {
+  const auto model = LoadNetwork<UNet2DConditionModel>(
+      "models/inpaint/decoder/unet", "diffusion_pytorch_model.safetensors", &ParseUNetConfig);
+  const c10::InferenceMode inference;
+  const torch::Tensor sample = Golden("unet_inpaint.sample");
+  ASSERT_EQ(sample.size(1), 9);
+  const torch::Tensor out =
+      model->forward(sample, Golden("unet_inpaint.timestep"), Golden("unet_inpaint.image_embeds"));
+  EXPECT_LE(RelativeL2(out, Golden("unet_inpaint.out")), kTolerance);
+}
+
+TEST_F(GoldenComponentsTest, TheDepthUNetAndItsHintBlockEqualDiffusers) {
+  const auto model = LoadNetwork<UNet2DConditionModel>(
+      "models/depth/decoder/unet", "diffusion_pytorch_model.safetensors", &ParseUNetConfig);
+  const c10::InferenceMode inference;
+  const torch::Tensor hint = model->encode_hint(Golden("hint.in"));
+  EXPECT_LE(RelativeL2(hint, Golden("hint.out")), kTolerance);
+  const torch::Tensor out = model->forward(at::cat({Golden("unet_depth.sample"), hint}, 1),
+                                           Golden("unet_depth.timestep"), Golden("unet_depth.image_embeds"));
+  EXPECT_LE(RelativeL2(out, Golden("unet_depth.out")), kTolerance);
+}
+
 TEST_F(GoldenComponentsTest, MovqEqualsDiffusersPreparedOrNot) {
   for (const bool prepared : {false, true}) {
     const auto model = LoadNetwork<VQModel>("models/decoder/movq", "diffusion_pytorch_model.safetensors",
