@@ -69,7 +69,8 @@ grpc::Status BytesInFlightError(std::optional<absl::Duration> retry_after);
 //   kDeadlineUnreachable  DEADLINE_EXCEEDED DEADLINE_UNREACHABLE, metadata phase "admission" and
 //                         predicted_seconds, the time from now to the end that was expected; with RetryInfo
 //                         when it is the load that is in the way
-// RetryInfo's delay is the estimated wait (the last one: until the request would be in time), at least 100 ms.
+// RetryInfo's delay is the estimated wait (the last one: until the request would be in time), at least 100
+// ms.
 grpc::Status RefusalError(const Submission& submission);
 
 // UNAVAILABLE with RetryInfo. Reasons: MODEL_LOADING, SHUTTING_DOWN, NO_WORKER, WORKER_LOST.
