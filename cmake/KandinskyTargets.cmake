@@ -35,9 +35,11 @@ function(kandinsky_torch_library name)
   target_precompile_headers(${name} REUSE_FROM kandinsky_torch_pch)
 endfunction()
 
-# kandinsky_test(NAME SOURCES... [LIBS libs...] [TORCH]): a GoogleTest program; each test is one ctest entry.
+# kandinsky_test(NAME SOURCES... [LIBS libs...] [TORCH] [TOGETHER]): a GoogleTest program; each test is one ctest entry,
+# labelled with the folder below tests/. TOGETHER: with a sanitizer the whole program is one entry, since starting an
+# instrumented process takes longer than such a test.
 function(kandinsky_test name)
-  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;LIBS;PROPERTIES" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;TOGETHER" "" "SOURCES;LIBS;PROPERTIES" ${ARGN})
   kandinsky_executable(${name} SOURCES ${ARG_SOURCES} LIBS ${ARG_LIBS} GTest::gtest GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE KANDINSKY_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   if(ARG_TORCH)
@@ -46,8 +48,15 @@ function(kandinsky_test name)
     # Several test programs run at once; idle OpenMP threads that spin would slow each other down.
     list(APPEND ARG_PROPERTIES ENVIRONMENT OMP_NUM_THREADS=1)
   endif()
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
-    PROPERTIES TIMEOUT 300 ${ARG_PROPERTIES})
+  cmake_path(RELATIVE_PATH CMAKE_CURRENT_SOURCE_DIR BASE_DIRECTORY ${PROJECT_SOURCE_DIR}/tests OUTPUT_VARIABLE folder)
+  string(REGEX REPLACE "/.*" "" folder "${folder}")
+  if(ARG_TOGETHER AND KANDINSKY_SANITIZER)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 300 LABELS ${folder} ${ARG_PROPERTIES})
+  else()
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
+      PROPERTIES TIMEOUT 300 LABELS ${folder} ${ARG_PROPERTIES})
+  endif()
 endfunction()
 
 function(kandinsky_settings name)
