@@ -67,17 +67,18 @@ void GenerationRecord::Refused(const grpc::Status& status) {
 bool GenerationRecord::Attach(const std::shared_ptr<GenerationListener>& listener, absl::Time deadline) {
   {
     MutexLock lock(mutex_);
-    if (DeadNow()) return false;
-    Replay(*listener);
-    if (end_time_.has_value()) {
-      listener->OnEnd(end_);
-      return true;
-    }
-    listeners_.push_back(listener);
-    if (deadline <= deadline_) return true;
-    deadline_ = deadline;
+    deadline_ = std::max(deadline_, deadline);
   }
+  // First: once the listener knows that it is in, an earlier deadline must not end the work any more.
   ticket_.ExtendDeadline(deadline);
+  MutexLock lock(mutex_);
+  if (DeadNow()) return false;
+  Replay(*listener);
+  if (end_time_.has_value()) {
+    listener->OnEnd(end_);
+  } else {
+    listeners_.push_back(listener);
+  }
   return true;
 }
 

@@ -196,6 +196,7 @@ TEST(Idempotency, JoinedCallExtendsTheDeadlineOfTheWork) {
   FakeClock clock;
   TestServer server({.gated = true, .clock = &clock});
   OpenStream first(server.stub(), RequestWithId());
+  first.WaitFor(Kind::kStarted);  // comes when all of the submission is over
   server.gate().WaitForArrivals(1);
   clock.Advance(absl::Seconds(60));
   OpenStream second(server.stub(), RequestWithId());
@@ -214,6 +215,7 @@ TEST(Idempotency, TheWorkEndsAtTheLatestDeadlineOfItsCalls) {
   FakeClock clock;
   TestServer server({.gated = true, .clock = &clock});
   OpenStream first(server.stub(), RequestWithId());
+  first.WaitFor(Kind::kStarted);  // comes when all of the submission is over
   server.gate().WaitForArrivals(1);
   clock.Advance(absl::Seconds(60));
   OpenStream second(server.stub(), RequestWithId());
