@@ -77,6 +77,7 @@ void ActiveGenerations::Add(const BegunImage& image) {
     return;
   }
   active.generation = *std::move(generation);
+  active.work = WorkOf(active.image_request());
   active.request->RecordPromptTokens(active.generation->prompt_tokens());
   active_.push_back(std::move(active));
 }
@@ -199,7 +200,7 @@ void ActiveGenerations::RecordStatistics(const BatchPlan& plan, const StepRecord
 
 void ActiveGenerations::PublishStep(ActiveGeneration& active, const StageProgress& before, int batch_rows) {
   if (active.request->ended()) return;
-  const RemainingWork left = WorkAfter(active.image_request(), active.generation->progress());
+  const RemainingWork left = WorkAfter(active.work, active.generation->progress());
   context_.registry.Post(
       *active.request,
       ProgressUpdate{
@@ -247,8 +248,8 @@ std::vector<BacklogItem> ActiveGenerations::Backlog() const {
   backlog.reserve(active_.size());
   for (const ActiveGeneration& active : active_) {
     if (active.generation == nullptr || active.request->ended()) continue;
-    backlog.push_back({.request = active.request,
-                       .work = WorkAfter(active.image_request(), active.generation->progress())});
+    backlog.push_back(
+        {.request = active.request, .work = WorkAfter(active.work, active.generation->progress())});
   }
   return backlog;
 }

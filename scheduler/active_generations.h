@@ -70,6 +70,7 @@ class ActiveGenerations {
     int image_index = 0;
     std::unique_ptr<Generation> generation;  // null once its result was delivered
     int times_passed_over = 0;
+    RemainingWork work = {};  // all of it
 
     const GenerationRequest& image_request() const {
       return request->images()[static_cast<size_t>(image_index)];

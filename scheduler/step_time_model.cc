@@ -32,16 +32,21 @@ RemainingWork WorkOf(const GenerationRequest& request) {
           .decoder_guided = request.guidance_scale > 1};
 }
 
-RemainingWork WorkAfter(const GenerationRequest& request, const StageProgress& progress) {
-  RemainingWork work = WorkOf(request);
+RemainingWork WorkAfter(const RemainingWork& whole, const StageProgress& progress) {
+  RemainingWork work = {.steps = whole.steps,
+                        .encode_networks = {},
+                        .latent_height = whole.latent_height,
+                        .latent_width = whole.latent_width,
+                        .prior_guided = whole.prior_guided,
+                        .decoder_guided = whole.decoder_guided};
   for (const Stage stage : kStages) {
     int& steps = work.steps[static_cast<size_t>(stage)];
     if (stage < progress.stage) steps = 0;
     if (stage == progress.stage) steps = progress.total_steps - progress.step;
   }
-  std::vector<EncodeNetwork>& networks = work.encode_networks;
+  const std::vector<EncodeNetwork>& networks = whole.encode_networks;
   const size_t left = std::min(networks.size(), static_cast<size_t>(std::max(0, work.steps[0])));
-  networks.erase(networks.begin(), networks.end() - static_cast<ptrdiff_t>(left));
+  work.encode_networks.assign(networks.end() - static_cast<ptrdiff_t>(left), networks.end());
   return work;
 }
 

@@ -27,8 +27,8 @@ struct RemainingWork {
 // All the work of `request`, by PlannedSteps.
 RemainingWork WorkOf(const GenerationRequest& request);
 
-// What is left of it when its generation stands at `progress`.
-RemainingWork WorkAfter(const GenerationRequest& request, const StageProgress& progress);
+// What is left of the work of a request, `whole`, when its generation stands at `progress`.
+RemainingWork WorkAfter(const RemainingWork& whole, const StageProgress& progress);
 
 // Learns how long steps take: exponential averages by stage (by network in the encode stage), latent size and
 // guidance. What was not measured yet is taken from the measurement of its stage (and network) that is

@@ -89,11 +89,11 @@ absl::Status Worker::Serve(Pipeline& pipeline) {
     PublishLoad(active);
     const std::vector<BegunImage> begun = context_.registry.Begin(info, active.size());
     for (const BegunImage& image : begun) active.Add(image);
+    if (!begun.empty()) PublishLoad(active);
     if (active.size() == 0) {
       if (begun.empty()) return absl::OkStatus();  // closed
       continue;
     }
-    PublishLoad(active);
     const absl::Time start = context_.clock.Now();
     absl::Status status = active.Step();
     {

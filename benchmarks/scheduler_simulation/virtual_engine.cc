@@ -123,7 +123,7 @@ void VirtualEngine::Estimate(const QueuedRequest& request, const Arrival& arriva
     const GenerationRequest& active_request = RequestOf(active_[i]);
     const StageProgress progress = {
         .stage = job.stage, .step = job.step, .total_steps = StepsOf(active_request, job.stage)};
-    active.push_back(step_times_.DeviceTime(WorkAfter(active_request, progress)));
+    active.push_back(step_times_.DeviceTime(WorkAfter(WorkOf(active_request), progress)));
     if (candidates_[i].urgency <= urgency) total += active.back();
   }
   std::vector<std::vector<absl::Duration>> waiting;

@@ -24,8 +24,8 @@ ScriptedServer::ScriptedServer(Script script) : script_(std::move(script)) {
 ScriptedServer::~ScriptedServer() {
   server_->Shutdown();
   server_->Wait();
-  // Nobody is left. ThreadSanitizer cannot see that gRPC's threads have ended before this, but their last use of
-  // the lock.
+  // Nobody is left. ThreadSanitizer cannot see that gRPC's threads have ended before this, but their last use
+  // of the lock.
   MutexLock lock(mutex_);
 }
 

@@ -200,7 +200,8 @@ TEST(RemainingWorkTest, GuidanceScalesAboveOneMeanGuidance) {
   EXPECT_TRUE(WorkOf(request).prior_guided);
   request.guidance_scale = 4;
   request.prior_guidance_scale = 0;
-  const RemainingWork left = WorkAfter(request, {.stage = Stage::kDenoise, .step = 1, .total_steps = 5});
+  const RemainingWork left =
+      WorkAfter(WorkOf(request), {.stage = Stage::kDenoise, .step = 1, .total_steps = 5});
   EXPECT_TRUE(left.decoder_guided);
   EXPECT_FALSE(left.prior_guided);
 }
@@ -227,7 +228,8 @@ TEST(RemainingWorkTest, KeepsTheEncodeNetworksThatAreLeft) {
   GenerationRequest request;
   request.task = ImageToImage{.init = {.image = nullptr, .strength = 1}};
   const auto left = [&](Stage stage, int step) {
-    return WorkAfter(request, {.stage = stage, .step = step, .total_steps = stage == Stage::kEncode ? 2 : 25})
+    return WorkAfter(WorkOf(request),
+                     {.stage = stage, .step = step, .total_steps = stage == Stage::kEncode ? 2 : 25})
         .encode_networks;
   };
   using Networks = std::vector<EncodeNetwork>;
@@ -241,7 +243,7 @@ TEST(RemainingWorkTest, ShrinksWithProgress) {
   request.prior_steps = 5;
   request.steps = 30;
   const auto left = [&](Stage stage, int step, int total) {
-    return WorkAfter(request, {.stage = stage, .step = step, .total_steps = total}).steps;
+    return WorkAfter(WorkOf(request), {.stage = stage, .step = step, .total_steps = total}).steps;
   };
   EXPECT_EQ(left(Stage::kPrior, 2, 5), (std::array<int, 4>{0, 3, 30, 1}));
   EXPECT_EQ(left(Stage::kDenoise, 29, 30), (std::array<int, 4>{0, 0, 1, 1}));
