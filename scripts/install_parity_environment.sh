@@ -16,10 +16,7 @@ if ! /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'
   echo "the parity environment needs /usr/bin/python3 to be Python 3.11 (Debian 12)" >&2
   exit 1
 fi
-missing=()
-for package in python3-venv gcc libc6-dev binutils; do
-  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-done
+scripts/install_packages.sh python3-venv gcc libc6-dev binutils
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 quietly() {
@@ -29,13 +26,6 @@ quietly() {
     exit 1
   fi
 }
-if ((${#missing[@]})); then
-  echo "installing ${missing[*]}"
-  run=()
-  if [ "$(id -u)" -ne 0 ]; then run=(sudo); fi
-  quietly "${run[@]}" apt-get update -qq
-  quietly "${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
-fi
 
 echo "installing the Python reference (about 650 MB to download)"
 mkdir -p "$cache"

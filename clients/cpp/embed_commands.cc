@@ -69,7 +69,7 @@ int Deliver(std::vector<nlohmann::ordered_json> embeddings, const std::string& p
 absl::Status CheckOutputs(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
     if (path.empty()) continue;
-    if (const absl::Status status = CheckOutput(path); !status.ok()) return status;
+    if (absl::Status status = CheckOutput(path); !status.ok()) return status;
   }
   return absl::OkStatus();
 }
@@ -83,7 +83,7 @@ absl::Status WriteHiddenStates(const std::string& path, const v1::EmbedTextRespo
   for (int i = 0; i < response.embeddings_size(); ++i) {
     const absl::StatusOr<std::string> content = ToNpy(response.embeddings(i).hidden_states());
     if (!content.ok()) return absl::DataLossError(content.status().message());
-    const absl::Status written = WriteFile(ImagePath(path, i, response.embeddings_size()), *content);
+    absl::Status written = WriteFile(ImagePath(path, i, response.embeddings_size()), *content);
     if (!written.ok()) return written;
   }
   return absl::OkStatus();
