@@ -96,6 +96,7 @@ def main() -> None:
         finally:
             for server in servers.values():
                 server.stop()
+            (output / "embedding.json").unlink(missing_ok=True)  # only a step between two commands
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "pipeline/task_network.h"
 
 namespace kandinsky {
 namespace {
@@ -13,14 +14,6 @@ namespace {
 constexpr int kMostMixParts = 16;
 constexpr float kLargestWeight = 100;
 constexpr int kLargestFeather = 256;
-
-// Whether a model with `network` offers the task.
-bool Offers(const std::string& network, const Task& task) {
-  if (network == "any") return true;
-  if (std::holds_alternative<Inpaint>(task)) return network == "inpaint";
-  if (std::holds_alternative<ControlNet>(task)) return network == "controlnet_depth";
-  return network == "decoder";
-}
 
 class TaskChecker {
  public:
@@ -52,9 +45,10 @@ class TaskChecker {
         break;
     }
     CheckEmbeddings();
-    const std::string& network = checks_.capabilities().network;
-    if (Offers(network, image_.task)) return;
-    checks_.Lack({"TASK", TaskName(image_.task), absl::StrCat("the model's network is \"", network, "\"")});
+    const Capabilities& capabilities = checks_.capabilities();
+    if (Offers(capabilities, image_.task)) return;
+    checks_.Lack({"TASK", TaskName(image_.task),
+                  absl::StrCat("the model's network is \"", capabilities.network, "\"")});
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,11 +25,14 @@ constexpr size_t kTextCacheBytes = 256u << 20;
 // Tokenizes the texts of the plan, and reports how every text of the request fares, also those that this
 // request does not need.
 void Tokenize(const ClipTokenizer& tokenizer, KandinskyGeneration& generation) {
-  for (const std::string& text : generation.plan.texts) {
+  const std::vector<std::string>& planned = generation.plan.texts;
+  for (const std::string& text : planned) {
     generation.texts.push_back({.tokens = tokenizer.Encode(text), .encoded = nullptr});
   }
   const auto report = [&](std::string field, const std::string& text) {
-    const ClipTokenizer::Tokens tokens = tokenizer.Encode(text);
+    const auto found = static_cast<size_t>(std::find(planned.begin(), planned.end(), text) - planned.begin());
+    const ClipTokenizer::Tokens tokens =
+        found < planned.size() ? generation.texts[found].tokens : tokenizer.Encode(text);
     generation.token_report.push_back({std::move(field), tokens.total_tokens, tokens.kept});
   };
   const GenerationRequest& request = generation.request;

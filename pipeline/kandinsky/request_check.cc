@@ -10,6 +10,7 @@
 #include "base/status_macros.h"
 #include "imaging/paste_back.h"
 #include "pipeline/planned_steps.h"
+#include "pipeline/task_network.h"
 
 namespace kandinsky {
 namespace {
@@ -25,6 +26,9 @@ class Checker {
       : capabilities_(capabilities), request_(request) {}
 
   absl::Status Run() const {
+    if (!Offers(capabilities_, request_.task)) {
+      return Refuse(absl::StrCat("the ", capabilities_.network, " network does not do this task"));
+    }
     RETURN_IF_ERROR(CheckSize());
     RETURN_IF_ERROR(CheckSampler());
     RETURN_IF_ERROR(CheckPriorSteps());
@@ -82,11 +86,6 @@ class Checker {
                       request_.prior_start->from);
   }
 
-  absl::Status CheckNetwork(const char* network) const {
-    if (capabilities_.network == network) return absl::OkStatus();
-    return Refuse(absl::StrCat("the ", capabilities_.network, " network does not do this task"));
-  }
-
   absl::Status CheckPicture(const char* field, const InputImage& image, int channels) const {
     if (image != nullptr && image->width == request_.width && image->height == request_.height &&
         image->channels == channels &&
@@ -133,13 +132,9 @@ class Checker {
     return CheckPicture("image", init.image, 3);
   }
 
-  absl::Status Check(const TextToImage&) const { return CheckNetwork("decoder"); }
-  absl::Status Check(const ImageToImage& task) const {
-    RETURN_IF_ERROR(CheckNetwork("decoder"));
-    return CheckInit(task.init);
-  }
+  absl::Status Check(const TextToImage&) const { return absl::OkStatus(); }
+  absl::Status Check(const ImageToImage& task) const { return CheckInit(task.init); }
   absl::Status Check(const Inpaint& task) const {
-    RETURN_IF_ERROR(CheckNetwork("inpaint"));
     RETURN_IF_ERROR(CheckPicture("image", task.image, 3));
     if (task.feather < 0 || task.feather > kMaxFeather) {
       return Refuse(absl::StrCat("feather must be within 0..", kMaxFeather));
@@ -147,7 +142,6 @@ class Checker {
     return CheckPicture("mask", task.mask, 1);
   }
   absl::Status Check(const Mix& task) const {
-    RETURN_IF_ERROR(CheckNetwork("decoder"));
     if (task.parts.empty()) return Refuse("mix needs at least one part");
     for (const MixPart& part : task.parts) {
       RETURN_IF_ERROR(std::visit(
@@ -156,7 +150,6 @@ class Checker {
     return absl::OkStatus();
   }
   absl::Status Check(const ControlNet& task) const {
-    RETURN_IF_ERROR(CheckNetwork("controlnet_depth"));
     RETURN_IF_ERROR(CheckTensor("hint", task.hint, {3, request_.height, request_.width}));
     return task.init ? CheckInit(*task.init) : absl::OkStatus();
   }

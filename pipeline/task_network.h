@@ -1,0 +1,15 @@
+#pragma once
+
+#include "pipeline/generation_request.h"
+#include "pipeline/pipeline.h"
+
+namespace kandinsky {
+
+// The network that denoises for the task, as Capabilities::network names it; null for tasks that make no
+// image, which every model offers.
+const char* NetworkOf(const Task& task);
+
+// Whether a model with these capabilities offers the task.
+bool Offers(const Capabilities& capabilities, const Task& task);
+
+}  // namespace kandinsky
