@@ -303,7 +303,7 @@ int Run(const BenchmarkOptions& options) {
 }  // namespace
 }  // namespace kandinsky
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   CLI::App app("The cost of streaming a progress message");
   kandinsky::BenchmarkOptions options;
   app.add_option("--steps", options.steps, "Denoise steps of a call")->check(CLI::Range(10, 1000));
@@ -312,10 +312,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 1000));
   CLI11_PARSE(app, argc, argv);
   kandinsky::ConfigureLogging(kandinsky::LogFormat::kJson, kandinsky::LogLevel::kError);
-  try {
-    return kandinsky::Run(options);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "progress_stream: %s\n", error.what());
-  }
+  return kandinsky::Run(options);
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "progress_stream: %s\n", error.what());
   return 1;
 }

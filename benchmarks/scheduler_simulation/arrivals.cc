@@ -62,6 +62,7 @@ std::vector<RequestKind> MixedKinds() {
 std::vector<Arrival> MakeArrivals(const WorkloadOptions& options, const std::vector<RequestKind>& kinds) {
   std::mt19937 random(options.seed);
   std::vector<double> weights;
+  weights.reserve(kinds.size());
   for (const RequestKind& kind : kinds) weights.push_back(kind.weight);
   std::discrete_distribution<> draw_kind(weights.begin(), weights.end());
   std::uniform_int_distribution<> draw_client(0, options.clients - 1);

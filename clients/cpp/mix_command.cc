@@ -50,7 +50,7 @@ absl::Status SetContent(const Ingredient& ingredient, v1::MixPart& part) {
 absl::Status SetMix(const MixFlags& flags, v1::GenerateRequest& request) {
   for (const Ingredient& ingredient : flags.ingredients) {
     v1::MixPart& part = *request.mutable_mix()->add_parts();
-    if (const absl::Status status = SetContent(ingredient, part); !status.ok()) return status;
+    if (absl::Status status = SetContent(ingredient, part); !status.ok()) return status;
     if (ingredient.weight) part.set_weight(*ingredient.weight);
   }
   return absl::OkStatus();

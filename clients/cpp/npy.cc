@@ -65,7 +65,7 @@ class HeaderReader {
     while (!Take("}")) {
       absl::string_view key;
       if (!TakeString(key) || !Take(":")) return Malformed();
-      if (const absl::Status status = ReadValue(key); !status.ok()) return status;
+      if (absl::Status status = ReadValue(key); !status.ok()) return status;
       if (!Take(",") && !absl::StartsWith(text_, "}")) return Malformed();
     }
     if (!Take("") || !text_.empty() || !has_type_ || !has_order_ || !has_shape_) return Malformed();

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 
 namespace kandinsky {
@@ -105,6 +106,27 @@ TEST_F(KandinskyPipelineTest, APriorThatOverflowsFailsBeforeTheDenoiseLoop) {
   Generation* generation = admitted->get();
   while (generation->stage() != Stage::kDone) ASSERT_TRUE(pipeline_->Step({&generation, 1}).ok());
   EXPECT_EQ(generation->TakeResult().status().code(), absl::StatusCode::kInternal);
+}
+
+TEST(WithoutImageEncoderTest, PicturesAreRefusedAndTextToImageIsTheSame) {
+  const auto factories = LoadKandinsky({.model_name = "golden",
+                                        .model_path = GoldenDirectory() + "/models/b",
+                                        .prior_path = "",
+                                        .keep_image_encoder = false,
+                                        .threads = 1},
+                                       1);
+  ASSERT_TRUE(factories.ok()) << factories.status();
+  const auto pipeline = factories->front()();
+  ASSERT_TRUE(pipeline.ok()) << pipeline.status();
+  const auto complete = LoadGoldenPipeline();
+  const Capabilities& capabilities = (*pipeline)->capabilities();
+  EXPECT_FALSE(capabilities.has_image_encoder);
+  EXPECT_LT(capabilities.weight_bytes, complete->capabilities().weight_bytes);
+  GenerationRequest request = TinyRequest(1);
+  EXPECT_EQ(RelativeDifference(RunAlone(**pipeline, request), RunAlone(*complete, request)), 0);
+  const int edge = capabilities.clip_image_size;
+  request.task = EmbedImage{TestPicture(edge, edge, 3, 1)};
+  EXPECT_EQ((*pipeline)->Admit(request).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(InpaintPipelineTest, PastedBackPixelsAreTheOriginalsByteForByte) {
