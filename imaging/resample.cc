@@ -110,8 +110,11 @@ ResampleAxis PlanAxis(const AxisRequest& request) {
   std::vector<double> weights;
   for (int i = 0; i < request.window_size; ++i) {
     const double center = (request.window_start + i + 0.5) * scale;
+    // Pillow's own bounds, which lround() would change for halves.
+    // NOLINTBEGIN(bugprone-incorrect-roundings)
     const int begin = std::max(static_cast<int>(center - support + 0.5), 0);
     const int end = std::min(static_cast<int>(center + support + 0.5), request.source_size);
+    // NOLINTEND(bugprone-incorrect-roundings)
     weights.clear();
     double sum = 0.0;
     for (int x = begin; x < end; ++x) {

@@ -31,7 +31,7 @@ void CallLifetime::TakeDeadline() { deadline_ = DeadlineOf(rpc_, arrival_, conte
 
 grpc::Status CallLifetime::HoldMessage(int64_t bytes, const Engine& engine) {
   ByteBudget::Reservation share;
-  const grpc::Status status = ReserveBytes(context_, engine, bytes, /*held=*/0, share);
+  grpc::Status status = ReserveBytes(context_, engine, bytes, /*held=*/0, share);
   MutexLock lock(mutex_);
   if (!rpc_done_) message_ = std::move(share);
   return status;

@@ -27,8 +27,8 @@ int64_t BetweenPasses(const EncodedPicture& picture, int width) {
 // picture is to be turned. A JPEG of several scans has all its coefficients, of up to four components, in
 // memory besides; its decoder allows itself no more than the bound.
 int64_t DecodingBytes(const EncodedPicture& picture) {
-  constexpr int64_t kTwoBuffers = 2 * 4;
-  constexpr int64_t kCoefficients = 4 * 2;
+  constexpr int64_t kTwoBuffers = int64_t{2} * 4;
+  constexpr int64_t kCoefficients = int64_t{4} * 2;
   constexpr int64_t kMostJpegBytes = int64_t{100} << 20;
   const int64_t area = AreaOf(picture);
   const bool jpeg = picture.info.format == ImageFormat::kJpeg;

@@ -48,6 +48,7 @@ EncodedText CopyRow(const PriorPrefix& prefix, int64_t row) {
 
 torch::Tensor Ids(const std::vector<const ClipTokenizer::Tokens*>& tokens) {
   std::vector<torch::Tensor> ids;
+  ids.reserve(tokens.size());
   for (const ClipTokenizer::Tokens* text : tokens)
     ids.push_back(torch::tensor(at::ArrayRef<int64_t>(text->ids)));
   return torch::stack(ids);
@@ -55,6 +56,7 @@ torch::Tensor Ids(const std::vector<const ClipTokenizer::Tokens*>& tokens) {
 
 torch::Tensor Masks(const std::vector<const ClipTokenizer::Tokens*>& tokens) {
   std::vector<torch::Tensor> masks;
+  masks.reserve(tokens.size());
   for (const ClipTokenizer::Tokens* text : tokens) {
     masks.push_back(torch::tensor(at::ArrayRef<uint8_t>(text->mask)).to(torch::kBool));
   }
