@@ -1,10 +1,11 @@
-// What a progress message costs the server: processor time of the server's process for a stream of progress
-// messages, less that for the same steps without a stream, divided by the messages that arrived. The client
-// is another process. The peer, in a process of its own, is a bare gRPC callback handler that writes equal
-// messages from a thread that takes equal steps. The two are measured in turns. Of ours also the part of the
-// worker's thread is told, which is what a message delays the next step by. Prints one JSON object.
+// What a progress message costs the server: processor time of the server's process for streams of progress
+// messages, less that for the same steps without them, divided by the messages that arrived. The client is
+// another process; its calls run at once, in one batch. The peer, in a process of its own, is a bare gRPC
+// callback handler that writes equal messages from a thread that takes equal steps. The two are measured in
+// turns. Of ours also the part of the worker's thread is told, which is what a message delays the next step
+// by. Prints one JSON object.
 //
-// Usage: progress_stream --steps 100 --step_us 2000 --rounds 30
+// Usage: progress_stream --streams 1 --steps 100 --step_us 2000 --rounds 30
 #include <grpcpp/grpcpp.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,10 +19,12 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/logging.h"
 #include "base/mutex.h"
@@ -34,6 +37,7 @@ namespace kandinsky {
 namespace {
 
 struct BenchmarkOptions {
+  int streams = 1;     // calls at once
   int steps = 100;     // denoise steps of a call
   int step_us = 2000;  // duration of a step
   int rounds = 30;     // calls of each kind; the least counts
@@ -253,22 +257,37 @@ void Measure(const ServerProcess& server, Cost& cost, const std::function<void()
   cost.Keep(server.CpuSeconds() - start, server.ThreadSeconds("worker-0") - worker_start);
 }
 
-// One call of each kind.
-void MeasureBoth(ServerProcess& server, const v1::GenerateRequest& request, Costs& costs) {
+// Runs `call`, which returns how many progress messages came or throws, `count` times at once. All of them.
+int CallAtOnce(int count, const std::function<int()>& call) {
+  std::vector<std::future<int>> calls;
+  for (int i = 0; i < count; ++i) calls.push_back(std::async(std::launch::async, call));
+  int messages = 0;
+  for (std::future<int>& one : calls) messages += one.get();
+  return messages;
+}
+
+// The calls once without streams and once with.
+void MeasureBoth(ServerProcess& server, const v1::GenerateRequest& request, int streams, Costs& costs) {
   Measure(server, costs.silent, [&] {
-    grpc::ClientContext context;
-    v1::GenerateImagesResponse response;
-    if (!server.stub().GenerateImages(&context, request, &response).ok()) {
-      throw std::runtime_error("a call failed");
-    }
+    CallAtOnce(streams, [&] {
+      grpc::ClientContext context;
+      v1::GenerateImagesResponse response;
+      if (!server.stub().GenerateImages(&context, request, &response).ok()) {
+        throw std::runtime_error("a call failed");
+      }
+      return 0;
+    });
   });
   Measure(server, costs.streamed, [&] {
-    grpc::ClientContext context;
-    const auto reader = server.stub().Generate(&context, request);
-    v1::GenerateEvent event;
-    costs.streamed.messages = 0;
-    while (reader->Read(&event)) costs.streamed.messages += event.has_progress() ? 1 : 0;
-    if (!reader->Finish().ok()) throw std::runtime_error("a stream failed");
+    costs.streamed.messages = CallAtOnce(streams, [&] {
+      grpc::ClientContext context;
+      const auto reader = server.stub().Generate(&context, request);
+      v1::GenerateEvent event;
+      int messages = 0;
+      while (reader->Read(&event)) messages += event.has_progress() ? 1 : 0;
+      if (!reader->Finish().ok()) throw std::runtime_error("a stream failed");
+      return messages;
+    });
   });
 }
 
@@ -289,14 +308,14 @@ int Run(const BenchmarkOptions& options) {
   Costs our_costs;
   Costs bare_costs;
   for (int round = 0; round < options.rounds; ++round) {
-    MeasureBoth(ours, request, our_costs);
-    MeasureBoth(bare, request, bare_costs);
+    MeasureBoth(ours, request, options.streams, our_costs);
+    MeasureBoth(bare, request, options.streams, bare_costs);
   }
   std::printf(
       "{\"server_us_per_message\": %.2f, \"bare_us_per_message\": %.2f, \"worker_us_per_message\": %.2f, "
       "\"messages_per_step\": %.2f}\n",
       our_costs.ProcessUsPerMessage(), bare_costs.ProcessUsPerMessage(), our_costs.WorkerUsPerMessage(),
-      static_cast<double>(our_costs.streamed.messages) / request.steps());
+      static_cast<double>(our_costs.streamed.messages) / (options.streams * request.steps()));
   return 0;
 }
 
@@ -306,6 +325,7 @@ int Run(const BenchmarkOptions& options) {
 int main(int argc, char** argv) try {
   CLI::App app("The cost of streaming a progress message");
   kandinsky::BenchmarkOptions options;
+  app.add_option("--streams", options.streams, "Calls at once, in one batch")->check(CLI::Range(1, 8));
   app.add_option("--steps", options.steps, "Denoise steps of a call")->check(CLI::Range(10, 1000));
   app.add_option("--step_us", options.step_us, "Duration of a step")->check(CLI::Range(1, 100000));
   app.add_option("--rounds", options.rounds, "Calls of each kind; the least counts")

@@ -73,15 +73,17 @@ def scheduler_rows(build):
 
 
 def progress_rows(build):
-    """Processor time of a progress message in the server's process against a bare gRPC callback stream."""
-    result = run_json([f"{build}/benchmarks/progress_stream"])
-    ours, bare, worker = (result[f"{part}_us_per_message"] for part in ("server", "bare", "worker"))
-    name = "Progress message, processor time"
-    return [
-        (name + " of the server's process", "bare gRPC callback stream", f"{ours:.0f} us", f"{bare:.0f} us",
-         bare / ours),
-        (name + " of the worker's thread", "bound of 30 us", f"{worker:.0f} us", "30 us", 30 / worker),
-    ]
+    """Processor time of a progress message: on the worker's thread, and in the server's process against a bare stream."""
+    rows = []
+    for streams in (1, 8):
+        result = run_json([f"{build}/benchmarks/progress_stream", "--streams", str(streams)])
+        ours, bare, worker = (result[f"{part}_us_per_message"] for part in ("server", "bare", "worker"))
+        name = f"Progress message, {streams} stream{'s'[:streams - 1]}, processor time of the "
+        rows += [
+            (name + "worker's thread", "bound of 30 us", f"{worker:.1f} us", "30 us", 30 / worker),
+            (name + "server's process", "bare gRPC callback stream", f"{ours:.0f} us", f"{bare:.0f} us", bare / ours),
+        ]
+    return rows
 
 
 def main():

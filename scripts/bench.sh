@@ -9,4 +9,4 @@ scripts/install_parity_environment.sh
 scripts/install_packages.sh valgrind  # counts the scheduler's instructions
 python=${KANDINSKY_CACHE:-$HOME/.cache/kandinsky-server}/parity-venv/bin/python
 "$python" benchmarks/table.py --build "$build" --python "$python"
-"$build/benchmarks/scheduler_simulation" --plot "$build/latency.svg" --large
+"$build/benchmarks/scheduler_simulation/scheduler_simulation" --plot "$build/latency.svg" --large

@@ -17,7 +17,8 @@ struct CallContext {
   const v1::LimitsConfig& limits;  // complete
   ServingState& serving;
   Metrics& metrics;
-  Executor& codec;  // decodes inputs and encodes results
+  Executor& codec;   // decodes inputs and encodes results
+  Executor& writer;  // begins the writes of streams
   Clock& clock;
   Timer& timer;
   ByteBudget& budget;

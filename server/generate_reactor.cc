@@ -38,63 +38,82 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerateReactor::Run(const CallConte
 
 GenerateReactor::GenerateReactor(const CallContext& context, grpc::CallbackServerContext& rpc)
     : GenerationCall(context, "Generate", ReplyKind::kStream, rpc),
+      writer_(context.writer),
       events_(static_cast<size_t>(context.limits.image_chunk_bytes())) {}
 
 template <typename Body>
 void GenerateReactor::Guarded(Body&& body) noexcept {
   GuardExceptions(std::forward<Body>(body), [this](const std::string& cause) {
     const grpc::Status error = InternalError(cause);
-    Operation next = Operation::kNone;
     {
       MutexLock lock(write_mutex_);
       if (!final_status_.has_value()) final_status_ = error;
-      next = Next();
     }
-    Begin(next);
+    WriteNext();
   });
 }
 
 void GenerateReactor::OnEvent(const v1::GenerateEvent& event) {
   Guarded([&] {
-    Operation next = Operation::kNone;
     {
       MutexLock lock(write_mutex_);
       if (broken_ || final_status_.has_value()) return;
       events_.Push(event);
-      next = Next();
     }
-    Begin(next);
+    WakeWriter();
   });
 }
 
 void GenerateReactor::OnImage(SharedImage image) {
   Guarded([&] {
-    Operation next = Operation::kNone;
     {
       MutexLock lock(write_mutex_);
       if (broken_ || final_status_.has_value()) return;
       events_.PushImage(std::move(image));
-      next = Next();
     }
-    Begin(next);
+    WakeWriter();
   });
 }
 
 void GenerateReactor::Close(const grpc::Status& status, const v1::GenerationSummary& summary) {
-  if (status.ok()) {
-    Guarded([&] {
+  Guarded([&] {
+    if (status.ok()) {
       v1::GenerateEvent event;
       *event.mutable_completed() = summary;
       OnEvent(event);
-    });
+    }
+    {
+      MutexLock lock(write_mutex_);
+      if (!final_status_.has_value()) final_status_ = status;
+    }
+    WakeWriter();
+  });
+}
+
+void GenerateReactor::WakeWriter() {
+  {
+    MutexLock lock(write_mutex_);
+    if (writer_woken_ || write_under_way_ || finished_) return;
+    writer_woken_ = true;
   }
+  writer_.Schedule([self = std::static_pointer_cast<GenerateReactor>(shared_from_this())] {
+    {
+      MutexLock lock(self->write_mutex_);
+      self->writer_woken_ = false;
+    }
+    self->WriteNext();
+  });
+}
+
+// The message is constant until the write is done, which comes after its start, and the status for good.
+void GenerateReactor::WriteNext() NO_THREAD_SAFETY_ANALYSIS {
   Operation next = Operation::kNone;
   {
     MutexLock lock(write_mutex_);
-    if (!final_status_.has_value()) final_status_ = status;
     next = Next();
   }
-  Begin(next);
+  if (next == Operation::kWrite) StartWrite(&writing_);
+  if (next == Operation::kFinish) Finish(*final_status_);
 }
 
 GenerateReactor::Operation GenerateReactor::Next() {
@@ -111,15 +130,8 @@ bool GenerateReactor::TakeNextMessage() {
   return write_under_way_;
 }
 
-// The message is constant until the write is done, which comes after its start, and the status for good.
-void GenerateReactor::Begin(Operation operation) NO_THREAD_SAFETY_ANALYSIS {
-  if (operation == Operation::kWrite) StartWrite(&writing_);
-  if (operation == Operation::kFinish) Finish(*final_status_);
-}
-
 void GenerateReactor::OnWriteDone(bool ok) {
   const ReactionOrder order(this);
-  Operation next = Operation::kNone;
   {
     MutexLock lock(write_mutex_);
     write_under_way_ = false;
@@ -128,9 +140,8 @@ void GenerateReactor::OnWriteDone(bool ok) {
       broken_ = true;
       events_.Clear();
     }
-    next = Next();
   }
-  Begin(next);
+  WriteNext();
 }
 
 void GenerateReactor::OnCancel() {

@@ -5,13 +5,15 @@
 #include <memory>
 #include <optional>
 
+#include "base/executor.h"
 #include "server/event_queue.h"
 #include "server/generation_call.h"
 
 namespace kandinsky {
 
 // The streaming call: writes one message after the other as fast as the client reads, and finishes once, when
-// the work has ended and everything is written. Lives until OnDone and until the record has let go of it.
+// the work has ended and everything is written. Whoever brings an event, a worker for one, only leaves it
+// here: the writer's thread begins the write. Lives until OnDone and until the record has let go of it.
 class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public GenerationCall {
  public:
   // Starts the call and returns its reactor, which owns itself.
@@ -38,19 +40,25 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   // What is to be asked of gRPC next.
   enum class Operation { kNone, kWrite, kFinish };
 
+  // Asks the writer for WriteNext, unless it is asked already or a write is under way, whose end does the
+  // same.
+  void WakeWriter() EXCLUDES(write_mutex_);
+
+  // Begins the next operation, if there is one. Without the lock: a write takes tens of microseconds, and its
+  // completion, on another thread, would wait for them.
+  void WriteNext() EXCLUDES(write_mutex_);
+
   // The next operation, none while a write is under way; from then on it counts as begun.
   Operation Next() REQUIRES(write_mutex_);
   bool TakeNextMessage() REQUIRES(write_mutex_);
 
-  // Begins what Next gave. Without the lock: a write takes tens of microseconds, and its completion, on
-  // another thread, would wait for them.
-  void Begin(Operation operation) EXCLUDES(write_mutex_);
-
+  Executor& writer_;
   std::shared_ptr<GenerateReactor> self_;  // until OnDone
 
   Mutex write_mutex_;
   EventQueue events_ GUARDED_BY(write_mutex_);
   grpc::ByteBuffer writing_ GUARDED_BY(write_mutex_);  // constant while a write is under way
+  bool writer_woken_ GUARDED_BY(write_mutex_) = false;
   bool write_under_way_ GUARDED_BY(write_mutex_) = false;
   bool broken_ GUARDED_BY(write_mutex_) = false;  // a write failed: nobody reads any more
   bool finished_ GUARDED_BY(write_mutex_) = false;

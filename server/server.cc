@@ -46,6 +46,7 @@ Server::Server(const v1::ServerConfig& config, Clock& clock)
       budget_(config_.engine().max_inflight_bytes()),
       store_(absl::Seconds(config_.results().keep_seconds()), config_.results().max_bytes(), clock),
       timer_(clock),
+      writer_("writer", /*threads=*/1, /*capacity=*/0),
       codec_("codec", config.codec_threads(), kCodecCapacity),
       images_(Context()),
       embeddings_(Context()) {}
@@ -55,6 +56,7 @@ CallContext Server::Context() {
           .serving = serving_,
           .metrics = metrics_,
           .codec = codec_,
+          .writer = writer_,
           .clock = clock_,
           .timer = timer_,
           .budget = budget_,

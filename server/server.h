@@ -87,7 +87,8 @@ class Server {
   ByteBudget budget_;
   GenerationStore store_;
   Timer timer_;
-  Executor codec_;  // after what its tasks use
+  Executor writer_;  // after what its tasks use
+  Executor codec_;   // the same, the writer included
   ImageGenerationService images_;
   EmbeddingService embeddings_;
   std::unique_ptr<Engine> engine_;  // set by the load thread; others use serving_.engine()

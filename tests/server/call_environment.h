@@ -15,7 +15,7 @@ struct CallEnvironment {
   explicit CallEnvironment(int64_t max_kept_bytes = 1 << 20, size_t codec_capacity = 4)
       : store(absl::Seconds(300), max_kept_bytes, clock), codec("codec", 1, codec_capacity) {}
 
-  CallContext context() { return {limits, serving, metrics, codec, clock, timer, budget, store}; }
+  CallContext context() { return {limits, serving, metrics, codec, writer, clock, timer, budget, store}; }
 
   // A request for images of 8 x 8 pixels, as PNG.
   GenerationSpec Spec(const std::string& id, const std::string& body = "body") const {
@@ -37,6 +37,7 @@ struct CallEnvironment {
   ByteBudget budget{1 << 20};
   GenerationStore store;
   Timer timer{clock};
+  Executor writer{"writer", 1, 0};
   Executor codec;
 };
 
