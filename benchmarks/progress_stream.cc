@@ -260,6 +260,7 @@ void Measure(const ServerProcess& server, Cost& cost, const std::function<void()
 // Runs `call`, which returns how many progress messages came or throws, `count` times at once. All of them.
 int CallAtOnce(int count, const std::function<int()>& call) {
   std::vector<std::future<int>> calls;
+  calls.reserve(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) calls.push_back(std::async(std::launch::async, call));
   int messages = 0;
   for (std::future<int>& one : calls) messages += one.get();
