@@ -1,24 +1,16 @@
 #include "server/config.h"
 
-#include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
-#include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
-#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "base/mapped_file.h"
 #include "base/status_macros.h"
-#include "server/config_fields.h"
 
 namespace kandinsky {
 namespace {
-
-constexpr size_t kMaxConfigBytes = 1 << 20;
 
 constexpr char kDefaults[] = R"pb(
   listen_address: "0.0.0.0:50051"
@@ -86,63 +78,22 @@ constexpr char kDefaults[] = R"pb(
 // Sizes that do not fit are refused by ValidateConfig.
 int Clamped(int64_t bytes) { return static_cast<int>(std::clamp<int64_t>(bytes, 0, INT32_MAX)); }
 
-class FirstError : public google::protobuf::io::ErrorCollector {
- public:
-  void AddError(int line, google::protobuf::io::ColumnNumber column, const std::string& message) override {
-    if (text_.empty()) text_ = absl::StrCat(line + 1, ":", column + 1, ": ", message);
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
-
 }  // namespace
 
 absl::StatusOr<v1::ServerConfig> ParseConfig(const std::string& text, ConfigFormat format) {
   v1::ServerConfig config;
-  if (format == ConfigFormat::kJson) {
-    google::protobuf::util::JsonParseOptions options;
-    options.ignore_unknown_fields = false;
-    const auto status = google::protobuf::util::JsonStringToMessage(text, &config, options);
-    if (!status.ok()) return absl::InvalidArgumentError(status.message().as_string());
-    return config;
-  }
-  FirstError error;
-  google::protobuf::TextFormat::Parser parser;
-  parser.RecordErrorsTo(&error);
-  if (!parser.ParseFromString(text, &config)) return absl::InvalidArgumentError(error.text());
+  RETURN_IF_ERROR(ParseMessage(text, format, config));
   return config;
 }
 
 absl::StatusOr<v1::ServerConfig> ReadConfigFile(const std::string& path) {
-  ConfigFormat format = ConfigFormat::kTextProto;
-  if (absl::EndsWith(path, ".json")) {
-    format = ConfigFormat::kJson;
-  } else if (!absl::EndsWith(path, ".textproto") && !absl::EndsWith(path, ".txtpb") &&
-             !absl::EndsWith(path, ".pbtxt")) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": a configuration file ends in .textproto, .txtpb, .pbtxt or .json"));
-  }
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxConfigBytes));
-  auto config = ParseConfig(text, format);
-  if (!config.ok()) return absl::InvalidArgumentError(absl::StrCat(path, ":", config.status().message()));
+  v1::ServerConfig config;
+  RETURN_IF_ERROR(ReadMessageFile(path, config));
   return config;
 }
 
 absl::Status ApplyOverride(const std::string& override_text, v1::ServerConfig& config) {
-  const size_t equals = override_text.find('=');
-  const auto explain = [&](absl::string_view what) {
-    return absl::InvalidArgumentError(absl::StrCat("--set ", override_text, ": ", what));
-  };
-  if (equals == std::string::npos || equals == 0) return explain("must be path=value");
-  v1::ServerConfig changed = config;
-  const auto place = FindField(override_text.substr(0, equals), changed);
-  if (!place.ok()) return explain(place.status().message());
-  const absl::Status set = SetField(*place, override_text.substr(equals + 1));
-  if (!set.ok()) return explain(set.message());
-  config = std::move(changed);
-  return absl::OkStatus();
+  return OverrideField(override_text, config);
 }
 
 v1::ServerConfig WithDefaults(const v1::ServerConfig& config) {
@@ -166,11 +117,7 @@ v1::ServerConfig WithDefaults(const v1::ServerConfig& config) {
   return complete;
 }
 
-std::string PrintConfig(const v1::ServerConfig& config) {
-  std::string text;
-  google::protobuf::TextFormat::PrintToString(config, &text);
-  return text;
-}
+std::string PrintConfig(const v1::ServerConfig& config) { return PrintMessage(config); }
 
 int64_t MostTextBytes(const v1::LimitsConfig& limits) {
   constexpr int kMostPrompts = 16 + 3;  // the parts of a mix, and prompt and negative prompts

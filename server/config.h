@@ -5,11 +5,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "config/config_text.h"
 #include "kandinsky/v1/server_config.pb.h"
 
 namespace kandinsky {
-
-enum class ConfigFormat { kTextProto, kJson };
 
 // Parses a ServerConfig; fields that are not in the text stay unset. INVALID_ARGUMENT with the place of the
 // error for anything that is not a well-formed ServerConfig, unknown fields included.

@@ -1,13 +1,12 @@
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <string>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "config/config_fields.h"
 #include "server/config.h"
-#include "server/config_fields.h"
 
 namespace kandinsky {
 namespace {
@@ -15,13 +14,8 @@ namespace {
 constexpr int kMaxDevices = 64;
 constexpr size_t kMaxDeviceNameBytes = 64;
 
-// Closed intervals of the numeric fields; rules between fields are in ValidateConfig.
-struct Range {
-  const char* path;
-  double min;
-  double max;
-};
-constexpr Range kRanges[] = {
+// Of the numeric fields; rules between fields are in ValidateConfig.
+constexpr FieldRange kRanges[] = {
     {"limits.max_receive_message_bytes", 4096, 201326592},
     {"limits.max_text_message_bytes", 4096, 67108864},
     {"limits.max_image_bytes", 1024, 67108864},
@@ -71,25 +65,6 @@ constexpr Range kRanges[] = {
     {"drain.lame_duck_seconds", 0, 3600},
     {"drain.finish_seconds", 0, 86400},
 };
-
-// Whole numbers in full, others with six digits.
-std::string Number(double value) {
-  const bool whole = std::abs(value) < 1e15 && value == std::floor(value);
-  return whole ? absl::StrCat(static_cast<int64_t>(value)) : absl::StrCat(value);
-}
-
-absl::Status CheckRanges(v1::ServerConfig config) {
-  for (const Range& range : kRanges) {
-    ASSIGN_OR_RETURN(const ConfigField place, FindField(range.path, config));
-    const double value = NumberAt(place);
-    // Written so that a NaN is refused too.
-    if (!(value >= range.min && value <= range.max)) {
-      return absl::InvalidArgumentError(absl::StrCat(range.path, " is ", Number(value), ", must be ",
-                                                     Number(range.min), " to ", Number(range.max)));
-    }
-  }
-  return absl::OkStatus();
-}
 
 absl::Status CheckMessageSizes(const v1::LimitsConfig& limits) {
   if (limits.max_text_message_bytes() < MostTextBytes(limits)) {
@@ -183,7 +158,7 @@ absl::Status ValidateConfig(const v1::ServerConfig& config) {
     RETURN_IF_ERROR(CheckAddress("metrics_address", config.metrics_address()));
   }
   RETURN_IF_ERROR(CheckEnums(config));
-  RETURN_IF_ERROR(CheckRanges(config));
+  RETURN_IF_ERROR(CheckRanges(kRanges, config));
   RETURN_IF_ERROR(CheckMessageSizes(config.limits()));
   RETURN_IF_ERROR(CheckDeadlines(config.limits()));
   return CheckModel(config.model());

@@ -43,9 +43,10 @@ TEST(ProjectStructureTest, NoNameIsACatchAll) { EXPECT_EQ(Joined(CheckNames(Proj
 SourceTree Tree(const std::string& path, const std::string& text) {
   SourceTree tree;
   for (const char* header :
-       {"base/b.h", "imaging/i.h", "pipeline/pipeline.h", "pipeline/tokenizers/t.h", "pipeline/simulated/s.h",
-        "pipeline/models/m.h", "pipeline/samplers/s.h", "pipeline/weights/w.h", "pipeline/kandinsky/k.h",
-        "scheduler/s.h", "server/s.h", "tools/t.h", "clients/cpp/c.h"}) {
+       {"base/b.h", "imaging/i.h", "config/c.h", "pipeline/pipeline.h", "pipeline/tokenizers/t.h",
+        "pipeline/simulated/s.h", "pipeline/models/m.h", "pipeline/samplers/s.h", "pipeline/weights/w.h",
+        "pipeline/kandinsky/k.h", "scheduler/s.h", "server/s.h", "training/t.h", "training/dataset/d.h",
+        "training/config/c.h", "tools/t.h", "clients/cpp/c.h"}) {
     tree[header] = "";
   }
   tree[path] = text;
@@ -102,6 +103,56 @@ TEST(CheckLayersTest, TheSimulatedPipelineSeesTheSeamAlone) {
   EXPECT_FALSE(Allowed("scheduler/x.cc", "pipeline/simulated/s.h"));
   EXPECT_FALSE(Allowed("server/x.cc", "pipeline/simulated/s.h"));
   EXPECT_TRUE(Allowed("server/main.cc", "pipeline/simulated/s.h"));
+}
+
+TEST(CheckLayersTest, TheConfigLayerKnowsNoProgram) {
+  EXPECT_TRUE(Allowed("config/x.cc", "base/b.h"));
+  EXPECT_TRUE(Allowed("config/x.cc", "google/protobuf/message.h"));
+  EXPECT_TRUE(Allowed("server/x.cc", "config/c.h"));
+  EXPECT_FALSE(Allowed("config/x.cc", "kandinsky/v1/server_config.pb.h"));
+  EXPECT_FALSE(Allowed("config/x.cc", "server/s.h"));
+  EXPECT_FALSE(Allowed("config/x.cc", "imaging/i.h"));
+  EXPECT_FALSE(Allowed("config/x.cc", "torch/torch.h"));
+  EXPECT_FALSE(Allowed("scheduler/x.cc", "config/c.h"));
+}
+
+TEST(CheckLayersTest, TrainingSeesThePipelineButNoWire) {
+  EXPECT_TRUE(Allowed("training/x.cc", "torch/torch.h"));
+  EXPECT_TRUE(Allowed("training/x.cc", "pipeline/kandinsky/k.h"));
+  EXPECT_TRUE(Allowed("training/x.cc", "pipeline/models/m.h"));
+  EXPECT_TRUE(Allowed("training/x.cc", "training/dataset/d.h"));
+  EXPECT_FALSE(Allowed("training/x.cc", "training/config/c.h"));
+  EXPECT_FALSE(Allowed("training/x.cc", "config/c.h"));
+  EXPECT_FALSE(Allowed("training/x.cc", "scheduler/s.h"));
+  EXPECT_FALSE(Allowed("training/x.cc", "google/protobuf/message.h"));
+  EXPECT_FALSE(Allowed("server/x.cc", "training/t.h"));
+  EXPECT_FALSE(Allowed("pipeline/kandinsky/x.cc", "training/t.h"));
+}
+
+TEST(CheckLayersTest, TheDatasetOfTrainingSeesNeitherTorchNorProto) {
+  EXPECT_TRUE(Allowed("training/dataset/x.cc", "imaging/i.h"));
+  EXPECT_TRUE(Allowed("training/dataset/x.cc", "base/b.h"));
+  EXPECT_FALSE(Allowed("training/dataset/x.cc", "training/t.h"));
+  EXPECT_FALSE(Allowed("training/dataset/x.cc", "pipeline/pipeline.h"));
+  EXPECT_FALSE(Allowed("training/dataset/x.cc", "torch/torch.h"));
+  EXPECT_FALSE(Allowed("training/dataset/x.cc", "kandinsky/v1/training_config.pb.h"));
+}
+
+TEST(CheckLayersTest, TheConfigurationOfTrainingSeesProtoAndPlainOptions) {
+  EXPECT_TRUE(Allowed("training/config/x.cc", "config/c.h"));
+  EXPECT_TRUE(Allowed("training/config/x.cc", "training/t.h"));
+  EXPECT_TRUE(Allowed("training/config/x.cc", "kandinsky/v1/training_config.pb.h"));
+  EXPECT_FALSE(Allowed("training/config/x.cc", "training/dataset/d.h"));
+  EXPECT_FALSE(Allowed("training/config/x.cc", "server/s.h"));
+  EXPECT_FALSE(Allowed("training/config/x.cc", "torch/torch.h"));
+}
+
+TEST(CheckLayersTest, TheTrainingProgramWiresEverythingAndUsesNoLibraryItself) {
+  EXPECT_TRUE(Allowed("training/main.cc", "training/config/c.h"));
+  EXPECT_TRUE(Allowed("training/main.cc", "training/dataset/d.h"));
+  EXPECT_TRUE(Allowed("training/main.cc", "training/t.h"));
+  EXPECT_FALSE(Allowed("training/main.cc", "torch/torch.h"));
+  EXPECT_FALSE(Allowed("training/main.cc", "kandinsky/v1/training_config.pb.h"));
 }
 
 TEST(CheckLayersTest, ClientsSeeTheProtoAlone) {

@@ -1,4 +1,7 @@
-#include "server/config_fields.h"
+#include "config/config_fields.h"
+
+#include <cmath>
+#include <optional>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -24,6 +27,13 @@ absl::Status SetScalar(const ConfigField& place, const std::string& value) {
       int64_t number = 0;
       if (!absl::SimpleAtoi(value, &number)) return absl::InvalidArgumentError("not a 64-bit integer");
       reflection.SetInt64(place.message, place.field, number);
+      return absl::OkStatus();
+    }
+    case FieldDescriptor::CPPTYPE_UINT64: {
+      uint64_t number = 0;
+      if (!absl::SimpleAtoi(value, &number))
+        return absl::InvalidArgumentError("not an unsigned 64-bit integer");
+      reflection.SetUInt64(place.message, place.field, number);
       return absl::OkStatus();
     }
     case FieldDescriptor::CPPTYPE_DOUBLE: {
@@ -66,6 +76,32 @@ absl::Status SetList(const ConfigField& place, const std::string& value) {
   return absl::OkStatus();
 }
 
+// Whole numbers in full, others with six digits.
+std::string Number(double value) {
+  const bool whole = std::abs(value) < 1e15 && value == std::floor(value);
+  return whole ? absl::StrCat(static_cast<int64_t>(value)) : absl::StrCat(value);
+}
+
+// The number with the dotted name `path`, which exists; nothing when it or a group that it is in is absent.
+std::optional<double> NumberAt(const char* path, const Message& root) {
+  const Message* message = &root;
+  const FieldDescriptor* field = nullptr;
+  for (const absl::string_view name : absl::StrSplit(path, '.')) {
+    if (field != nullptr) message = &message->GetReflection()->GetMessage(*message, field);
+    field = message->GetDescriptor()->FindFieldByName(std::string(name));
+    if (!message->GetReflection()->HasField(*message, field)) return std::nullopt;
+  }
+  const google::protobuf::Reflection& reflection = *message->GetReflection();
+  switch (field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+      return reflection.GetInt32(*message, field);
+    case FieldDescriptor::CPPTYPE_INT64:
+      return static_cast<double>(reflection.GetInt64(*message, field));
+    default:
+      return reflection.GetDouble(*message, field);
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<ConfigField> FindField(const std::string& path, Message& root) {
@@ -74,6 +110,9 @@ absl::StatusOr<ConfigField> FindField(const std::string& path, Message& root) {
     if (place.field != nullptr) {
       if (place.field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
         return absl::InvalidArgumentError(absl::StrCat(place.field->name(), " has no fields"));
+      }
+      if (place.field->is_repeated()) {
+        return absl::InvalidArgumentError(absl::StrCat(place.field->name(), " is a list of groups"));
       }
       place.message = place.message->GetReflection()->MutableMessage(place.message, place.field);
     }
@@ -94,16 +133,17 @@ absl::Status SetField(const ConfigField& place, const std::string& value) {
   return place.field->is_repeated() ? SetList(place, value) : SetScalar(place, value);
 }
 
-double NumberAt(const ConfigField& place) {
-  const google::protobuf::Reflection& reflection = *place.message->GetReflection();
-  switch (place.field->cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32:
-      return reflection.GetInt32(*place.message, place.field);
-    case FieldDescriptor::CPPTYPE_INT64:
-      return static_cast<double>(reflection.GetInt64(*place.message, place.field));
-    default:
-      return reflection.GetDouble(*place.message, place.field);
+absl::Status CheckRanges(absl::Span<const FieldRange> ranges, const Message& root) {
+  for (const FieldRange& range : ranges) {
+    const std::optional<double> value = NumberAt(range.path, root);
+    if (!value.has_value()) continue;
+    // Written so that a NaN is refused too.
+    if (!(*value >= range.min && *value <= range.max)) {
+      return absl::InvalidArgumentError(absl::StrCat(range.path, " is ", Number(*value), ", must be ",
+                                                     Number(range.min), " to ", Number(range.max)));
+    }
   }
+  return absl::OkStatus();
 }
 
 }  // namespace kandinsky

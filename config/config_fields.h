@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 
 namespace kandinsky {
 
@@ -20,11 +21,20 @@ struct ConfigField {
 // there is none, or it is a group of fields.
 absl::StatusOr<ConfigField> FindField(const std::string& path, google::protobuf::Message& root);
 
-// Sets a field from text, see ApplyOverride (server/config.h). INVALID_ARGUMENT, naming the type, when the
-// text is no value of it.
+// Sets a field from text, see OverrideField (config/config_text.h). INVALID_ARGUMENT, naming the type, when
+// the text is no value of it.
 absl::Status SetField(const ConfigField& place, const std::string& value);
 
-// The value of a field that is a number.
-double NumberAt(const ConfigField& place);
+// A number and the closed interval that it must lie in.
+struct FieldRange {
+  const char* path;
+  double min;
+  double max;
+};
+
+// Checks the numbers below `root` against `ranges`, in their order. A field that has no value, or whose group
+// is absent, is in order: what must be set is for the caller to say. INVALID_ARGUMENT with one line that
+// names field, value and limits of the first that is not.
+absl::Status CheckRanges(absl::Span<const FieldRange> ranges, const google::protobuf::Message& root);
 
 }  // namespace kandinsky

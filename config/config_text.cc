@@ -1,0 +1,88 @@
+#include "config/config_text.h"
+
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/text_format.h>
+#include <google/protobuf/util/json_util.h>
+
+#include <memory>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/mapped_file.h"
+#include "base/status_macros.h"
+#include "config/config_fields.h"
+
+namespace kandinsky {
+
+using google::protobuf::Message;
+
+namespace {
+
+constexpr size_t kMaxConfigBytes = 1 << 20;
+
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, google::protobuf::io::ColumnNumber column, const std::string& message) override {
+    if (text_.empty()) text_ = absl::StrCat(line + 1, ":", column + 1, ": ", message);
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+}  // namespace
+
+absl::Status ParseMessage(const std::string& text, ConfigFormat format, Message& config) {
+  config.Clear();
+  if (format == ConfigFormat::kJson) {
+    google::protobuf::util::JsonParseOptions options;
+    options.ignore_unknown_fields = false;
+    const auto status = google::protobuf::util::JsonStringToMessage(text, &config, options);
+    return status.ok() ? absl::OkStatus() : absl::InvalidArgumentError(status.message().as_string());
+  }
+  FirstError error;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  if (!parser.ParseFromString(text, &config)) return absl::InvalidArgumentError(error.text());
+  return absl::OkStatus();
+}
+
+absl::Status ReadMessageFile(const std::string& path, Message& config) {
+  ConfigFormat format = ConfigFormat::kTextProto;
+  if (absl::EndsWith(path, ".json")) {
+    format = ConfigFormat::kJson;
+  } else if (!absl::EndsWith(path, ".textproto") && !absl::EndsWith(path, ".txtpb") &&
+             !absl::EndsWith(path, ".pbtxt")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": a configuration file ends in .textproto, .txtpb, .pbtxt or .json"));
+  }
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxConfigBytes));
+  const absl::Status status = ParseMessage(text, format, config);
+  if (!status.ok()) return absl::InvalidArgumentError(absl::StrCat(path, ":", status.message()));
+  return absl::OkStatus();
+}
+
+absl::Status OverrideField(const std::string& override_text, Message& config) {
+  const size_t equals = override_text.find('=');
+  const auto explain = [&](absl::string_view what) {
+    return absl::InvalidArgumentError(absl::StrCat("--set ", override_text, ": ", what));
+  };
+  if (equals == std::string::npos || equals == 0) return explain("must be path=value");
+  const std::unique_ptr<Message> changed(config.New());
+  changed->CopyFrom(config);
+  const auto place = FindField(override_text.substr(0, equals), *changed);
+  if (!place.ok()) return explain(place.status().message());
+  const absl::Status set = SetField(*place, override_text.substr(equals + 1));
+  if (!set.ok()) return explain(set.message());
+  config.GetReflection()->Swap(&config, changed.get());
+  return absl::OkStatus();
+}
+
+std::string PrintMessage(const Message& config) {
+  std::string text;
+  google::protobuf::TextFormat::PrintToString(config, &text);
+  return text;
+}
+
+}  // namespace kandinsky
