@@ -1,0 +1,68 @@
+#include "training/config/command_line.h"
+
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/status_macros.h"
+#include "config/config_text.h"
+#include "training/config/training_config.h"
+
+namespace kandinsky {
+namespace {
+
+absl::StatusOr<v1::TrainingConfig> BuildConfig(const std::string& file,
+                                               const std::vector<std::string>& overrides) {
+  v1::TrainingConfig config;
+  if (!file.empty()) RETURN_IF_ERROR(ReadMessageFile(file, config));
+  for (const std::string& override_text : overrides) RETURN_IF_ERROR(OverrideField(override_text, config));
+  return WithDefaults(config);
+}
+
+TrainingCommandLine Refuse(const absl::Status& status) {
+  std::fprintf(stderr, "kandinsky-train: %s\n", std::string(status.message()).c_str());
+  return {.options = std::nullopt, .estimate = false, .exit_code = kTrainingExitUsage};
+}
+
+}  // namespace
+
+TrainingCommandLine ParseTrainingCommandLine(int argc, const char* const* argv) {
+  CLI::App app("Trains the prior or the decoder of a Kandinsky image model.", "kandinsky-train");
+  std::string file;
+  std::vector<std::string> overrides;
+  bool check = false;
+  bool estimate = false;
+  app.add_option("--config", file, "Configuration file: kandinsky.v1.TrainingConfig as .textproto or .json");
+  app.add_option("--set", overrides,
+                 "Override one field, e.g. --set optimizer.learning_rate=1e-5 (repeatable)")
+      ->type_name("PATH=VALUE")
+      ->expected(1)
+      ->take_all();
+  app.add_flag("--check_config", check,
+               "Check the configuration, print it with all defaults as text proto and exit");
+  app.add_flag("--estimate", estimate, "Say what the run would take in memory and time and exit");
+  app.set_version_flag("--version", "kandinsky-train " KANDINSKY_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return {.options = std::nullopt,
+            .estimate = false,
+            .exit_code = app.exit(error) == 0 ? kTrainingExitOk : kTrainingExitUsage};
+  }
+  const absl::StatusOr<v1::TrainingConfig> config = BuildConfig(file, overrides);
+  if (!config.ok()) return Refuse(config.status());
+  absl::StatusOr<TrainingOptions> options = ToTrainingOptions(*config);
+  if (!options.ok()) return Refuse(options.status());
+  if (check) {
+    std::fputs(PrintMessage(*config).c_str(), stdout);
+    return {};
+  }
+  return {.options = *std::move(options), .estimate = estimate, .exit_code = kTrainingExitOk};
+}
+
+}  // namespace kandinsky
