@@ -59,28 +59,45 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) 
   return std::string(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
 }
 
-absl::Status WriteFileAtomically(const std::string& path, absl::Span<const char> content) {
+absl::StatusOr<std::unique_ptr<AtomicFile>> AtomicFile::Create(const std::string& path) {
   std::string temporary = absl::StrCat(path, ".XXXXXX");
-  const int fd = ::mkstemp(temporary.data());
-  if (fd < 0) return ErrnoStatus(errno, "cannot create", temporary);
-  absl::Cleanup discard = [&] { ::unlink(temporary.c_str()); };
+  const int descriptor = ::mkstemp(temporary.data());
+  if (descriptor < 0) return ErrnoStatus(errno, "cannot create", temporary);
+  return std::unique_ptr<AtomicFile>(new AtomicFile(path, std::move(temporary), descriptor));
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+absl::Status AtomicFile::Append(absl::Span<const char> content) {
   size_t written = 0;
-  int error = 0;
-  while (written < content.size() && error == 0) {
-    const ssize_t count = ::write(fd, content.data() + written, content.size() - written);
+  while (written < content.size()) {
+    const ssize_t count = ::write(descriptor_, content.data() + written, content.size() - written);
     if (count >= 0) {
       written += static_cast<size_t>(count);
     } else if (errno != EINTR) {
-      error = errno;
+      return ErrnoStatus(errno, "cannot write", path_);
     }
   }
-  if (error == 0 && ::fsync(fd) != 0) error = errno;
-  ::fchmod(fd, 0644);
-  ::close(fd);
-  if (error != 0) return ErrnoStatus(error, "cannot write", path);
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "cannot rename to", path);
-  std::move(discard).Cancel();
   return absl::OkStatus();
+}
+
+absl::Status AtomicFile::Commit() {
+  const int error = ::fsync(descriptor_) != 0 ? errno : 0;
+  ::fchmod(descriptor_, 0644);
+  ::close(std::exchange(descriptor_, -1));
+  if (error != 0) return ErrnoStatus(error, "cannot write", path_);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return ErrnoStatus(errno, "cannot rename to", path_);
+  temporary_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status WriteFileAtomically(const std::string& path, absl::Span<const char> content) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<AtomicFile> file, AtomicFile::Create(path));
+  RETURN_IF_ERROR(file->Append(content));
+  return file->Commit();
 }
 
 }  // namespace kandinsky

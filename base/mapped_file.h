@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -39,7 +40,32 @@ class MappedFile {
 // Reads a file of at most `max_bytes`. Errors as MappedFile::Open, and INVALID_ARGUMENT when it is larger.
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
 
-// Writes through a temporary file in the same folder and renames it, so that a reader never sees half a file.
+// A file in the making, written part by part: under a temporary name in the same folder until Commit, so that
+// a reader never sees half a file. Used by one thread.
+class AtomicFile {
+ public:
+  // An error, as of the others: the path and the reason (INTERNAL, or by the system's error).
+  static absl::StatusOr<std::unique_ptr<AtomicFile>> Create(const std::string& path);
+
+  // Without Commit, removes what was written.
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  absl::Status Append(absl::Span<const char> content);
+  // Brings it to the disk and gives it its name. Nothing may follow.
+  absl::Status Commit();
+
+ private:
+  AtomicFile(std::string path, std::string temporary, int descriptor)
+      : path_(std::move(path)), temporary_(std::move(temporary)), descriptor_(descriptor) {}
+
+  const std::string path_;
+  std::string temporary_;
+  int descriptor_;
+};
+
+// The whole content at once.
 absl::Status WriteFileAtomically(const std::string& path, absl::Span<const char> content);
 
 }  // namespace kandinsky

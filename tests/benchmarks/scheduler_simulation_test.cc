@@ -4,7 +4,7 @@
 
 #include "benchmarks/scheduler_simulation/arrivals.h"
 #include "benchmarks/scheduler_simulation/policies.h"
-#include "benchmarks/scheduler_simulation/svg_plot.h"
+#include "imaging/line_plot.h"
 #include "benchmarks/scheduler_simulation/virtual_engine.h"
 
 namespace kandinsky {

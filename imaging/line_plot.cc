@@ -1,4 +1,4 @@
-#include "benchmarks/scheduler_simulation/svg_plot.h"
+#include "imaging/line_plot.h"
 
 #include <algorithm>
 #include <cmath>
@@ -12,6 +12,10 @@ constexpr double kLeft = 80;
 constexpr double kRight = 540;
 constexpr double kTop = 50;
 constexpr double kBottom = 380;
+constexpr size_t kMostMarks = 20;  // of points and of ticks
+
+// What is not positive stands at the bottom.
+double LogOf(double y) { return std::log10(std::max(y, 1e-12)); }
 
 // Maps data to the picture.
 class Axes {
@@ -21,17 +25,16 @@ class Axes {
       for (const auto& [x, y] : line.points) {
         x_min_ = std::min(x_min_, x);
         x_max_ = std::max(x_max_, x);
-        y_min_ = std::min(y_min_, std::floor(std::log10(y)));
-        y_max_ = std::max(y_max_, std::ceil(std::log10(y)));
+        y_min_ = std::min(y_min_, std::floor(LogOf(y)));
+        y_max_ = std::max(y_max_, std::ceil(LogOf(y)));
       }
     }
     if (y_max_ <= y_min_) y_max_ = y_min_ + 1;
+    if (x_max_ <= x_min_) x_max_ = x_min_ + 1;
   }
 
   double X(double x) const { return kLeft + (x - x_min_) / (x_max_ - x_min_) * (kRight - kLeft); }
-  double Y(double y) const {
-    return kBottom - (std::log10(y) - y_min_) / (y_max_ - y_min_) * (kBottom - kTop);
-  }
+  double Y(double y) const { return kBottom - (LogOf(y) - y_min_) / (y_max_ - y_min_) * (kBottom - kTop); }
   double y_min() const { return y_min_; }
   double y_max() const { return y_max_; }
 
@@ -56,6 +59,7 @@ std::string Curve(const Axes& axes, const PlotSeries& series, double legend_y) {
   std::string svg;
   for (const auto& [x, y] : series.points) {
     absl::StrAppendFormat(&points, "%.1f,%.1f ", axes.X(x), axes.Y(y));
+    if (series.points.size() > kMostMarks) continue;
     absl::StrAppendFormat(&svg, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\"/>\n", axes.X(x),
                           axes.Y(y), series.color);
   }
@@ -85,7 +89,9 @@ std::string LinePlot(const PlotLabels& labels, const std::vector<PlotSeries>& se
   }
   std::sort(ticks.begin(), ticks.end());
   ticks.erase(std::unique(ticks.begin(), ticks.end()), ticks.end());
-  for (const double x : ticks) {
+  const size_t stride = ticks.size() / kMostMarks + 1;
+  for (size_t i = 0; i < ticks.size(); i += stride) {
+    const double x = ticks[i];
     svg += Line(axes.X(x), kBottom, axes.X(x), kBottom + 5, "black");
     svg += Text(axes.X(x), kBottom + 20, absl::StrFormat("%g", x), "middle");
   }

@@ -10,7 +10,7 @@ namespace kandinsky {
 struct PlotSeries {
   std::string name;
   std::string color;                              // any SVG colour
-  std::vector<std::pair<double, double>> points;  // x ascending, y > 0
+  std::vector<std::pair<double, double>> points;  // x ascending; y > 0, smaller ones count as 1e-12
 };
 
 struct PlotLabels {
@@ -19,7 +19,7 @@ struct PlotLabels {
   std::string y;
 };
 
-// A line plot with a logarithmic y axis, as an SVG document of 720 x 440.
+// A line plot with a logarithmic y axis, as an SVG document of 720 x 440. At least one point.
 std::string LinePlot(const PlotLabels& labels, const std::vector<PlotSeries>& series);
 
 }  // namespace kandinsky
