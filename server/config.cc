@@ -40,6 +40,9 @@ constexpr char kDefaults[] = R"pb(
     prior_path: ""
     threads: 0
     image_encoder: true
+    unet_lora_path: ""
+    prior_lora_path: ""
+    lora_scale: 1
     kind: MODEL_KIND_KANDINSKY
     simulated {
       encode_ms: 3

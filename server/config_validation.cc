@@ -38,6 +38,7 @@ constexpr FieldRange kRanges[] = {
     {"results.keep_seconds", 0, 86400},
     {"results.max_bytes", 0, 1099511627776},
     {"model.threads", 0, 1024},
+    {"model.lora_scale", -4, 4},
     {"model.simulated.encode_ms", 0, 60000},
     {"model.simulated.encode_row_ms", 0, 60000},
     {"model.simulated.prior_ms", 0, 60000},

@@ -43,6 +43,9 @@ absl::StatusOr<std::vector<PipelineFactory>> LoadModel(const v1::ServerConfig& c
                         .model_path = model.path(),
                         .prior_path = model.prior_path(),
                         .keep_image_encoder = model.image_encoder(),
+                        .unet_lora_path = model.unet_lora_path(),
+                        .prior_lora_path = model.prior_lora_path(),
+                        .lora_scale = model.lora_scale(),
                         .threads = model.threads()},
                        config.workers());
 #else

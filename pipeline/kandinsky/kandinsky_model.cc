@@ -14,21 +14,36 @@
 #include "pipeline/kandinsky/model_configs.h"
 #include "pipeline/models/layers.h"
 #include "pipeline/samplers/decoder_sampler.h"
+#include "pipeline/weights/lora.h"
 #include "pipeline/weights/model_directory.h"
 #include "pipeline/weights/strict_load.h"
 
 namespace kandinsky {
 namespace {
 
+// Low-rank adapters for one network; without a path none.
+struct LoraFile {
+  std::string path;
+  double scale = 1.0;
+};
+
+absl::Status Merge(const LoraFile& lora, torch::nn::Module& module) {
+  if (lora.path.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto adapters, OpenCheckpoint(lora.path));
+  return MergeLora(module, *adapters, lora.scale);
+}
+
 // Builds the module of a configuration, fills it and prepares it for inference.
 template <typename Module, typename Config>
-absl::StatusOr<std::shared_ptr<Module>> LoadModule(const Config& config, const NetworkFiles& files) {
+absl::StatusOr<std::shared_ptr<Module>> LoadModule(const Config& config, const NetworkFiles& files,
+                                                   const LoraFile& lora = {}) {
   auto module = std::make_shared<Module>(config);
   LoadReport report;
   RETURN_IF_ERROR(LoadStrict(*module, *files.weights, {}, &report));
   for (const std::string& warning : report.warnings) {
     Log(LogLevel::kWarning, "suspicious weights", {{"file", files.weights->path()}, {"finding", warning}});
   }
+  RETURN_IF_ERROR(Merge(lora, *module));
   PrepareForInference(*module);
   // The convolutions have copies of their weights now; the others use the file's pages and map them again.
   files.weights->ReleasePages();
@@ -130,13 +145,14 @@ absl::Status CheckFit(const KandinskyModel& model, const NetworkConfigs& configs
   return absl::OkStatus();
 }
 
-absl::Status LoadPriorParts(const PriorFiles& files, const NetworkConfigs& configs, bool keep_image_encoder,
-                            KandinskyModel& model) {
+absl::Status LoadPriorParts(const PriorFiles& files, const NetworkConfigs& configs,
+                            const PipelineOptions& options, KandinskyModel& model) {
   ASSIGN_OR_RETURN(model.tokenizer, ClipTokenizer::Load(files.tokenizer_folder));
   ASSIGN_OR_RETURN(model.text_encoder,
                    LoadModule<ClipTextModelWithProjection>(configs.text, files.text_encoder));
-  ASSIGN_OR_RETURN(model.prior, LoadModule<PriorTransformer>(configs.prior, files.prior));
-  RETURN_IF_ERROR(LoadImageEncoder(files, configs.vision, keep_image_encoder, model));
+  ASSIGN_OR_RETURN(model.prior, LoadModule<PriorTransformer>(configs.prior, files.prior,
+                                                             {options.prior_lora_path, options.lora_scale}));
+  RETURN_IF_ERROR(LoadImageEncoder(files, configs.vision, options.keep_image_encoder, model));
   ASSIGN_OR_RETURN(model.prior_sampler,
                    ParseSamplerConfig(files.scheduler.path, files.scheduler.json, UnclipDefaults()));
   // A sampler that cannot be built is an error of the files, not of the first request.
@@ -144,8 +160,9 @@ absl::Status LoadPriorParts(const PriorFiles& files, const NetworkConfigs& confi
 }
 
 absl::Status LoadDecoderParts(const DecoderFiles& files, const NetworkConfigs& configs,
-                              KandinskyModel& model) {
-  ASSIGN_OR_RETURN(model.unet, LoadModule<UNet2DConditionModel>(configs.unet, files.unet));
+                              const PipelineOptions& options, KandinskyModel& model) {
+  ASSIGN_OR_RETURN(model.unet, LoadModule<UNet2DConditionModel>(
+                                   configs.unet, files.unet, {options.unet_lora_path, options.lora_scale}));
   ASSIGN_OR_RETURN(model.movq, LoadModule<VQModel>(configs.movq, files.movq));
   ASSIGN_OR_RETURN(model.decoder_sampler, ParseSamplerConfig(files.scheduler.path, files.scheduler.json, {}));
   ASSIGN_OR_RETURN(model.default_sampler, ParseSamplerKind(files.scheduler.path, files.scheduler.json));
@@ -218,8 +235,8 @@ absl::StatusOr<std::shared_ptr<const KandinskyModel>> LoadOrThrow(const Pipeline
   }
   auto model = std::make_shared<KandinskyModel>();
   model->latent_scale = static_cast<int>(configs.movq.DownsamplingFactor());
-  RETURN_IF_ERROR(LoadPriorParts(files.prior, configs, options.keep_image_encoder, *model));
-  RETURN_IF_ERROR(LoadDecoderParts(files.decoder, configs, *model));
+  RETURN_IF_ERROR(LoadPriorParts(files.prior, configs, options, *model));
+  RETURN_IF_ERROR(LoadDecoderParts(files.decoder, configs, options, *model));
   RETURN_IF_ERROR(CheckFit(*model, configs));
   model->latent_to_rgb = FitLatentToRgb(*model->movq);
   model->step_memory = EstimateStepMemory(configs);

@@ -19,6 +19,11 @@ struct PipelineOptions {
   // Whether pictures can be embedded (mixing, embedding, a prior that starts from a picture). The vision
   // tower is the largest part of the published model, and is needed for nothing else.
   bool keep_image_encoder = true;
+  // Low-rank adapters (MergeLora) of the decoder's U-Net and of the prior, merged into the weights at load;
+  // empty: none. Both with the strength `lora_scale`.
+  std::string unet_lora_path = {};
+  std::string prior_lora_path = {};
+  double lora_scale = 1.0;
   int threads = 0;  // compute threads of each replica; 0: an equal share of the process's CPU quota
 };
 

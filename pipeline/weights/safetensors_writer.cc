@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/mapped_file.h"
 #include "base/status_macros.h"
 #include "pipeline/weights/safetensors.h"
 
@@ -74,19 +76,27 @@ std::string HeaderText(const std::vector<NamedTensor>& tensors,
   return text;
 }
 
-std::string FileContent(const std::vector<NamedTensor>& tensors,
-                        const std::map<std::string, std::string>& metadata) {
+// Length and text of the header.
+std::string Preamble(const std::vector<NamedTensor>& tensors,
+                     const std::map<std::string, std::string>& metadata) {
   const std::string header = HeaderText(tensors, metadata);
-  std::string content;
+  std::string preamble;
   for (int shift = 0; shift < 64; shift += 8) {
-    content.push_back(static_cast<char>(uint64_t{header.size()} >> shift));
+    preamble.push_back(static_cast<char>(uint64_t{header.size()} >> shift));
   }
-  content += header;
+  return preamble + header;
+}
+
+// One tensor after the other, so that no second copy of all of them is ever in memory.
+absl::Status WriteTensors(const std::string& path, const std::vector<NamedTensor>& tensors,
+                          const std::map<std::string, std::string>& metadata) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<AtomicFile> file, AtomicFile::Create(path));
+  RETURN_IF_ERROR(file->Append(Preamble(tensors, metadata)));
   for (const auto& [name, tensor] : tensors) {
     const torch::Tensor plain = tensor.detach().to(torch::kCPU).contiguous();
-    content.append(static_cast<const char*>(plain.const_data_ptr()), plain.nbytes());
+    RETURN_IF_ERROR(file->Append({static_cast<const char*>(plain.const_data_ptr()), plain.nbytes()}));
   }
-  return content;
+  return file->Commit();
 }
 
 }  // namespace
@@ -96,7 +106,7 @@ absl::Status WriteSafetensors(const std::string& path, const std::vector<NamedTe
   std::set<std::string> names;
   for (const NamedTensor& tensor : tensors) RETURN_IF_ERROR(CheckTensor(tensor, names, path));
   try {
-    return WriteFileAtomically(path, FileContent(tensors, metadata));
+    return WriteTensors(path, tensors, metadata);
   } catch (const nlohmann::json::exception&) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": a name or metadata value is not UTF-8"));
   } catch (const std::exception& error) {

@@ -248,6 +248,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bound{"limits.max_connection_age_grace_seconds", "300", "299"},
         Bound{"limits.max_concurrent_streams", "1", "0"}, Bound{"drain.lame_duck_seconds", "0", "-1"},
         Bound{"drain.finish_seconds", "0", "inf"}, Bound{"model.threads", "0", "-1"},
+        Bound{"model.lora_scale", "4", "4.1"}, Bound{"model.lora_scale", "-4", "-4.1"},
         Bound{"model.name", "a-b.c_1", "a b"}, Bound{"model.path", "x", ""},
         Bound{"listen_address", "[::]:1", "::1"}, Bound{"listen_address", "h:65535", "h:65536"},
         Bound{"listen_address", ":0", "h"}, Bound{"metrics_address", "", "h:x"}));
