@@ -13,12 +13,13 @@ namespace kandinsky {
 enum class TrainingTarget { kPrior, kDecoder };
 
 struct DataOptions {
-  std::string path;                     // a folder of pictures, a .csv or a .jsonl file
-  std::string image_column = "image";   // of the table
-  std::string caption_column = "text";  // of the table
-  int resolution = 512;                 // pixels, edge of the square pictures that the decoder learns
-  std::string cache_folder;             // embeddings of the frozen networks; empty: below the output folder
-  int max_samples = 0;                  // 0: all
+  std::string path;                    // a folder of pictures, a .csv or a .jsonl file
+  std::string image_column = "image";  // of the table
+  std::string caption_column = "text";
+  std::string hint_column = "hint";  // of the table
+  int resolution = 512;              // pixels, edge of the square pictures that the decoder learns
+  std::string cache_folder;          // embeddings of the frozen networks; empty: below the output folder
+  int max_samples = 0;               // 0: all
 };
 
 enum class OptimizerKind { kAdamW, kAdafactor };
@@ -41,6 +42,9 @@ struct ScheduleOptions {
 };
 
 enum class Precision { kFloat32, kBFloat16 };
+
+// How the weights of the finished model are stored.
+enum class StoredType { kFloat32, kFloat16, kBFloat16 };
 
 // Low-rank adapters on the attention layers; everything else stays as it is.
 struct LoraOptions {
@@ -87,11 +91,14 @@ struct TrainingOptions {
   double embedding_dropout = 0.1;  // decoder: share of picture embeddings that become the zero picture's
   double embedding_noise = 0.0;    // decoder: standard deviation added to picture embeddings
   Precision precision = Precision::kFloat32;
+  StoredType stored_type = StoredType::kFloat32;
   std::optional<LoraOptions> lora;
   std::optional<EmaOptions> ema;
   ValidationOptions validation;
   CheckpointOptions checkpoints;
   int64_t log_every_steps = 10;
+  // What a run must have in common with the one that it continues, in words (RunIdentityOf).
+  std::string run_identity;
 };
 
 }  // namespace kandinsky

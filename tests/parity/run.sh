@@ -22,15 +22,23 @@ if ! "$python" tests/parity/make_goldens.py "$goldens" --live --seed "${KANDINSK
   exit 1
 fi
 
-echo "components, samplers, tokenizer and pipeline"
+"$python" tests/parity/make_training_goldens.py "$goldens/training" --seed "${KANDINSKY_PARITY_SEED:-31337}" 2>>"$goldens/log" ||
+  { cat "$goldens/log" >&2; exit 1; }
+
+echo "components, samplers, tokenizer, pipeline and training steps"
 listed=$(ctest --test-dir "$build" -N -R Golden)
-for suite in ClipTokenizerGoldenTest GoldenComponentsTest GoldenSamplersTest GoldenPipelineTest GoldenTasksTest; do
+for suite in ClipTokenizerGoldenTest GoldenComponentsTest GoldenSamplersTest GoldenPipelineTest GoldenTasksTest \
+  GoldenTrainingTest; do
   if ! grep -q "$suite" <<<"$listed"; then
     echo "$build has no $suite; build it completely first" >&2
     exit 1
   fi
 done
 KANDINSKY_GOLDEN_DIR=$goldens ctest --test-dir "$build" -R Golden --no-tests=error --output-on-failure
+
+echo "trained models"
+"$python" tests/parity/trained_model_parity.py --train "$build/training/kandinsky-train" \
+  --make-tiny-model "$build/tools/kandinsky-make-tiny-model" 2>"$goldens/log" || { cat "$goldens/log" >&2; exit 1; }
 
 echo "live server"
 "$python" tests/parity/live_parity.py --server "$build/server/kandinsky-server" --golden-dir "$goldens"

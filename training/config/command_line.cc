@@ -24,6 +24,17 @@ absl::StatusOr<v1::TrainingConfig> BuildConfig(const std::string& file,
   return WithDefaults(config);
 }
 
+// An estimate reads no data and writes nothing, so it asks for none of the required fields.
+void FillRequired(v1::TrainingConfig& config) {
+  const auto fill = [](const std::string& value, std::string* field) {
+    if (value.empty()) *field = "unused";
+  };
+  fill(config.decoder_path(), config.mutable_decoder_path());
+  fill(config.data().path(), config.mutable_data()->mutable_path());
+  fill(config.output_folder(), config.mutable_output_folder());
+  if (config.max_steps() == 0) config.set_max_steps(1);
+}
+
 TrainingCommandLine Refuse(const absl::Status& status) {
   std::fprintf(stderr, "kandinsky-train: %s\n", std::string(status.message()).c_str());
   return {.options = std::nullopt, .estimate = false, .exit_code = kTrainingExitUsage};
@@ -54,8 +65,9 @@ TrainingCommandLine ParseTrainingCommandLine(int argc, const char* const* argv) 
             .estimate = false,
             .exit_code = app.exit(error) == 0 ? kTrainingExitOk : kTrainingExitUsage};
   }
-  const absl::StatusOr<v1::TrainingConfig> config = BuildConfig(file, overrides);
+  absl::StatusOr<v1::TrainingConfig> config = BuildConfig(file, overrides);
   if (!config.ok()) return Refuse(config.status());
+  if (estimate) FillRequired(*config);
   absl::StatusOr<TrainingOptions> options = ToTrainingOptions(*config);
   if (!options.ok()) return Refuse(options.status());
   if (check) {

@@ -12,6 +12,7 @@ enum TrainingExitCode {
   kTrainingExitFailure = 1,    // an error on the way, e.g. in the data or while writing
   kTrainingExitUsage = 2,      // wrong command line or configuration
   kTrainingExitModelLoad = 4,  // the model could not be loaded
+  kTrainingExitStopped = 5,    // by a signal, with a checkpoint to go on from
 };
 
 // What a command line asks for: to train by `options` (or, with `estimate`, to say what that would take), or

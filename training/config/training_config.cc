@@ -17,6 +17,7 @@ constexpr char kDefaults[] = R"pb(
     path: ""
     image_column: "image"
     caption_column: "text"
+    hint_column: "hint"
     resolution: 512
     cache_folder: ""
     max_samples: 0
@@ -40,6 +41,7 @@ constexpr char kDefaults[] = R"pb(
   embedding_dropout: 0.1
   embedding_noise: 0
   precision: PRECISION_FLOAT32
+  stored_type: STORED_TYPE_FLOAT32
   validation { every_steps: 500 steps: 25 prior_steps: 25 size: 512 guidance_scale: 4 }
   checkpoints { every_steps: 500 keep: 3 resume: "" }
   log_every_steps: 10
@@ -52,6 +54,7 @@ DataOptions ToOptions(const v1::DataConfig& config) {
   return {.path = config.path(),
           .image_column = config.image_column(),
           .caption_column = config.caption_column(),
+          .hint_column = config.hint_column(),
           .resolution = config.resolution(),
           .cache_folder = config.cache_folder(),
           .max_samples = config.max_samples()};
@@ -127,6 +130,8 @@ absl::StatusOr<TrainingOptions> ToTrainingOptions(const v1::TrainingConfig& conf
   options.embedding_dropout = complete.embedding_dropout();
   options.embedding_noise = complete.embedding_noise();
   if (complete.precision() == v1::PRECISION_BFLOAT16) options.precision = Precision::kBFloat16;
+  if (complete.stored_type() == v1::STORED_TYPE_FLOAT16) options.stored_type = StoredType::kFloat16;
+  if (complete.stored_type() == v1::STORED_TYPE_BFLOAT16) options.stored_type = StoredType::kBFloat16;
   if (complete.has_lora()) {
     const v1::LoraConfig& lora = complete.lora();
     options.lora = LoraOptions{lora.rank(), {lora.targets().begin(), lora.targets().end()}};

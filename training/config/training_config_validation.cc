@@ -59,21 +59,17 @@ absl::Status CheckEnums(const v1::TrainingConfig& config) {
   if (!v1::OptimizerKind_IsValid(config.optimizer().kind())) return Wrong("optimizer.kind is unknown");
   if (!v1::ScheduleKind_IsValid(config.schedule().kind())) return Wrong("schedule.kind is unknown");
   if (!v1::Precision_IsValid(config.precision())) return Wrong("precision is unknown");
+  if (!v1::StoredType_IsValid(config.stored_type())) return Wrong("stored_type is unknown");
   return absl::OkStatus();
 }
 
 absl::Status CheckRequired(const v1::TrainingConfig& config) {
-  if (config.target() == v1::TRAINING_TARGET_DECODER && config.decoder_path().empty()) {
-    return Wrong("decoder_path is not set; target TRAINING_TARGET_DECODER needs it");
-  }
-  if (config.decoder_path().empty() && config.prior_path().empty()) {
-    return Wrong(
-        "prior_path is not set, nor is decoder_path; target TRAINING_TARGET_PRIOR needs one of them");
-  }
+  if (config.decoder_path().empty()) return Wrong("decoder_path is not set");
   if (config.data().path().empty()) return Wrong("data.path is not set");
   if (config.output_folder().empty()) return Wrong("output_folder is not set");
   if (config.data().image_column().empty()) return Wrong("data.image_column is \"\", must not be empty");
   if (config.data().caption_column().empty()) return Wrong("data.caption_column is \"\", must not be empty");
+  if (config.data().hint_column().empty()) return Wrong("data.hint_column is \"\", must not be empty");
   return absl::OkStatus();
 }
 

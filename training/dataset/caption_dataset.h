@@ -13,6 +13,7 @@ struct TrainingSample {
   std::vector<std::string> captions;  // UTF-8 without white space around it, not empty; none only if allowed
   std::string source;                 // the file that named it: a table, a caption's file, or the picture
   int line = 0;                       // of the table, from 1; 0 for other sources
+  std::string hint_path = {};         // picture that a ControlNet follows, as image_path; empty without one
 };
 
 // "table.csv:12", or the source alone where it has no lines.
@@ -22,6 +23,7 @@ struct DataSource {
   std::string path;
   std::string image_column = "image";
   std::string caption_column = "text";
+  std::string hint_column = "hint";
   int max_samples = 0;            // only the first so many are read and checked; 0: all
   bool captions_required = true;  // whether a picture without a caption is an error
 };
@@ -39,7 +41,8 @@ struct DataSource {
 //
 // Tables are UTF-8, with or without a byte order mark, of at most 1 GiB, with records of at most 1 MiB. They
 // name a picture by an absolute path or by one relative to the table. Where image_column is absent, file_name
-// and image_name stand in for it, and caption for caption_column.
+// and image_name stand in for it, and caption for caption_column. A hint is named like a picture, and may be
+// absent or empty.
 //
 // NOT_FOUND when there is nothing at `path`. INVALID_ARGUMENT for a table without the columns, for a dataset
 // without samples, and with one line "place: rule" for each of the first 20 samples that are wrong (a picture

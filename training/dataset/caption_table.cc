@@ -55,7 +55,8 @@ class SampleList {
   // Whether as many rows were seen as are wanted.
   bool full() const { return source_.max_samples > 0 && rows_ >= source_.max_samples; }
 
-  void AddRow(int line, const std::string& image, std::vector<std::string> captions) {
+  void AddRow(int line, const std::string& image, const std::string& hint,
+              std::vector<std::string> captions) {
     ++rows_;
     if (image.empty()) return problems_.Add(Place(line), "the picture's path is empty");
     if (const auto violation = TextViolation(image)) {
@@ -67,6 +68,15 @@ class SampleList {
     }
     if (const auto violation = CaptionsViolation(source_.captions_required, captions)) {
       return problems_.Add(Place(line), *violation);
+    }
+    if (!hint.empty()) {
+      if (const auto violation = TextViolation(hint)) {
+        return problems_.Add(Place(line), absl::StrCat("the hint's path ", *violation));
+      }
+      sample.hint_path = folder_ / hint;
+      if (const auto violation = PictureViolation(sample.hint_path)) {
+        return problems_.Add(Place(line), *violation);
+      }
     }
     sample.captions = std::move(captions);
     samples_.push_back(std::move(sample));
@@ -100,6 +110,7 @@ struct Columns {
   size_t count = 0;
   size_t image = 0;
   std::optional<size_t> caption;
+  std::optional<size_t> hint;
 };
 
 // The first of `names` that the header has; INVALID_ARGUMENT when it has that twice.
@@ -135,6 +146,7 @@ absl::StatusOr<Columns> FindColumns(const CsvRecord& header, const DataSource& s
   columns.image = *image;
   ASSIGN_OR_RETURN(columns.caption, FindColumn(header, CaptionColumns(source)));
   if (!columns.caption.has_value() && source.captions_required) return missing(CaptionColumns(source));
+  ASSIGN_OR_RETURN(columns.hint, FindColumn(header, {source.hint_column}));
   return columns;
 }
 
@@ -157,7 +169,8 @@ absl::Status ReadCsvRows(absl::string_view text, const std::string& path, const 
     } else {
       std::vector<std::string> captions;
       if (columns->caption.has_value()) captions.push_back(std::move(record.fields[*columns->caption]));
-      list.AddRow(record.line, record.fields[columns->image], std::move(captions));
+      const std::string hint = columns->hint.has_value() ? record.fields[*columns->hint] : "";
+      list.AddRow(record.line, record.fields[columns->image], hint, std::move(captions));
     }
     return !list.full();
   };
@@ -212,7 +225,10 @@ void AddJsonRow(int line, absl::string_view text, const DataSource& source, Samp
     }
     captions = *std::move(texts);
   }
-  list.AddRow(line, image->get<std::string>(), std::move(captions));
+  const nlohmann::json* const hint = FindValue(*row, {source.hint_column});
+  const bool has_hint = hint != nullptr && !hint->is_null();
+  if (has_hint && !hint->is_string()) return list.AddProblem(line, "the hint's path is no string");
+  list.AddRow(line, image->get<std::string>(), has_hint ? hint->get<std::string>() : "", std::move(captions));
 }
 
 void ReadJsonRows(absl::string_view text, const DataSource& source, SampleList& list) {

@@ -24,6 +24,14 @@ absl::StatusOr<Image> DecodeFile(const std::string& path) {
   return DecodeImage(std::string_view(bytes), kLimits);
 }
 
+// The picture at `path`, which belongs to `sample`.
+absl::StatusOr<Image> Load(const TrainingSample& sample, const std::string& path) {
+  absl::StatusOr<Image> picture = DecodeFile(path);
+  if (picture.ok()) return picture;
+  return absl::Status(picture.status().code(),
+                      absl::StrCat(path, " (", PlaceOf(sample), "): ", picture.status().message()));
+}
+
 // Half of `doubled`, a half to the even neighbour, as Python's round does.
 int RoundedHalf(int doubled) {
   const int floor = doubled / 2;
@@ -43,10 +51,13 @@ absl::StatusOr<Image> Crop(const Image& image, const CropBox& box) {
 }  // namespace
 
 absl::StatusOr<Image> LoadTrainingPicture(const TrainingSample& sample) {
-  absl::StatusOr<Image> picture = DecodeFile(sample.image_path);
-  if (picture.ok()) return picture;
-  return absl::Status(picture.status().code(), absl::StrCat(sample.image_path, " (", PlaceOf(sample),
-                                                            "): ", picture.status().message()));
+  return Load(sample, sample.image_path);
+}
+
+absl::StatusOr<Image> LoadTrainingHint(const TrainingSample& sample) {
+  if (!sample.hint_path.empty()) return Load(sample, sample.hint_path);
+  return absl::InvalidArgumentError(
+      absl::StrCat(PlaceOf(sample), ": a hint picture is missing, which this network follows"));
 }
 
 CropBox CenterCrop(int width, int height) {

@@ -11,6 +11,9 @@ namespace kandinsky {
 // Thread-safe.
 absl::StatusOr<Image> LoadTrainingPicture(const TrainingSample& sample);
 
+// The same for its hint picture. INVALID_ARGUMENT also when the sample has none.
+absl::StatusOr<Image> LoadTrainingHint(const TrainingSample& sample);
+
 // The part of a picture that is learned, in pixels.
 struct CropBox {
   int left = 0;

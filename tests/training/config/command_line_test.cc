@@ -39,7 +39,8 @@ class TrainingCommandLineTest : public testing::Test {
   TrainingCommandLineTest() {
     std::string folder = std::filesystem::temp_directory_path() / "train_XXXXXX";
     if (::mkdtemp(folder.data()) != nullptr) folder_ = folder;
-    file_ = Write("a.textproto", "prior_path: 'p' data { path: 'd' } output_folder: 'o' max_steps: 10");
+    file_ = Write("a.textproto",
+                  "decoder_path: 'm' prior_path: 'p' data { path: 'd' } output_folder: 'o' max_steps: 10");
   }
   ~TrainingCommandLineTest() override { std::filesystem::remove_all(folder_); }
 
@@ -95,6 +96,13 @@ TEST_F(TrainingCommandLineTest, WhatItPrintsIsAFileThatGivesTheSame) {
   const std::string printed = Parse({"--check_config", "--config", file_.c_str(), "--set", "seed=7"}).output;
   const std::string again = Write("b.textproto", printed);
   EXPECT_EQ(Parse({"--check_config", "--config", again.c_str()}).output, printed);
+}
+
+TEST_F(TrainingCommandLineTest, AnEstimateNeedsNeitherModelNorData) {
+  const Outcome outcome = Parse({"--estimate", "--set", "batch_size=2"});
+  ASSERT_TRUE(outcome.line.options.has_value()) << outcome.errors;
+  EXPECT_TRUE(outcome.line.estimate);
+  EXPECT_EQ(outcome.line.options->batch_size, 2);
 }
 
 TEST_F(TrainingCommandLineTest, SaysInOneLineWhatIsWrong) {

@@ -15,7 +15,8 @@ using google::protobuf::FieldDescriptor;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr char kPrior[] = "prior_path: 'p' data { path: 'd' } output_folder: 'o' max_steps: 1000 ";
+constexpr char kPrior[] =
+    "decoder_path: 'm' prior_path: 'p' data { path: 'd' } output_folder: 'o' max_steps: 1000 ";
 constexpr char kDecoder[] =
     "target: TRAINING_TARGET_DECODER decoder_path: 'm' data { path: 'd' } output_folder: 'o' max_steps: "
     "1000 ";
@@ -40,7 +41,7 @@ std::string ErrorOf(const std::string& text) {
 
 // With every group that is optional, so that each field exists.
 std::string ErrorAfter(const std::string& override_text) {
-  v1::TrainingConfig config = Parse(std::string(kPrior) + "decoder_path: 'm' lora {} ema {} snr_gamma: 5");
+  v1::TrainingConfig config = Parse(std::string(kPrior) + "lora {} ema {} snr_gamma: 5");
   EXPECT_EQ(OverrideField(override_text, config), absl::OkStatus()) << override_text;
   return std::string(ToTrainingOptions(config).status().message());
 }
@@ -49,11 +50,12 @@ TEST(TrainingConfigTest, HasTheDefaultsOfTheOptions) {
   const TrainingOptions options = OptionsOf(kPrior);
   const TrainingOptions plain;
   EXPECT_EQ(options.target, plain.target);
-  EXPECT_EQ(options.decoder_path, "");
+  EXPECT_EQ(options.decoder_path, "m");
   EXPECT_EQ(options.prior_path, "p");
   EXPECT_EQ(options.from_scratch, plain.from_scratch);
   EXPECT_EQ(options.data.image_column, plain.data.image_column);
   EXPECT_EQ(options.data.caption_column, plain.data.caption_column);
+  EXPECT_EQ(options.data.hint_column, plain.data.hint_column);
   EXPECT_EQ(options.data.resolution, plain.data.resolution);
   EXPECT_EQ(options.data.cache_folder, plain.data.cache_folder);
   EXPECT_EQ(options.data.max_samples, plain.data.max_samples);
@@ -65,6 +67,7 @@ TEST(TrainingConfigTest, HasTheDefaultsOfTheOptions) {
   EXPECT_EQ(options.embedding_dropout, plain.embedding_dropout);
   EXPECT_EQ(options.embedding_noise, plain.embedding_noise);
   EXPECT_EQ(options.precision, plain.precision);
+  EXPECT_EQ(options.stored_type, plain.stored_type);
   EXPECT_EQ(options.log_every_steps, plain.log_every_steps);
   EXPECT_FALSE(options.snr_gamma.has_value());
   EXPECT_FALSE(options.lora.has_value());
@@ -100,7 +103,15 @@ TEST(TrainingConfigTest, CarriesEveryFieldOver) {
     decoder_path: "m"
     prior_path: "p"
     output_folder: "o"
-    data { path: "d" image_column: "i" caption_column: "c" resolution: 96 cache_folder: "k" max_samples: 7 }
+    data {
+      path: "d"
+      image_column: "i"
+      caption_column: "c"
+      hint_column: "h"
+      resolution: 96
+      cache_folder: "k"
+      max_samples: 7
+    }
     batch_size: 2
     accumulation_steps: 3
     max_steps: 4
@@ -111,6 +122,7 @@ TEST(TrainingConfigTest, CarriesEveryFieldOver) {
     embedding_dropout: 0.5
     embedding_noise: 0.75
     precision: PRECISION_BFLOAT16
+    stored_type: STORED_TYPE_FLOAT16
     lora { rank: 8 targets: "x" targets: "y.0" }
     ema { decay: 0.5 }
     log_every_steps: 6
@@ -122,6 +134,7 @@ TEST(TrainingConfigTest, CarriesEveryFieldOver) {
   EXPECT_EQ(options.data.path, "d");
   EXPECT_EQ(options.data.image_column, "i");
   EXPECT_EQ(options.data.caption_column, "c");
+  EXPECT_EQ(options.data.hint_column, "h");
   EXPECT_EQ(options.data.resolution, 96);
   EXPECT_EQ(options.data.cache_folder, "k");
   EXPECT_EQ(options.data.max_samples, 7);
@@ -135,6 +148,7 @@ TEST(TrainingConfigTest, CarriesEveryFieldOver) {
   EXPECT_EQ(options.embedding_dropout, 0.5);
   EXPECT_EQ(options.embedding_noise, 0.75);
   EXPECT_EQ(options.precision, Precision::kBFloat16);
+  EXPECT_EQ(options.stored_type, StoredType::kFloat16);
   ASSERT_TRUE(options.lora.has_value() && options.ema.has_value());
   EXPECT_EQ(options.lora->rank, 8);
   EXPECT_THAT(options.lora->targets, ElementsAre("x", "y.0"));
@@ -207,13 +221,10 @@ TEST(TrainingConfigTest, DefaultsAreFilledInOnce) {
 }
 
 TEST(TrainingConfigTest, TheRequiredFieldsAreAskedForByName) {
-  EXPECT_EQ(ErrorOf(""),
-            "prior_path is not set, nor is decoder_path; target TRAINING_TARGET_PRIOR needs one of them");
-  EXPECT_EQ(ErrorOf("target: TRAINING_TARGET_DECODER prior_path: 'p'"),
-            "decoder_path is not set; target TRAINING_TARGET_DECODER needs it");
-  EXPECT_EQ(ErrorOf("prior_path: 'p'"), "data.path is not set");
-  EXPECT_EQ(ErrorOf("prior_path: 'p' data { path: 'd' }"), "output_folder is not set");
-  EXPECT_EQ(ErrorOf("prior_path: 'p' data { path: 'd' } output_folder: 'o'"),
+  EXPECT_EQ(ErrorOf(""), "decoder_path is not set");
+  EXPECT_EQ(ErrorOf("decoder_path: 'm'"), "data.path is not set");
+  EXPECT_EQ(ErrorOf("decoder_path: 'm' data { path: 'd' }"), "output_folder is not set");
+  EXPECT_EQ(ErrorOf("decoder_path: 'm' data { path: 'd' } output_folder: 'o'"),
             "max_steps is 0, must be 1 to 1000000000");
   EXPECT_EQ(ErrorOf("decoder_path: 'm' data { path: 'd' } output_folder: 'o' max_steps: 1"), "");
   EXPECT_EQ(ErrorOf(kPrior), "");
@@ -227,8 +238,8 @@ TEST(TrainingConfigTest, AdaptersExcludeRandomWeights) {
 }
 
 TEST(TrainingConfigTest, UnknownEnumValuesAreRefused) {
-  for (const char* text :
-       {"target: 9", "precision: 9", "optimizer { kind: 9 }", "schedule { kind: 9 }", "target: -1"}) {
+  for (const char* text : {"target: 9", "precision: 9", "stored_type: 9", "optimizer { kind: 9 }",
+                           "schedule { kind: 9 }", "target: -1"}) {
     EXPECT_THAT(ErrorOf(text), HasSubstr(" is unknown")) << text;
   }
 }
@@ -286,19 +297,20 @@ INSTANTIATE_TEST_SUITE_P(
     Fields, TrainingConfigBoundTest,
     testing::Values(
         Bound{"data.path", "x", ""}, Bound{"output_folder", "x", ""}, Bound{"data.image_column", "x", ""},
-        Bound{"data.caption_column", "x", ""}, Bound{"data.resolution", "32", "0"},
-        Bound{"data.resolution", "2048", "2080"}, Bound{"data.resolution", "96", "100"},
-        Bound{"data.max_samples", "0", "-1"}, Bound{"data.max_samples", "1000000000", "1000000001"},
-        Bound{"batch_size", "1", "0"}, Bound{"batch_size", "4096", "4097"},
-        Bound{"accumulation_steps", "1", "0"}, Bound{"accumulation_steps", "4096", "4097"},
-        Bound{"max_steps", "1", "0"}, Bound{"max_steps", "1000000000", "1000000001"},
-        Bound{"threads", "0", "-1"}, Bound{"threads", "1024", "1025"},
-        Bound{"optimizer.learning_rate", "1e-12", "0"}, Bound{"optimizer.learning_rate", "10", "10.1"},
-        Bound{"optimizer.learning_rate", "1", "nan"}, Bound{"optimizer.beta1", "0", "-0.1"},
-        Bound{"optimizer.beta1", "0.999999", "1"}, Bound{"optimizer.beta2", "0", "-0.1"},
-        Bound{"optimizer.beta2", "0.999999", "1"}, Bound{"optimizer.epsilon", "1e-20", "0"},
-        Bound{"optimizer.epsilon", "1", "1.5"}, Bound{"optimizer.weight_decay", "0", "-1"},
-        Bound{"optimizer.weight_decay", "10", "11"}, Bound{"optimizer.max_gradient_norm", "0", "-1"},
+        Bound{"data.caption_column", "x", ""}, Bound{"data.hint_column", "x", ""},
+        Bound{"data.resolution", "32", "0"}, Bound{"data.resolution", "2048", "2080"},
+        Bound{"data.resolution", "96", "100"}, Bound{"data.max_samples", "0", "-1"},
+        Bound{"data.max_samples", "1000000000", "1000000001"}, Bound{"batch_size", "1", "0"},
+        Bound{"batch_size", "4096", "4097"}, Bound{"accumulation_steps", "1", "0"},
+        Bound{"accumulation_steps", "4096", "4097"}, Bound{"max_steps", "1", "0"},
+        Bound{"max_steps", "1000000000", "1000000001"}, Bound{"threads", "0", "-1"},
+        Bound{"threads", "1024", "1025"}, Bound{"optimizer.learning_rate", "1e-12", "0"},
+        Bound{"optimizer.learning_rate", "10", "10.1"}, Bound{"optimizer.learning_rate", "1", "nan"},
+        Bound{"optimizer.beta1", "0", "-0.1"}, Bound{"optimizer.beta1", "0.999999", "1"},
+        Bound{"optimizer.beta2", "0", "-0.1"}, Bound{"optimizer.beta2", "0.999999", "1"},
+        Bound{"optimizer.epsilon", "1e-20", "0"}, Bound{"optimizer.epsilon", "1", "1.5"},
+        Bound{"optimizer.weight_decay", "0", "-1"}, Bound{"optimizer.weight_decay", "10", "11"},
+        Bound{"optimizer.max_gradient_norm", "0", "-1"},
         Bound{"optimizer.max_gradient_norm", "1000000000", "inf"}, Bound{"schedule.warmup_steps", "0", "-1"},
         Bound{"snr_gamma", "0.000001", "0"}, Bound{"snr_gamma", "1000000", "1000001"},
         Bound{"caption_dropout", "0", "-0.1"}, Bound{"caption_dropout", "1", "1.1"},

@@ -8,6 +8,7 @@ namespace kandinsky {
 namespace {
 
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -206,6 +207,17 @@ TEST_F(CaptionTableTest, RefusesATableAboveAGibibyte) {
   std::filesystem::resize_file(table, (uintmax_t{1} << 30) + 1);
   EXPECT_THAT(ReadCaptionDataset({.path = table}).status().message(),
               HasSubstr("more than the limit of 1073741824"));
+}
+
+TEST_F(CaptionTableTest, HintsArePicturesOfTheirOwnAndMayBeAbsent) {
+  const std::string csv = folder_.Write("t.csv", "image,text,depth\na.png,x,pics/b.jpg\na.png,y,\n");
+  const auto rows = Read({.path = csv, .hint_column = "depth"});
+  EXPECT_THAT(rows.at(0).hint_path, EndsWith("/pics/b.jpg"));
+  EXPECT_EQ(rows.at(1).hint_path, "");
+  const std::string json = R"({"image": "a.png", "text": "x", "hint": "pics/b.jpg"})";
+  EXPECT_THAT(Read({.path = folder_.Write("t.jsonl", json)}).at(0).hint_path, EndsWith("/pics/b.jpg"));
+  const std::string missing = R"({"image": "a.png", "text": "x", "hint": "nowhere.png"})";
+  EXPECT_THAT(ErrorOf("t.jsonl", missing), HasSubstr("nowhere.png"));
 }
 
 }  // namespace

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "pipeline/models/unet_2d_condition_model.h"
+#include "training/noising.h"
+#include "training/training_losses.h"
+#include "training/training_task.h"
+
+namespace kandinsky {
+
+// The decoder's U-Net: learns the noise on the latents of a picture from its embedding. By the network that
+// the U-Net is for, it also sees a kept part of the picture (inpainting, with masks drawn at random) or a
+// hint picture (depth). A share of the embeddings becomes that of the zero picture, which is what the
+// decoder is guided away from.
+class DecoderTask final : public TrainingTask {
+ public:
+  // Errors as MakeTrainingTask.
+  static absl::StatusOr<std::unique_ptr<DecoderTask>> Make(const TrainingOptions& options,
+                                                           const ModelDirectory& files,
+                                                           const std::vector<TrainingSample>& samples,
+                                                           const FeatureCache::Progress& progress);
+
+  torch::nn::Module& network() override { return *unet_; }
+  const std::string& network_folder() const override { return folder_; }
+  const NetworkFiles& files() const override { return files_; }
+  int64_t sample_count() const override { return sample_count_; }
+  torch::Tensor Loss(absl::Span<const int64_t> samples, at::Generator& random) const override;
+
+ private:
+  enum class FurtherInput { kNone, kKeptPicture, kHint };
+
+  DecoderTask(const TrainingOptions& options, NetworkFiles files, Noising noising, FeatureCache pictures);
+
+  torch::Tensor ImageEmbeds(absl::Span<const int64_t> samples, at::Generator& random) const;
+  torch::Tensor FurtherChannels(absl::Span<const int64_t> samples, const torch::Tensor& latents,
+                                at::Generator& random) const;
+
+  const std::string folder_ = "unet";
+  const NetworkFiles files_;
+  const double embedding_dropout_;
+  const double embedding_noise_;
+  const double snr_gamma_;
+  const Noising noising_;
+  const FeatureCache pictures_;
+  FurtherInput further_input_ = FurtherInput::kNone;
+  int64_t sample_count_ = 0;
+  torch::Tensor zero_embedding_;  // [1, E]
+  std::shared_ptr<UNet2DConditionModel> unet_;
+};
+
+// Keep-masks [rows, 1, height, width], 1 where the picture is kept: a rectangle of random place and size is
+// to be painted, in one of eight rows everything.
+torch::Tensor DrawKeepMasks(int64_t rows, int64_t height, int64_t width, at::Generator& random);
+
+}  // namespace kandinsky

@@ -1,0 +1,103 @@
+#include "training/picture_features.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "imaging/resize.h"
+#include "pipeline/kandinsky/input_tensors.h"
+#include "training/dataset/picture_preparation.h"
+#include "training/fingerprint.h"
+
+namespace kandinsky {
+namespace {
+
+constexpr int64_t kPicturesAtOnce = 8;  // bounds the memory of the autoencoder
+
+// The networks and what they are asked for.
+struct Extractor {
+  const VisionNetwork& vision;
+  std::shared_ptr<const VQModel> movq;  // null when no latents are wanted
+  const PictureFeatureRequest& request;
+  const std::vector<TrainingSample>& samples;
+
+  absl::StatusOr<NamedTensors> Extract(int64_t begin, int64_t end) const;
+  absl::StatusOr<torch::Tensor> ClipPixels(const Image& picture) const;
+};
+
+absl::StatusOr<torch::Tensor> Extractor::ClipPixels(const Image& picture) const {
+  ASSIGN_OR_RETURN(const Image cropped, CropForClip(picture, vision.image_size));
+  return ToClipPixels(cropped, vision.mean, vision.std);
+}
+
+// uint8 [1, 3, size, size].
+torch::Tensor Bytes(const Image& rgb) { return ToPixels(rgb).add(1).mul(127.5).round().to(torch::kByte); }
+
+absl::StatusOr<NamedTensors> Extractor::Extract(int64_t begin, int64_t end) const {
+  const at::NoGradGuard no_grad;
+  std::vector<torch::Tensor> embeds;
+  std::vector<torch::Tensor> latents;
+  std::vector<torch::Tensor> hints;
+  for (int64_t from = begin; from < end; from += kPicturesAtOnce) {
+    std::vector<torch::Tensor> clip_pixels;
+    std::vector<torch::Tensor> pixels;
+    for (int64_t i = from; i < std::min(from + kPicturesAtOnce, end); ++i) {
+      const TrainingSample& sample = samples[static_cast<size_t>(i)];
+      ASSIGN_OR_RETURN(const Image picture, LoadTrainingPicture(sample));
+      ASSIGN_OR_RETURN(clip_pixels.emplace_back(), ClipPixels(picture));
+      if (request.latents) {
+        ASSIGN_OR_RETURN(const Image square, CropAndResize(picture, request.resolution));
+        pixels.push_back(ToPixels(square));
+      }
+      if (request.hints) {
+        ASSIGN_OR_RETURN(const Image hint, LoadTrainingHint(sample));
+        ASSIGN_OR_RETURN(const Image square, CropAndResize(hint, request.resolution));
+        hints.push_back(Bytes(square));
+      }
+    }
+    embeds.push_back(vision.tower->forward(at::cat(clip_pixels)));
+    if (movq != nullptr) latents.push_back(movq->encode(at::cat(pixels)));
+  }
+  NamedTensors features = {{"image_embeds", at::cat(embeds)}};
+  if (request.latents) features.emplace_back("latents", at::cat(latents).contiguous());
+  if (request.hints) features.emplace_back("hint", at::cat(hints).contiguous());
+  return features;
+}
+
+std::string FingerprintOf(const ModelDirectory& files, const std::vector<TrainingSample>& samples,
+                          const PictureFeatureRequest& request) {
+  Fingerprint print;
+  print.Add(files.prior.image_encoder.config.json.dump()).AddFolder(files.prior.image_encoder.folder);
+  print.Add(files.prior.image_processor.json.dump());
+  if (request.latents) {
+    print.Add(files.decoder.movq.config.json.dump()).AddFolder(files.decoder.movq.folder);
+  }
+  print.Add(absl::StrCat(request.latents, request.hints, request.resolution));
+  for (const TrainingSample& sample : samples) {
+    print.Add(sample.image_path).AddFile(sample.image_path);
+    if (request.hints) print.Add(sample.hint_path).AddFile(sample.hint_path);
+  }
+  return "pictures-1-" + print.ToString();  // 1: of what is computed and how
+}
+
+}  // namespace
+
+absl::StatusOr<FeatureCache> OpenPictureFeatures(const ModelDirectory& files, const VisionNetwork& vision,
+                                                 const std::vector<TrainingSample>& samples,
+                                                 const PictureFeatureRequest& request,
+                                                 const std::string& cache_folder,
+                                                 const FeatureCache::Progress& progress) {
+  Extractor extractor = {.vision = vision, .movq = nullptr, .request = request, .samples = samples};
+  if (request.latents) {
+    ASSIGN_OR_RETURN(extractor.movq, LoadNetwork<VQModel>(files.decoder.movq, ParseVQModelConfig));
+  }
+  return FeatureCache::Open(
+      cache_folder, FingerprintOf(files, samples, request), static_cast<int64_t>(samples.size()),
+      [&](int64_t begin, int64_t end) { return extractor.Extract(begin, end); }, progress);
+}
+
+}  // namespace kandinsky

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "pipeline/weights/model_directory.h"
+#include "training/dataset/caption_dataset.h"
+#include "training/feature_cache.h"
+#include "training/frozen_networks.h"
+
+namespace kandinsky {
+
+// What the frozen networks are asked to make of the pictures.
+struct PictureFeatureRequest {
+  bool latents = false;  // of MOVQ, from the middle square in `resolution` pixels
+  bool hints = false;    // the hint pictures in `resolution` pixels
+  int resolution = 0;
+};
+
+// The features of every picture of a dataset, from `cache_folder` or computed: rows "image_embeds" [E], and
+// as requested "latents" [4, h, w] and "hint" uint8 [3, resolution, resolution]. A picture that cannot be
+// read is INVALID_ARGUMENT naming it and the line of the table.
+absl::StatusOr<FeatureCache> OpenPictureFeatures(const ModelDirectory& files, const VisionNetwork& vision,
+                                                 const std::vector<TrainingSample>& samples,
+                                                 const PictureFeatureRequest& request,
+                                                 const std::string& cache_folder,
+                                                 const FeatureCache::Progress& progress);
+
+}  // namespace kandinsky

@@ -1,0 +1,55 @@
+#include "training/validation_pictures.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/mapped_file.h"
+#include "base/status_macros.h"
+#include "imaging/png.h"
+#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/pipeline.h"
+
+namespace kandinsky {
+namespace {
+
+absl::StatusOr<Image> MakePicture(Pipeline& pipeline, const GenerationRequest& request) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Generation> generation, pipeline.Admit(request));
+  Generation* const batch[] = {generation.get()};
+  while (generation->stage() != Stage::kDone) RETURN_IF_ERROR(pipeline.Step(batch));
+  absl::StatusOr<GenerationResult> result = generation->TakeResult();
+  if (!result.ok()) return result.status();
+  if (!result->image.has_value()) return absl::InternalError("a generation made no image");
+  return *std::move(result->image);
+}
+
+}  // namespace
+
+absl::Status WriteValidationPictures(const std::string& model_folder, const ValidationOptions& options,
+                                     uint64_t seed, int threads, const std::string& output_folder) {
+  std::error_code error;
+  std::filesystem::create_directories(output_folder, error);
+  if (error) return absl::UnavailableError(absl::StrCat(output_folder, ": ", error.message()));
+  ASSIGN_OR_RETURN(const std::vector<PipelineFactory> factories,
+                   LoadKandinsky({.model_path = model_folder, .threads = threads}, 1));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Pipeline> pipeline, factories.front()());
+  for (size_t i = 0; i < options.prompts.size(); ++i) {
+    GenerationRequest request;
+    request.prompt = options.prompts[i];
+    request.width = options.size;
+    request.height = options.size;
+    request.steps = options.steps;
+    request.guidance_scale = static_cast<float>(options.guidance_scale);
+    request.prior_steps = options.prior_steps;
+    request.seed = seed + i;
+    ASSIGN_OR_RETURN(const Image picture, MakePicture(*pipeline, request));
+    ASSIGN_OR_RETURN(const std::string png, EncodePng(picture));
+    RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(output_folder, "/", i, ".png"),
+                                        absl::Span<const char>(png.data(), png.size())));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace kandinsky
