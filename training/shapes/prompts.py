@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Writes the prompts that trained models are judged by, with the scenes that they ask for.
+
+Usage: prompts.py PROMPTS.jsonl [--rounds N]
+
+A line is an object with "id", "group", "language", "prompt", "negative_prompt" (or null), "seed" (of the picture) and
+"expected", which judge.py compares the picture with. Whoever makes the pictures adds "picture" to each line and gives
+the result to judge.py as its manifest.
+
+Groups, all in every language:
+- "one object": a colour and a shape; "one object, placed": also its place, sometimes size and background;
+- "held out": colour and shape in a combination that no training picture or caption has;
+- "two objects": two looks and how they lie to each other; "two objects, held out": both looks held out;
+- "negative prompt": a shape, and as negative prompt the same in a colour that the object must then not have, or a
+  colour and a shape, and another look as negative prompt.
+"""
+
+import argparse
+import json
+import pathlib
+import random
+
+import captions
+import scenes
+
+# Group to prompts in each language and round.
+GROUPS = {"one object": 6, "one object, placed": 6, "held out": 6, "two objects": 4, "two objects, held out": 2,
+          "negative prompt": 4}
+
+
+def expectation(scene: scenes.Scene, mention: captions.Mention) -> dict:
+    """What is named, in the form of Scene.describe()."""
+    things = [{"colour": thing.colour if mention.colour else None, "shape": thing.shape,
+               "size": thing.size if mention.size else None, "cell": thing.cell if mention.cell else None}
+              for thing in scene.things]
+    return {"background": scene.background if mention.background else None, "things": things,
+            "direction": scene.direction if mention.relation else None}
+
+
+def single(rng: random.Random, look: tuple[str, str]) -> scenes.Scene:
+    thing = scenes.make_thing(rng, *look, rng.choice(tuple(scenes.SIZES)), rng.randrange(9))
+    return scenes.Scene((thing,), rng.choice(tuple(scenes.BACKGROUNDS)))
+
+
+def make_prompt(group: str, code: str, index: int, rng: random.Random) -> dict:
+    """Prompt, negative prompt and expectation."""
+    known = [(colour, shape) for colour in scenes.COLOURS for shape in scenes.SHAPES
+             if (colour, shape) not in scenes.HELD_OUT]
+    if group == "negative prompt":
+        return _negative(code, index, rng, rng.choice(known))
+    if group.startswith("two objects"):
+        scene = scenes.sample_scene(rng, objects=2, held_out=group.endswith("held out"))
+        mention = captions.Mention(relation=True)
+    else:
+        look = scenes.HELD_OUT[index % len(scenes.HELD_OUT)] if group == "held out" else rng.choice(known)
+        scene = single(rng, look)
+        mention = captions.Mention()
+        if group == "one object, placed":
+            mention = captions.Mention(cell=True, size=rng.random() < 0.4, background=rng.random() < 0.4)
+    return {"prompt": captions.caption(scene, code, mention, rng), "negative_prompt": None,
+            "expected": expectation(scene, mention)}
+
+
+def _negative(code: str, index: int, rng: random.Random, look: tuple[str, str]) -> dict:
+    scene = single(rng, look)
+    if index % 2 == 0:  # the colour only in the negative prompt
+        positive, negative = captions.Mention(colour=False), captions.Mention()
+        expected = expectation(scene, positive)
+        expected["things"][0]["not_colour"] = scene.things[0].colour
+        other = scene
+    else:
+        positive = negative = captions.Mention()
+        expected = expectation(scene, positive)
+        other = scenes.change(scenes.change(scene, rng, "colour"), rng, "shape")
+        while scenes.is_held_out(other):
+            other = scenes.change(scenes.change(scene, rng, "colour"), rng, "shape")
+    return {"prompt": captions.caption(scene, code, positive, rng),
+            "negative_prompt": captions.caption(other, code, negative, rng), "expected": expected}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=pathlib.Path)
+    parser.add_argument("--rounds", type=int, default=1, help="how many times the numbers of GROUPS")
+    parser.add_argument("--seed", type=int, default=2022)
+    parser.add_argument("--force", action="store_true", help="make it again when it is there already")
+    arguments = parser.parse_args()
+    if arguments.output.exists() and not arguments.force:
+        print(f"{arguments.output} is there already")
+        return
+    lines = []
+    for group, count in GROUPS.items():
+        for code in captions.LANGUAGES:
+            for index in range(count * arguments.rounds):
+                rng = random.Random(f"prompts {arguments.seed} {group} {code}/{index}")
+                lines.append({"id": len(lines), "group": group, "language": code, "seed": len(lines),
+                              **make_prompt(group, code, index, rng)})
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines),
+                                encoding="utf-8")
+    print(f"{len(lines)} prompts in {len(captions.LANGUAGES)} languages")
+
+
+if __name__ == "__main__":
+    main()
