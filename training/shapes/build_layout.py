@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Assembles the shapes models in the layout of the published repositories, for kandinsky-train and the server.
+
+Usage: build_layout.py OUTPUT --prior DIR --movq DIR [--seed S]
+
+DIR are the outputs of train_clip.py and train_movq.py. As with the published models there is a pair of folders for each
+task:
+- OUTPUT/{prior,decoder}: text to image;
+- OUTPUT/inpaint/{prior,decoder}: its U-Net has 9 channels in;
+- OUTPUT/depth/{prior,decoder}: its U-Net has 8 channels in, 4 of them from a map of depth.
+The U-Nets have random weights, in half precision, which diffusers makes. Inpainting and depth share the prior and the
+MOVQ by relative links.
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+
+from common import (add_common_arguments, output_folder, prepare_torch, published_configs, save_component,
+                    write_json)  # before torch
+
+from diffusers import UNet2DConditionModel
+
+import scenes
+from train_clip import EMBEDDING
+
+UNET_CONFIG = dict(
+    published_configs.UNET_DECODER, block_out_channels=[64, 96, 128], layers_per_block=1, attention_head_dim=32,
+    norm_num_groups=16, cross_attention_dim=64, encoder_hid_dim=EMBEDDING, sample_size=scenes.SIZE // 4,
+    down_block_types=["ResnetDownsampleBlock2D"] + ["SimpleCrossAttnDownBlock2D"] * 2,
+    up_block_types=["SimpleCrossAttnUpBlock2D"] * 2 + ["ResnetUpsampleBlock2D"])
+
+# Folder, difference of the U-Net, model_index.json, scheduler.
+TASKS = (("", {}, published_configs.DECODER_MODEL_INDEX, published_configs.DECODER_SCHEDULER),
+         ("inpaint", {"in_channels": 9}, published_configs.INPAINT_MODEL_INDEX, published_configs.INPAINT_SCHEDULER),
+         ("depth", {"in_channels": 8, "addition_embed_type": "image_hint"}, published_configs.DEPTH_MODEL_INDEX,
+          published_configs.DECODER_SCHEDULER))
+
+
+def write_decoder(folder: pathlib.Path, unet: dict, model_index: dict, scheduler: dict, seed: int) -> int:
+    """Everything but the MOVQ; returns the number of the U-Net's parameters."""
+    write_json(folder / "model_index.json", model_index)
+    write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
+    prepare_torch(seed, threads=0)
+    network = UNet2DConditionModel.from_config(unet)
+    save_component(folder / "unet", "diffusion_pytorch_model", unet, network.state_dict())
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def copy_part(source: pathlib.Path, target: pathlib.Path) -> None:
+    """A trained part without the figures beside it."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("accuracy.json", "quality.json", "checkpoint.pt"))
+
+
+def link(path: pathlib.Path, target: str) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_common_arguments(parser)
+    parser.add_argument("--prior", type=pathlib.Path, required=True, help="output of train_clip.py")
+    parser.add_argument("--movq", type=pathlib.Path, required=True, help="output of train_movq.py")
+    arguments = parser.parse_args()
+    with output_folder(arguments.output, arguments.force) as folder:
+        if folder is None:
+            return
+        copy_part(arguments.prior, folder / "prior")
+        copy_part(arguments.movq, folder / "decoder" / "movq")
+        for i, (task, difference, model_index, scheduler) in enumerate(TASKS):
+            config = dict(UNET_CONFIG, **difference)
+            count = write_decoder(folder / task / "decoder", config, model_index, scheduler, arguments.seed + i)
+            print(f"U-Net of {task or 'text to image'}: {count / 1e6:.2f} M parameters", flush=True)
+            if task:
+                link(folder / task / "prior", "../prior")
+                link(folder / task / "decoder" / "movq", "../../decoder/movq")
+        vocabulary = json.loads((folder / "prior" / "tokenizer" / "vocab.json").read_text(encoding="utf-8"))
+        print(f"{len(vocabulary)} tokens", flush=True)
+
+
+if __name__ == "__main__":
+    main()
