@@ -219,6 +219,11 @@ def _shape_right(thing: dict, part: Part) -> bool:
 # ---- tables ----------------------------------------------------------------------------------------------------------
 
 
+def _share(answers: list[dict[str, bool]], question: str) -> float | None:
+    values = [answer[question] for answer in answers if question in answer]
+    return sum(values) / len(values) if values else None
+
+
 class Table:
     """Counts answers by group."""
 
@@ -229,15 +234,17 @@ class Table:
         self._answers[group].append(answers)
 
     def share(self, group: str, question: str) -> float | None:
-        values = [answers[question] for answers in self._answers[group] if question in answers]
-        return sum(values) / len(values) if values else None
+        return _share(self._answers[group], question)
 
-    def lines(self) -> list[str]:
-        """A Markdown table; percentages of those pictures where the question was asked."""
+    def lines(self, together: bool) -> list[str]:
+        """A Markdown table; percentages of those pictures where the question was asked. `together`: a last line."""
         columns = QUESTIONS + ("all",)
         lines = ["| group | pictures | " + " | ".join(columns) + " |", "|---|---|" + "---|" * len(columns)]
-        for group, answers in self._answers.items():
-            shares = [self.share(group, question) for question in columns]
+        groups = dict(self._answers)
+        if together:
+            groups["together"] = [answers for group in groups.values() for answers in group]
+        for group, answers in groups.items():
+            shares = [_share(answers, question) for question in columns]
             cells = ["" if share is None else f"{100 * share:.1f}" for share in shares]
             lines.append(f"| {group} | {len(answers)} | " + " | ".join(cells) + " |")
         return lines
@@ -256,9 +263,8 @@ def judge_manifest(manifest: pathlib.Path, details: pathlib.Path | None) -> None
         entry = json.loads(line)
         answers = compare(load_picture(manifest.parent / entry["picture"]), entry["expected"])
         table.add(entry.get("group", "all pictures"), answers)
-        table.add("together", answers)
         rows.append(dict(entry, answers=answers))
-    print("\n".join(table.lines()))
+    print("\n".join(table.lines(together=True)))
     if details:
         details.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
@@ -279,7 +285,7 @@ def self_test(seed: int, count: int) -> bool:
             table.add(f"{group}, true with noise", compare(rough, scene.describe()))
             table.add(f"{group}, of another scene", compare(picture, other))
             wrong += compare(picture, other)["all"] and other != scene.describe()
-    print("\n".join(table.lines()))
+    print("\n".join(table.lines(together=False)))
     shares = [table.share(f"{group}, true", "all") for group in ("one object", "two objects")]
     return min(shares) >= 0.99 and wrong == 0
 

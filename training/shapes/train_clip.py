@@ -41,15 +41,14 @@ PRIOR_CONFIG = dict(published_configs.PRIOR, embedding_dim=EMBEDDING, num_attent
                     num_layers=4)
 VISION_CONFIG = dict(published_configs.IMAGE_ENCODER, hidden_size=EMBEDDING, intermediate_size=2 * EMBEDDING,
                      num_attention_heads=4, num_hidden_layers=3, projection_dim=EMBEDDING, image_size=scenes.SIZE,
-                     patch_size=8, torch_dtype="float16")
+                     patch_size=8)
 PROCESSOR_CONFIG = dict(published_configs.IMAGE_PROCESSOR, size={"shortest_edge": scenes.SIZE},
                         crop_size={"height": scenes.SIZE, "width": scenes.SIZE})
 
 
 def text_config(vocabulary: int) -> dict:
     return dict(published_configs.TEXT_ENCODER, hidden_size=EMBEDDING, intermediate_size=2 * EMBEDDING,
-                num_attention_heads=4, num_hidden_layers=2, projection_dim=EMBEDDING, vocab_size=vocabulary,
-                torch_dtype="float16")
+                num_attention_heads=4, num_hidden_layers=2, projection_dim=EMBEDDING, vocab_size=vocabulary)
 
 
 # ---- batches ---------------------------------------------------------------------------------------------------------

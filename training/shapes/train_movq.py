@@ -26,6 +26,7 @@ from diffusers import VQModel
 from torch.nn import functional
 
 import scenes
+from judge import compare
 from train_clip import learning_rate
 
 CONFIG = dict(published_configs.MOVQ, block_out_channels=[32, 32, 64], layers_per_block=1, norm_num_groups=4,
@@ -149,19 +150,25 @@ def normalize_latents(movq: VQModel, seed: int) -> None:
 
 @torch.no_grad()
 def quality(movq: VQModel, seed: int, held_out: bool, count: int) -> dict[str, float]:
-    """Peak signal to noise ratios in decibels, of whole pictures and of the objects' pixels."""
-    squares, object_squares, object_pixels = 0.0, 0.0, 0
+    """Peak signal to noise ratios in decibels, of whole pictures and of the objects' pixels, and what the judge says.
+
+    "judged right": the share of decoded pictures that judge.py finds right in everything, as no decoder can exceed it.
+    """
+    squares, object_squares, object_pixels, right = 0.0, 0.0, 0, 0
     for index in range(count):
         rng = random.Random(f"quality {seed} {held_out}/{index}")
         scene = scenes.sample_scene(rng, 1 + index % 2, held_out=held_out)
         pixels = to_pixels([scenes.render(scene)]) * 2 - 1
-        error = (decode(movq, movq.encode(pixels).latents).clamp(-1, 1) - pixels).square().mean(1)[0]
+        decoded = decode(movq, movq.encode(pixels).latents).clamp(-1, 1)
+        error = (decoded - pixels).square().mean(1)[0]
+        picture = ((decoded[0].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
+        right += compare(picture, scene.describe())["all"]
         covered = sum(scenes.coverage(t.shape, t.x, t.y, t.radius) for t in scene.things) > 0
         squares += error.mean().item()
         object_squares += error[torch.from_numpy(covered)].sum().item()
         object_pixels += int(covered.sum())
     return {"psnr": 10 * math.log10(4 * count / squares),
-            "psnr of objects": 10 * math.log10(4 * object_pixels / object_squares)}
+            "psnr of objects": 10 * math.log10(4 * object_pixels / object_squares), "judged right": right / count}
 
 
 def main() -> None:
