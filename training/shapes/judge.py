@@ -11,7 +11,7 @@ thing may also say "not_colour" and "not_shape": words that it must not be. Pict
 
 The background is the most frequent colour of the border. What differs from it falls into connected parts; each is
 compared with every shape of its size and centre (overlap of areas, intersection over union), its inner pixels give its
-colour, and its centre its cell. Two objects are told apart by their places: which of the expected ones is left or above.
+colour, and its centre its cell. Two objects are told apart by their places: which is the left or the upper one.
 
 --self-test judges true pictures, which must pass, and true pictures with the scenes of others, which must not.
 """
