@@ -11,7 +11,9 @@ What makes towers of this size understand combinations of colour and shape:
 - every batch has groups of pictures that differ in one attribute (or in the places of two objects) from each other;
 - a caption that happens to fit another picture of the batch does not count against it;
 - linear heads, used in training only, read all attributes from the embeddings of both towers;
-- almost half of the pictures are in random colours that no caption names.
+- almost half of the pictures are in random colours that no caption names;
+- the vision tower begins with position embeddings that are as large as the patches' and change smoothly over the
+  picture; with the usual tiny random ones it learned colours and shapes but no places.
 """
 
 import argparse
@@ -113,12 +115,23 @@ def _fits(spoken: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
 # ---- training --------------------------------------------------------------------------------------------------------
 
 
+def first_positions() -> torch.Tensor:
+    """Waves along both axes for the patches and zeros for the class token: [1 + patches, E]."""
+    patches, frequencies = scenes.SIZE // VISION_CONFIG["patch_size"], EMBEDDING // 4
+    places = math.pi * (torch.arange(patches) + 0.5) / patches
+    angles = places[:, None] * patches ** torch.linspace(0, 1, frequencies)
+    waves = 0.5 * torch.cat([angles.sin(), angles.cos()], 1)
+    grid = torch.cat([waves[:, None].expand(-1, patches, -1), waves[None].expand(patches, -1, -1)], 2)
+    return torch.cat([torch.zeros(1, EMBEDDING), grid.reshape(patches * patches, EMBEDDING)])
+
+
 class Towers(torch.nn.Module):
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
         self.text = CLIPTextModelWithProjection(CLIPTextConfig(**text_config(vocabulary)))
         self.vision = CLIPVisionModelWithProjection(CLIPVisionConfig(**VISION_CONFIG))
         self.float()
+        self.vision.vision_model.embeddings.position_embedding.weight.data.copy_(first_positions())
         self.scale = torch.nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.heads = torch.nn.ModuleDict({name: torch.nn.Linear(EMBEDDING, classes)
                                           for name, classes in captions.CLASSES.items()})
@@ -138,17 +151,21 @@ def contrastive_loss(towers: Towers, texts: torch.Tensor, pictures: torch.Tensor
     return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
 
 
-def heads_loss(towers: Towers, embeddings: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean over the attributes; off-palette colours have no class."""
-    total = 0
+def heads_losses(towers: Towers, embeddings: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
+    """By attribute; off-palette colours have no class."""
+    losses = {}
     for i, (name, head) in enumerate(towers.heads.items()):
         target = targets[:, i]
         if name.startswith("colour"):
             target = target.masked_fill(target == captions.OFF_PALETTE, captions.UNNAMED)
         known = (target != captions.UNNAMED).sum().clamp(min=1)
-        total = total + functional.cross_entropy(head(embeddings), target, ignore_index=captions.UNNAMED,
-                                                 reduction="sum") / known
-    return total / len(towers.heads)
+        losses[name] = functional.cross_entropy(head(embeddings), target, ignore_index=captions.UNNAMED,
+                                                reduction="sum") / known
+    return losses
+
+
+def mean(losses: dict[str, torch.Tensor]) -> torch.Tensor:
+    return sum(losses.values()) / len(losses)
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
@@ -173,10 +190,10 @@ def train(arguments: argparse.Namespace, folder: pathlib.Path, tokenizer) -> Tow
         batch = Batch(arguments.seed, step, tokenizer)
         texts, pictures = towers.embed(batch.tokens, batch.pixels)
         contrast = contrastive_loss(towers, texts, pictures, batch.matches())
-        picture_heads = heads_loss(towers, pictures, batch.seen)
-        text_heads = heads_loss(towers, texts, batch.text_targets())
+        picture_heads = heads_losses(towers, pictures, batch.seen)
+        text_heads = heads_losses(towers, texts, batch.text_targets())
         colours = (towers.rgb_head(pictures) - batch.rgb).abs().mean()
-        loss = contrast + 2 * picture_heads + text_heads + 2 * colours
+        loss = contrast + 2 * mean(picture_heads) + mean(text_heads) + 2 * colours
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(towers.parameters(), 1.0)
@@ -184,8 +201,8 @@ def train(arguments: argparse.Namespace, folder: pathlib.Path, tokenizer) -> Tow
             group["lr"] = learning_rate(step, arguments.steps, arguments.learning_rate, 100)
         optimizer.step()
         average.update(towers)
-        progress.step(step, contrast=contrast.item(), pictures=picture_heads.item(), texts=text_heads.item(),
-                      colours=colours.item())
+        progress.step(step, contrast=contrast.item(), texts=mean(text_heads).item(), colours=colours.item(),
+                      **{name: picture_heads[name].item() for name in ("colour", "shape", "cell", "shape_2")})
         if (step + 1) % arguments.save_every == 0:
             checkpoint.save(step + 1)
     average.copy_to(towers)
