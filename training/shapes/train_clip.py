@@ -36,7 +36,7 @@ from tokenizer import load_tokenizer, write_tokenizer
 
 EMBEDDING = 128
 GROUPS, GROUP = 16, 5
-TWO_OBJECTS, OFF_PALETTE = 0.35, 0.45
+TWO_OBJECTS, OFF_PALETTE = 0.4, 0.45
 COLOUR_SCALE = 255.0
 
 PRIOR_CONFIG = dict(published_configs.PRIOR, embedding_dim=EMBEDDING, num_attention_heads=4, attention_head_dim=32,
@@ -62,7 +62,7 @@ def sample_group(rng: random.Random) -> tuple[list[scenes.Scene], list[captions.
     base = scenes.sample_scene(rng, 2 if rng.random() < TWO_OBJECTS else 1, rng.random() < OFF_PALETTE)
     mention = captions.sample_mention(base, rng)
     attributes = ["shape"] * 3 + ["colour"] * 2 * mention.colour + ["size"] * mention.size
-    attributes += ["cell"] * 2 * mention.cell + ["background"] * mention.background + ["swap"] * 2 * mention.relation
+    attributes += ["cell"] * 2 * mention.cell + ["background"] * mention.background + ["swap"] * 5 * mention.relation
     group, known = [base], {tuple(captions.scene_codes(base))}
     while len(group) < GROUP:
         which = rng.randrange(len(base.things))
