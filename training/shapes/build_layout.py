@@ -17,7 +17,7 @@ import json
 import pathlib
 import shutil
 
-from common import (add_common_arguments, output_folder, prepare_torch, published_configs, save_component,
+from training_run import (add_common_arguments, output_folder, prepare_torch, published_configs, save_component,
                     write_json)  # before torch
 
 from diffusers import UNet2DConditionModel

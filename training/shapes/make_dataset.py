@@ -20,7 +20,7 @@ from PIL import Image
 
 import captions
 import scenes
-from common import add_common_arguments, output_folder
+from training_run import add_common_arguments, output_folder
 
 
 def make_sample(seed: int, index: int, arguments: argparse.Namespace, folder: pathlib.Path) -> dict:

@@ -9,7 +9,7 @@ from transformers import CLIPTokenizer
 
 import captions
 import scenes
-from common import published_configs, write_json
+from training_run import published_configs, write_json
 
 MERGES = 2000
 CAPTIONS_PER_LANGUAGE = 1500

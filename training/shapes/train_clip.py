@@ -22,7 +22,7 @@ import math
 import pathlib
 import random
 
-from common import (CLIP_MEAN, CLIP_STD, Average, Checkpoint, Progress, add_training_arguments, output_folder,
+from training_run import (CLIP_MEAN, CLIP_STD, Average, Checkpoint, Progress, add_training_arguments, output_folder,
                     prepare_torch, published_configs, save_component, to_pixels, write_json)  # before torch
 
 import torch

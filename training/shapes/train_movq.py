@@ -17,7 +17,7 @@ import math
 import pathlib
 import random
 
-from common import (Average, Checkpoint, Progress, add_training_arguments, output_folder, prepare_torch,
+from training_run import (Average, Checkpoint, Progress, add_training_arguments, output_folder, prepare_torch,
                     published_configs, save_component, to_pixels, write_json)  # before torch
 
 import numpy

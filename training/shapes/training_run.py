@@ -1,4 +1,4 @@
-"""What the scripts of this folder share: the published files, writing, seeds, progress, checkpoints."""
+"""One run of a script: its output folder, seed, progress, checkpoints, averages and written components."""
 
 import contextlib
 import json
