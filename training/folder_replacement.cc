@@ -58,7 +58,7 @@ absl::Status ReplaceFolder(const std::string& folder,
   if (error) return FileError(folder, error);
   fs::rename(partial, folder, error);
   if (error) {
-    const absl::Status failed = FileError(folder, error);
+    absl::Status failed = FileError(folder, error);
     if (replaces) fs::rename(old, folder, error);
     return failed;
   }
