@@ -154,7 +154,7 @@ absl::Status RunTraining(const TrainingOptions& given, const ModelDirectory& fil
   RETURN_IF_ERROR(Complete(files, samples, options));
   ASSIGN_OR_RETURN(const std::unique_ptr<TrainingLog> log,
                    TrainingLog::Open(options.output_folder, options.log_every_steps, out, terminal));
-  const absl::Status status = TrainAndWrite(options, files, samples, stop, *log);
+  absl::Status status = TrainAndWrite(options, files, samples, stop, *log);
   log->EndLine();
   return status;
 }
