@@ -14,8 +14,8 @@
 #include "absl/strings/str_cat.h"
 #include "benchmarks/scheduler_simulation/arrivals.h"
 #include "benchmarks/scheduler_simulation/policies.h"
-#include "imaging/line_plot.h"
 #include "benchmarks/scheduler_simulation/virtual_engine.h"
+#include "imaging/line_plot.h"
 
 namespace kandinsky {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "benchmarks/scheduler_simulation/arrivals.h"
 #include "benchmarks/scheduler_simulation/policies.h"
-#include "imaging/line_plot.h"
 #include "benchmarks/scheduler_simulation/virtual_engine.h"
+#include "imaging/line_plot.h"
 
 namespace kandinsky {
 namespace {
