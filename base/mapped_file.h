@@ -44,7 +44,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
 // a reader never sees half a file. Used by one thread.
 class AtomicFile {
  public:
-  // An error, as of the others: the path and the reason (INTERNAL, or by the system's error).
+  // Errors here and below are those of the system, with the path: NOT_FOUND when the folder is missing,
+  // PERMISSION_DENIED, RESOURCE_EXHAUSTED when the disk is full.
   static absl::StatusOr<std::unique_ptr<AtomicFile>> Create(const std::string& path);
 
   // Without Commit, removes what was written.
