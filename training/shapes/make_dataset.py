@@ -5,7 +5,7 @@ Usage: make_dataset.py OUTPUT --count N [--seed S]
 
 OUTPUT/metadata.jsonl has a line for each picture:
 - "file_name": the picture, 64 x 64, relative to OUTPUT;
-- "text": captions in all languages, one each;
+- "text": captions in some of the languages, one each;
 - "hint": a map of depth for ControlNet (grey, near is bright);
 - "scene": what is to be seen, in the form that judge.py reads.
 The combinations of colour and shape that scenes.py holds out do not occur.
@@ -25,7 +25,8 @@ from training_run import add_common_arguments, output_folder
 
 def make_sample(seed: int, index: int, arguments: argparse.Namespace, folder: pathlib.Path) -> dict:
     scene, rng = scenes.scene_of(seed, index, arguments.two_objects, arguments.off_palette)
-    texts = [captions.caption(scene, code, captions.sample_mention(scene, rng), rng) for code in captions.LANGUAGES]
+    codes = rng.sample(tuple(captions.LANGUAGES), arguments.captions)
+    texts = [captions.caption(scene, code, captions.sample_mention(scene, rng), rng) for code in codes]
     name = f"{index:06d}.png"
     Image.fromarray(scenes.render(scene)).save(folder / "pictures" / name)
     Image.fromarray(scenes.render_hint(scene, arguments.hint_size)).save(folder / "hints" / name)
@@ -36,10 +37,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_common_arguments(parser)
     parser.add_argument("--count", type=int, default=20000)
+    parser.add_argument("--captions", type=int, default=4, help="of each picture, in as many languages")
     parser.add_argument("--two-objects", type=float, default=0.35, help="share of pictures")
     parser.add_argument("--off-palette", type=float, default=0.25,
                         help="share of pictures in random colours that no caption names")
-    parser.add_argument("--hint-size", type=int, default=scenes.SIZE, help="pixels, edge of the maps of depth")
+    parser.add_argument("--hint-size", type=int, default=2 * scenes.SIZE,
+                        help="pixels, edge of the maps of depth; 8 times the latents of the shapes models")
     arguments = parser.parse_args()
     with output_folder(arguments.output, arguments.force) as folder:
         if folder is None:

@@ -1,11 +1,4 @@
-#!/usr/bin/env python3
-"""Writes the prompts that trained models are judged by, with the scenes that they ask for.
-
-Usage: prompts.py PROMPTS.jsonl [--rounds N]
-
-A line is an object with "id", "group", "language", "prompt", "negative_prompt" (or null), "seed" (of the picture) and
-"expected", which judge.py compares the picture with. Whoever makes the pictures adds "picture" to each line and gives
-the result to judge.py as its manifest.
+"""Prompts that trained models are judged by, with the scenes that they ask for.
 
 Groups, all in every language:
 - "one object": a colour and a shape; "one object, placed": also its place, sometimes size and background;
@@ -15,9 +8,6 @@ Groups, all in every language:
   colour and a shape, and another look as negative prompt.
 """
 
-import argparse
-import json
-import pathlib
 import random
 
 import captions
@@ -76,30 +66,3 @@ def _negative(code: str, index: int, rng: random.Random, look: tuple[str, str]) 
             other = scenes.change(scenes.change(scene, rng, "colour"), rng, "shape")
     return {"prompt": captions.caption(scene, code, positive, rng),
             "negative_prompt": captions.caption(other, code, negative, rng), "expected": expected}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("output", type=pathlib.Path)
-    parser.add_argument("--rounds", type=int, default=1, help="how many times the numbers of GROUPS")
-    parser.add_argument("--seed", type=int, default=2022)
-    parser.add_argument("--force", action="store_true", help="make it again when it is there already")
-    arguments = parser.parse_args()
-    if arguments.output.exists() and not arguments.force:
-        print(f"{arguments.output} is there already")
-        return
-    lines = []
-    for group, count in GROUPS.items():
-        for code in captions.LANGUAGES:
-            for index in range(count * arguments.rounds):
-                rng = random.Random(f"prompts {arguments.seed} {group} {code}/{index}")
-                lines.append({"id": len(lines), "group": group, "language": code, "seed": len(lines),
-                              **make_prompt(group, code, index, rng)})
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines),
-                                encoding="utf-8")
-    print(f"{len(lines)} prompts in {len(captions.LANGUAGES)} languages")
-
-
-if __name__ == "__main__":
-    main()

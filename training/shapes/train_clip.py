@@ -8,6 +8,7 @@ spread of the image embeddings (clip_mean, clip_std). All weights are in half pr
 often the towers find the right caption of several that differ in one word.
 
 What makes towers of this size understand combinations of colour and shape:
+- the text tower first learns to read: from captions alone it tells what they say, which is right of what included;
 - every batch has groups of pictures that differ in one attribute (or in the places of two objects) from each other;
 - a caption that happens to fit another picture of the batch does not count against it;
 - linear heads, used in training only, read all attributes from the embeddings of both towers;
@@ -23,7 +24,7 @@ import pathlib
 import random
 
 from training_run import (CLIP_MEAN, CLIP_STD, Average, Checkpoint, Progress, add_training_arguments, output_folder,
-                    prepare_torch, published_configs, save_component, to_pixels, write_json)  # before torch
+                          prepare_torch, published_configs, save_component, to_pixels, write_json)  # before torch
 
 import torch
 from diffusers import PriorTransformer
@@ -37,6 +38,7 @@ from tokenizer import load_tokenizer, write_tokenizer
 EMBEDDING = 128
 GROUPS, GROUP = 16, 5
 TWO_OBJECTS, OFF_PALETTE = 0.4, 0.45
+READ_TEXTS = 240  # in a batch of captions alone
 COLOUR_SCALE = 255.0
 
 PRIOR_CONFIG = dict(published_configs.PRIOR, embedding_dim=EMBEDDING, num_attention_heads=4, attention_head_dim=32,
@@ -107,6 +109,23 @@ class Batch:
         return targets
 
 
+class ReadingBatch:
+    """Captions by themselves, for the first steps: the text tower learns to read before it is shown pictures."""
+
+    def __init__(self, seed: int, step: int, tokenizer) -> None:
+        rng = random.Random(f"reading {seed}/{step}")
+        texts, targets = [], []
+        for _ in range(READ_TEXTS):
+            scene = scenes.sample_scene(rng, 2 if rng.random() < 0.7 else 1, rng.random() < 0.1)
+            mention = captions.sample_mention(scene, rng)
+            texts.append(captions.caption(scene, rng.choice(tuple(captions.LANGUAGES)), mention, rng))
+            targets.append(captions.mention_codes(scene, mention))
+            if captions.is_unordered(scene, mention):
+                targets[-1][2:] = [captions.UNNAMED] * (len(targets[-1]) - 2)
+        self.tokens = tokenizer(texts, padding="longest", return_tensors="pt").input_ids
+        self.targets = torch.tensor(targets)
+
+
 def _fits(spoken: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
     same = spoken[:, None] == seen[None]
     return (same | (spoken == captions.UNNAMED)[:, None]).all(-1)
@@ -174,6 +193,25 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
     return peak * (0.02 + 0.98 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1))) / 2)
 
 
+def step_learning_rate(arguments: argparse.Namespace, step: int) -> float:
+    if step < arguments.reading_steps:
+        return learning_rate(step, arguments.reading_steps, 2 * arguments.learning_rate, 100)
+    return learning_rate(step - arguments.reading_steps, arguments.steps - arguments.reading_steps,
+                         arguments.learning_rate, 100)
+
+
+def step_loss(towers: Towers, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+    """The loss of a batch of pictures with captions, and parts of it to report."""
+    texts, pictures = towers.embed(batch.tokens, batch.pixels)
+    contrast = contrastive_loss(towers, texts, pictures, batch.matches())
+    picture_heads = heads_losses(towers, pictures, batch.seen)
+    text_heads = mean(heads_losses(towers, texts, batch.text_targets()))
+    colours = (towers.rgb_head(pictures) - batch.rgb).abs().mean()
+    report = {"contrast": contrast.item(), "texts": text_heads.item(), "colours": colours.item()}
+    report |= {name: picture_heads[name].item() for name in ("colour", "shape", "cell", "shape_2")}
+    return contrast + 2 * mean(picture_heads) + text_heads + 2 * colours, report
+
+
 def train(arguments: argparse.Namespace, folder: pathlib.Path, tokenizer) -> Towers:
     towers = Towers(len(tokenizer))
     print(f"{sum(p.numel() for p in towers.parameters()) / 1e6:.2f} M parameters", flush=True)
@@ -182,27 +220,27 @@ def train(arguments: argparse.Namespace, folder: pathlib.Path, tokenizer) -> Tow
     optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0}],
                                   betas=(0.9, 0.98), eps=1e-6)
     average = Average(towers, 0.998)
-    checkpoint = Checkpoint(folder / "checkpoint.pt", {"seed": arguments.seed, "steps": arguments.steps},
+    settings = {"seed": arguments.seed, "steps": arguments.steps, "reading_steps": arguments.reading_steps}
+    checkpoint = Checkpoint(folder / "checkpoint.pt", settings,
                             towers=towers, optimizer=optimizer, average=average)
     first = checkpoint.restore()
     progress = Progress(arguments.steps, first, arguments.report_every)
     for step in range(first, arguments.steps):
-        batch = Batch(arguments.seed, step, tokenizer)
-        texts, pictures = towers.embed(batch.tokens, batch.pixels)
-        contrast = contrastive_loss(towers, texts, pictures, batch.matches())
-        picture_heads = heads_losses(towers, pictures, batch.seen)
-        text_heads = heads_losses(towers, texts, batch.text_targets())
-        colours = (towers.rgb_head(pictures) - batch.rgb).abs().mean()
-        loss = contrast + 2 * mean(picture_heads) + mean(text_heads) + 2 * colours
+        if step < arguments.reading_steps:
+            batch = ReadingBatch(arguments.seed, step, tokenizer)
+            texts = heads_losses(towers, towers.text(batch.tokens).text_embeds, batch.targets)
+            loss = mean(texts)
+            report = {"texts": loss.item()}
+        else:
+            loss, report = step_loss(towers, Batch(arguments.seed, step, tokenizer))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(towers.parameters(), 1.0)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, arguments.steps, arguments.learning_rate, 100)
+            group["lr"] = step_learning_rate(arguments, step)
         optimizer.step()
         average.update(towers)
-        progress.step(step, contrast=contrast.item(), texts=mean(text_heads).item(), colours=colours.item(),
-                      **{name: picture_heads[name].item() for name in ("colour", "shape", "cell", "shape_2")})
+        progress.step(step, **report)
         if (step + 1) % arguments.save_every == 0:
             checkpoint.save(step + 1)
     average.copy_to(towers)
@@ -290,7 +328,8 @@ def write_models(folder: pathlib.Path, towers: Towers, seed: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_training_arguments(parser, steps=6000)
+    add_training_arguments(parser, steps=4000)
+    parser.add_argument("--reading-steps", type=int, default=800, help="of all steps the first, with captions alone")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--judge-count", type=int, default=300, help="pictures of every kind")
     arguments = parser.parse_args()

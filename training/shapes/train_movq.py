@@ -18,7 +18,7 @@ import pathlib
 import random
 
 from training_run import (Average, Checkpoint, Progress, add_training_arguments, output_folder, prepare_torch,
-                    published_configs, save_component, to_pixels, write_json)  # before torch
+                          published_configs, save_component, to_pixels, write_json)  # before torch
 
 import numpy
 import torch
@@ -173,7 +173,7 @@ def quality(movq: VQModel, seed: int, held_out: bool, count: int) -> dict[str, f
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_training_arguments(parser, steps=4000)
+    add_training_arguments(parser, steps=2000)
     parser.add_argument("--learning-rate", type=float, default=2.5e-3)
     arguments = parser.parse_args()
     with output_folder(arguments.output, arguments.force) as folder:
