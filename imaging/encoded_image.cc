@@ -1,7 +1,6 @@
 #include "imaging/encoded_image.h"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -81,16 +80,6 @@ absl::StatusOr<Image> GreyOf(Image image) {
   return ToLuma(std::move(rgb));
 }
 
-absl::StatusOr<DepthMap> AllocateDepth(int width, int height) {
-  DepthMap depth{width, height, {}};
-  try {
-    depth.values.resize(static_cast<size_t>(width) * static_cast<size_t>(height));
-  } catch (const std::exception&) {
-    return absl::ResourceExhaustedError("no memory for the depth map");
-  }
-  return depth;
-}
-
 }  // namespace
 
 absl::StatusOr<ImageInfo> ProbeImage(std::string_view bytes, const DecodeLimits& limits) {
@@ -117,7 +106,7 @@ absl::StatusOr<DepthMap> DecodeDepth(std::string_view bytes, const DecodeLimits&
   if (file.header.grey16) {
     ASSIGN_OR_RETURN(Image samples, DecodePngGrey16(bytes, file.header));
     ASSIGN_OR_RETURN(const Image upright, ApplyOrientation(std::move(samples), file.header.orientation));
-    ASSIGN_OR_RETURN(DepthMap depth, AllocateDepth(upright.width, upright.height));
+    ASSIGN_OR_RETURN(DepthMap depth, AllocateDepthMap(upright.width, upright.height));
     for (size_t i = 0; i < depth.values.size(); ++i) {
       const int value = upright.pixels[2 * i] << 8 | upright.pixels[2 * i + 1];
       depth.values[i] = static_cast<float>(value) / 65535.0F;
@@ -126,7 +115,7 @@ absl::StatusOr<DepthMap> DecodeDepth(std::string_view bytes, const DecodeLimits&
   }
   ASSIGN_OR_RETURN(Image image, DecodeAccepted(file, bytes));
   ASSIGN_OR_RETURN(const Image grey, GreyOf(std::move(image)));
-  ASSIGN_OR_RETURN(DepthMap depth, AllocateDepth(grey.width, grey.height));
+  ASSIGN_OR_RETURN(DepthMap depth, AllocateDepthMap(grey.width, grey.height));
   for (size_t i = 0; i < depth.values.size(); ++i) {
     depth.values[i] = static_cast<float>(grey.pixels[i]) / 255.0F;
   }

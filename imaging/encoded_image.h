@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "imaging/depth_map.h"
 #include "imaging/image.h"
 
 namespace kandinsky {
@@ -24,13 +25,6 @@ struct ImageInfo {
   ImageFormat format = ImageFormat::kPng;
   int width = 0;  // as displayed, that is after EXIF orientation
   int height = 0;
-};
-
-// A depth map: one value of 0..1 per pixel, rows top to bottom.
-struct DepthMap {
-  int width = 0;
-  int height = 0;
-  std::vector<float> values;
 };
 
 // The functions below read files of strangers. The format is told by the first bytes. A file within the

@@ -10,7 +10,6 @@
 namespace kandinsky {
 namespace {
 
-constexpr int kResampleBits = 32 - 8 - 2;  // sums of weighted bytes with overshoot stay within 32 bits
 constexpr int32_t kHalf = 1 << (kResampleBits - 1);
 
 double Bicubic(double x) {

@@ -21,6 +21,9 @@ struct AxisRequest {
   int window_size = 0;
 };
 
+// Of weights, so that sums of weighted bytes with overshoot stay within 32 bits.
+inline constexpr int kResampleBits = 32 - 8 - 2;
+
 // One axis of a resize: for output sample i the weights taps(i) of the source samples from first[i] on, with
 // kResampleBits fractional bits.
 struct ResampleAxis {

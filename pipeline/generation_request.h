@@ -59,7 +59,7 @@ struct Mix {
 };
 // Follows the outlines of a depth map. Only for the network "controlnet_depth", which needs one.
 struct ControlNet {
-  SharedFloatTensor hint;         // [3, height, width] of the request, 0 (far) to 1 (near)
+  SharedFloatTensor hint;  // [3, height, width], sides by HintEdge() (hint_size.h), 0 (far) to 1 (near)
   std::optional<InitImage> init;  // what to start from, if not from noise
 };
 

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/status_macros.h"
+#include "imaging/depth_map.h"
 #include "imaging/resize.h"
 #include "server/field_checks.h"
 
@@ -99,12 +100,14 @@ RequestInput ResizedMask(const EncodedPicture& picture, PictureSize size, bool k
           .prepare = prepare};
 }
 
-RequestInput DepthOfPicture(const EncodedPicture& picture, PlaceTensor place) {
+RequestInput DepthOfPicture(const EncodedPicture& picture, PictureSize size, PlaceTensor place) {
   return {.field = picture.field,
-          .passing_bytes = DecodingBytes(picture) + AreaOf(picture) * kFloatBytes,
-          .kept_bytes = AreaOf(picture) * kRgb * kFloatBytes,
-          .prepare = [picture, place = std::move(place)](std::vector<GenerationRequest>& requests) {
-            ASSIGN_OR_RETURN(DepthMap depth, DecodeDepth(picture.bytes, picture.limits));
+          .passing_bytes = AreaOf(picture) * kFloatBytes +
+                           std::max(DecodingBytes(picture), BetweenPasses(picture, size.width) * kFloatBytes),
+          .kept_bytes = AreaOf(size) * kRgb * kFloatBytes,
+          .prepare = [picture, size, place = std::move(place)](std::vector<GenerationRequest>& requests) {
+            ASSIGN_OR_RETURN(DepthMap decoded, DecodeDepth(picture.bytes, picture.limits));
+            ASSIGN_OR_RETURN(DepthMap depth, ResizeDepth(std::move(decoded), size.width, size.height));
             place(requests, Hint(std::move(depth.values), depth.height, depth.width));
             return absl::OkStatus();
           }};

@@ -68,8 +68,8 @@ RequestInput PictureForClip(const EncodedPicture& picture, int edge, PlacePictur
 RequestInput ResizedMask(const EncodedPicture& picture, PictureSize size, bool keeps_white,
                          PlacePicture place);
 
-// [3, height, width] of the picture's own size, 0..1.
-RequestInput DepthOfPicture(const EncodedPicture& picture, PlaceTensor place);
+// [3, height, width] of the given size, 0..1.
+RequestInput DepthOfPicture(const EncodedPicture& picture, PictureSize size, PlaceTensor place);
 
 // A tensor as it is. `tensor` was checked and belongs to the wire message.
 RequestInput TensorAsIs(const std::string& field, const v1::FloatTensor& tensor, PlaceTensor place);

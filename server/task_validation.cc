@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "pipeline/hint_size.h"
 #include "pipeline/task_network.h"
 
 namespace kandinsky {
@@ -182,9 +183,20 @@ class TaskChecker {
     image_.task = std::move(native);
   }
 
+  // Of the hint that the network takes.
+  PictureSize HintSize() const {
+    const int scale = checks_.capabilities().latent_scale;
+    return {.width = HintEdge(size_.width, scale), .height = HintEdge(size_.height, scale)};
+  }
+
+  static bool HasSize(const EncodedPicture& picture, PictureSize size) {
+    return picture.info.width == size.width && picture.info.height == size.height;
+  }
+
   void AddDepthTensor(const v1::FloatTensor& depth, const PlaceTensor& place) {
     if (!size_is_right_) return;
-    std::vector<int64_t> shape = {size_.height, size_.width};
+    const PictureSize size = HintSize();
+    std::vector<int64_t> shape = {size.height, size.width};
     if (depth.shape_size() != 2) shape.insert(shape.begin(), 3);
     if (checks_.Tensor("control_net.depth", depth, shape, {0.0f, 1.0f})) {
       inputs_.push_back(DepthOfTensor("control_net.depth", depth, place));
@@ -195,12 +207,15 @@ class TaskChecker {
     const std::optional<EncodedPicture> picture = Picture("control_net.depth_image", bytes);
     if (!picture.has_value()) return;
     if (!size_is_right_) return;  // there is nothing that it could have the size of
-    if (picture->info.width != size_.width || picture->info.height != size_.height) {
+    const PictureSize hint = HintSize();
+    if (!HasSize(*picture, size_) && !HasSize(*picture, hint)) {
+      const std::string hint_text =
+          hint.width == size_.width ? "" : absl::StrCat(" or ", hint.width, " x ", hint.height);
       checks_.Violate("control_net.depth_image", "must be exactly width x height, ", size_.width, " x ",
-                      size_.height, ", not ", picture->info.width, " x ", picture->info.height);
+                      size_.height, hint_text, ", not ", picture->info.width, " x ", picture->info.height);
       return;
     }
-    inputs_.push_back(DepthOfPicture(*picture, place));
+    inputs_.push_back(DepthOfPicture(*picture, hint, place));
   }
 
   void CheckEmbeddings() {

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
+#include "pipeline/hint_size.h"
 #include "pipeline/kandinsky/exception_translation.h"
 #include "pipeline/kandinsky/latent_preview.h"
 #include "pipeline/kandinsky/model_configs.h"
@@ -180,7 +181,7 @@ absl::Status LoadDecoderParts(const DecoderFiles& files, const NetworkConfigs& c
 // pixels per cell: about 400, as seen in a decode of 512 x 512 pixels, 0.8 GB.
 constexpr int64_t kUnetFloats = 15;
 constexpr int64_t kMovqFloats = 400;
-// Per pixel: two maps of 16 channels of the hint block's first convolutions, and the hint.
+// Per pixel of the hint: two maps of 16 channels of the hint block's first convolutions, and itself.
 constexpr int64_t kHintFloats = 35;
 
 StepMemory EstimateStepMemory(const NetworkConfigs& configs) {
@@ -191,13 +192,12 @@ StepMemory EstimateStepMemory(const NetworkConfigs& configs) {
                          prior.attention_head_dim;
   const int64_t patches =
       (vision.image_size / vision.patch_size) * (vision.image_size / vision.patch_size) + 1;
-  const int64_t cell = movq.DownsamplingFactor() * movq.DownsamplingFactor();  // pixels
   return {.text = 2 * kBytes * prefix,
           .picture = kBytes * patches * (8 * vision.hidden_size + vision.intermediate_size),
           .prior = kBytes * prefix,
           .denoise = kUnetFloats * kBytes * unet.block_out_channels.front(),
           .decode = kMovqFloats * kBytes * movq.block_out_channels.front(),
-          .hint = kHintFloats * kBytes * cell};
+          .hint = kHintFloats * kBytes * kHintScale * kHintScale};
 }
 
 Capabilities Describe(const PipelineOptions& options, const ModelDirectory& files,

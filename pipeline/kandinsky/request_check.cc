@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "imaging/paste_back.h"
+#include "pipeline/hint_size.h"
 #include "pipeline/planned_steps.h"
 #include "pipeline/task_network.h"
 
@@ -150,7 +151,9 @@ class Checker {
     return absl::OkStatus();
   }
   absl::Status Check(const ControlNet& task) const {
-    RETURN_IF_ERROR(CheckTensor("hint", task.hint, {3, request_.height, request_.width}));
+    const int scale = capabilities_.latent_scale;
+    RETURN_IF_ERROR(CheckTensor("hint", task.hint,
+                                {3, HintEdge(request_.height, scale), HintEdge(request_.width, scale)}));
     return task.init ? CheckInit(*task.init) : absl::OkStatus();
   }
   absl::Status Check(const EmbedText&) const { return absl::OkStatus(); }

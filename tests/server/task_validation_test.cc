@@ -347,6 +347,28 @@ TEST(TaskValidation, MeasuresNothingByASizeThatIsWrong) {
   EXPECT_THAT(WrongFields(Validate(request)), ElementsAre("width"));
 }
 
+TEST(TaskValidation, ADepthMapHasTheSizeOfThePictureOrOfTheHint) {
+  Capabilities capabilities = AnyTask();
+  capabilities.latent_scale = 4;
+  v1::GenerateRequest request = DepthRequest();
+  for (const int size : {64, 128}) {
+    request.mutable_control_net()->set_depth_image(PlainPng(size, size, 100, 1));
+    const Result result = Validate(request, capabilities);
+    ASSERT_THAT(WrongFields(result), IsEmpty()) << size;
+    EXPECT_EQ(std::get<0>(result).inputs.front().kept_bytes, 3 * 128 * 128 * 4);
+  }
+  request.mutable_control_net()->set_depth_image(PlainPng(96, 96, 100, 1));
+  const Result refused = Validate(request, capabilities);
+  ASSERT_THAT(WrongFields(refused), ElementsAre("control_net.depth_image"));
+  EXPECT_THAT(std::get<1>(refused).front().description, HasSubstr("64 x 64 or 128 x 128, not 96 x 96"));
+
+  *request.mutable_control_net()->mutable_depth() = PlainTensor({128, 128}, 0.5f);
+  EXPECT_THAT(WrongFields(Validate(request, capabilities)), IsEmpty());
+  EXPECT_THAT(WrongFields(Validate(request)), ElementsAre("control_net.depth"));
+  *request.mutable_control_net()->mutable_depth() = PlainTensor({3, 64, 64}, 0.5f);
+  EXPECT_THAT(WrongFields(Validate(request, capabilities)), ElementsAre("control_net.depth"));
+}
+
 TEST(TaskValidation, CountsWhatDecodingMayTake) {
   const auto passing_bytes = [](const std::string& picture) {
     v1::GenerateRequest request = ImageToImageRequest();

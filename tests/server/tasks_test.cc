@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/match.h"
+#include "imaging/depth_map.h"
 #include "imaging/encoded_image.h"
 #include "imaging/resize.h"
 #include "tests/server/test_pictures.h"
@@ -146,6 +147,28 @@ TEST(Tasks, ControlNetGetsThreeChannelsOfDepth) {
   EXPECT_THAT(std::get<ControlNet>(native.task).hint->values, SizeIs(3 * 64 * 64));
   EXPECT_THAT(std::get<ControlNet>(native.task).hint->values, Each(0.25f));
   EXPECT_EQ(std::get<ControlNet>(native.task).init->image->width, 64);
+}
+
+TEST(Tasks, ADepthPictureBecomesEightTimesAsWideAsTheLatents) {
+  TestServerOptions options = AnyTask();
+  options.pipeline.capabilities.latent_scale = 4;
+  TestServer server(options);
+  v1::GenerateRequest request = SmallRequest();
+  for (const int size : {64, 128}) {
+    Image picture = PlainImage(size, size, 0, /*channels=*/1);
+    for (size_t i = 0; i < picture.pixels.size(); ++i) picture.pixels[i] = static_cast<uint8_t>(i * 7 % 255);
+    request.mutable_control_net()->set_depth_image(PngOf(picture));
+    const GenerationRequest native = Delivered(server, request);
+    const FloatTensor& hint = *std::get<ControlNet>(native.task).hint;
+    EXPECT_THAT(hint.shape, ElementsAre(3, 128, 128));
+    const std::vector<float> expected = ResizeDepth(*DecodeDepth(PngOf(picture)), 128, 128)->values;
+    ASSERT_THAT(hint.values, SizeIs(3 * expected.size()));
+    for (size_t i = 0; i < hint.values.size(); ++i) {
+      ASSERT_EQ(hint.values[i], expected[i % expected.size()]) << size;
+    }
+  }
+  *request.mutable_control_net()->mutable_depth() = PlainTensor({128, 128}, 0.25f);
+  EXPECT_THAT(std::get<ControlNet>(Delivered(server, request).task).hint->shape, ElementsAre(3, 128, 128));
 }
 
 TEST(Tasks, AnImageEmbeddingSkipsThePrior) {

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <utility>
 
+#include "pipeline/hint_size.h"
 #include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
 
 namespace kandinsky {
@@ -92,8 +93,9 @@ std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities
     return requests;
   }
   if (capabilities.network == "controlnet_depth") {
-    add(ControlNet{.hint = TestTensor({3, 64, 64}, 1), .init = std::nullopt});
-    add(ControlNet{.hint = TestTensor({3, 64, 64}, 2), .init = init});
+    const int edge = HintEdge(64, capabilities.latent_scale);
+    add(ControlNet{.hint = TestTensor({3, edge, edge}, 1), .init = std::nullopt});
+    add(ControlNet{.hint = TestTensor({3, edge, edge}, 2), .init = init});
     return requests;
   }
   const int crop = capabilities.clip_image_size;

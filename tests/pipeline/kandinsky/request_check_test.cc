@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <climits>
+#include <tuple>
 
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 
@@ -74,6 +75,21 @@ TEST(RequestCheckTest, RefusesInputsOfAnotherSize) {
   request.image_embedding = nullptr;
   request.negative_image_embedding = TestTensor({33}, 1);
   EXPECT_THAT(Refusal("decoder", request), StartsWith("negative_image_embedding"));
+}
+
+TEST(RequestCheckTest, AHintHasEightTimesTheEdgesOfTheLatents) {
+  GenerationRequest request = TinyRequest(1);
+  request.width = 128;
+  for (const auto& [scale, height, width] :
+       {std::tuple(8, 64, 128), std::tuple(4, 128, 256), std::tuple(16, 32, 64)}) {
+    Capabilities capabilities = Tiny("controlnet_depth");
+    capabilities.latent_scale = scale;
+    request.task = ControlNet{.hint = TestTensor({3, height, width}, 1), .init = std::nullopt};
+    EXPECT_EQ(CheckRequest(capabilities, request), absl::OkStatus()) << scale;
+    capabilities.latent_scale = scale / 2;
+    EXPECT_THAT(std::string(CheckRequest(capabilities, request).message()),
+                HasSubstr("hint has the wrong shape"));
+  }
 }
 
 TEST(RequestCheckTest, RefusesAnImageEmbeddingThatNothingReads) {

@@ -1,0 +1,98 @@
+// A depth network whose MOVQ halves pictures twice: the hint is larger than the picture.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pipeline/hint_size.h"
+#include "tests/pipeline/kandinsky/pipeline_test_support.h"
+#include "tests/pipeline/kandinsky/small_latent_cells.h"
+
+namespace kandinsky {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr int kSize = 64;
+
+GenerationRequest Following(const SharedFloatTensor& hint) {
+  GenerationRequest request = TinyRequest(1);
+  request.task = ControlNet{.hint = hint, .init = std::nullopt};
+  return request;
+}
+
+// What the steps of a generation that follows a hint take more than those of one that does not.
+int64_t HintMemory(Pipeline& depth, int edge) {
+  auto admitted = depth.Admit(Following(TestTensor({3, edge, edge}, 1)));
+  EXPECT_TRUE(admitted.ok()) << admitted.status();
+  Generation* generation = admitted->get();
+  int64_t before = 0;
+  int64_t last = 0;
+  while (generation->stage() != Stage::kDenoise) {
+    before = std::exchange(last, generation->step_cost().memory_bytes);
+    EXPECT_TRUE(depth.Step({&generation, 1}).ok());
+  }
+  return last - before;
+}
+
+class HintSizeTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    const fs::path folder = fs::path(::testing::TempDir()) / "hint_size_test";
+    fs::remove_all(folder);
+    fs::create_directories(folder);
+    fs::copy(GoldenDirectory() + "/models/depth", folder, fs::copy_options::recursive);
+    testing::MakeLatentCellsSmaller(folder.string());
+    pipeline_ = LoadPipeline(folder.string()).release();
+    fs::remove_all(folder);
+  }
+  static void TearDownTestSuite() {
+    delete pipeline_;
+    pipeline_ = nullptr;
+  }
+
+  static Pipeline* pipeline_;
+};
+
+Pipeline* HintSizeTest::pipeline_ = nullptr;
+
+TEST_F(HintSizeTest, EveryDepthTaskMakesAPictureOfTheRequestsSize) {
+  const std::vector<GenerationRequest> requests = TinyTaskRequests(pipeline_->capabilities());
+  EXPECT_THAT(std::get<ControlNet>(requests.front().task).hint->shape, ElementsAre(3, 128, 128));
+  for (const GenerationRequest& request : requests) {
+    const GenerationResult result = RunAlone(*pipeline_, request);
+    EXPECT_EQ(result.image->width, kSize);
+    EXPECT_EQ(result.image->height, kSize);
+    EXPECT_THAT(result.latents->shape, ElementsAre(4, kSize / 4, kSize / 4));
+  }
+}
+
+TEST_F(HintSizeTest, TheHintMatters) {
+  const int edge = HintEdge(kSize, pipeline_->capabilities().latent_scale);
+  const GenerationResult one = RunAlone(*pipeline_, Following(TestTensor({3, edge, edge}, 1)));
+  const GenerationResult other = RunAlone(*pipeline_, Following(TestTensor({3, edge, edge}, 2)));
+  EXPECT_GT(RelativeDifference(one, other), 1e-3);
+}
+
+TEST_F(HintSizeTest, AHintOfThePicturesSizeIsRefused) {
+  const auto refused = pipeline_->Admit(Following(TestTensor({3, kSize, kSize}, 1))).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("hint has the wrong shape"));
+}
+
+TEST_F(HintSizeTest, MemoryGoesByThePixelsOfTheHint) {
+  const auto published = LoadGoldenPipelineFor(ControlNet{});
+  const int64_t of_64 = HintMemory(*published, kSize);
+  EXPECT_GT(of_64, 0);
+  EXPECT_EQ(HintMemory(*pipeline_, HintEdge(kSize, 4)), 4 * of_64);
+}
+
+}  // namespace
+}  // namespace kandinsky
