@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "pipeline/hint_size.h"
 #include "training/frozen_networks.h"
 #include "training/initial_weights.h"
 #include "training/picture_features.h"
@@ -38,8 +39,11 @@ absl::StatusOr<std::unique_ptr<DecoderTask>> DecoderTask::Make(const TrainingOpt
                                                    ", must be a multiple of ", multiple, " for this model"));
   }
   const bool hints = files.network == "controlnet_depth";
+  const int resolution = options.data.resolution;
   const PictureFeatureRequest request = {
-      .latents = true, .hints = hints, .resolution = options.data.resolution};
+      .latents = true,
+      .resolution = resolution,
+      .hint_resolution = hints ? HintEdge(resolution, static_cast<int>(movq.DownsamplingFactor())) : 0};
   ASSIGN_OR_RETURN(FeatureCache pictures,
                    OpenPictureFeatures(files, vision, samples, request, options.data.cache_folder, progress));
   const ConfigFile& scheduler = files.decoder.scheduler;

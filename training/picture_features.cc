@@ -53,9 +53,9 @@ absl::StatusOr<NamedTensors> Extractor::Extract(int64_t begin, int64_t end) cons
         ASSIGN_OR_RETURN(const Image square, CropAndResize(picture, request.resolution));
         pixels.push_back(ToPixels(square));
       }
-      if (request.hints) {
+      if (request.hint_resolution > 0) {
         ASSIGN_OR_RETURN(const Image hint, LoadTrainingHint(sample));
-        ASSIGN_OR_RETURN(const Image square, CropAndResize(hint, request.resolution));
+        ASSIGN_OR_RETURN(const Image square, CropAndResize(hint, request.hint_resolution));
         hints.push_back(Bytes(square));
       }
     }
@@ -64,7 +64,7 @@ absl::StatusOr<NamedTensors> Extractor::Extract(int64_t begin, int64_t end) cons
   }
   NamedTensors features = {{"image_embeds", at::cat(embeds)}};
   if (request.latents) features.emplace_back("latents", at::cat(latents).contiguous());
-  if (request.hints) features.emplace_back("hint", at::cat(hints).contiguous());
+  if (request.hint_resolution > 0) features.emplace_back("hint", at::cat(hints).contiguous());
   return features;
 }
 
@@ -76,10 +76,12 @@ std::string FingerprintOf(const ModelDirectory& files, const std::vector<Trainin
   if (request.latents) {
     print.Add(files.decoder.movq.config.json.dump()).AddFolder(files.decoder.movq.folder);
   }
-  print.Add(absl::StrCat(request.latents, request.hints, request.resolution));
+  const bool hints = request.hint_resolution > 0;
+  print.Add(absl::StrCat(request.latents, hints, request.resolution));
+  if (hints) print.Add(absl::StrCat(request.hint_resolution));
   for (const TrainingSample& sample : samples) {
     print.Add(sample.image_path).AddFile(sample.image_path);
-    if (request.hints) print.Add(sample.hint_path).AddFile(sample.hint_path);
+    if (hints) print.Add(sample.hint_path).AddFile(sample.hint_path);
   }
   return "pictures-1-" + print.ToString();  // 1: of what is computed and how
 }

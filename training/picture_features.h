@@ -14,13 +14,13 @@ namespace kandinsky {
 // What the frozen networks are asked to make of the pictures.
 struct PictureFeatureRequest {
   bool latents = false;  // of MOVQ, from the middle square in `resolution` pixels
-  bool hints = false;    // the hint pictures in `resolution` pixels
   int resolution = 0;
+  int hint_resolution = 0;  // pixels of the middle square of the hint pictures; 0: no hints
 };
 
 // The features of every picture of a dataset, from `cache_folder` or computed: rows "image_embeds" [E], and
-// as requested "latents" [4, h, w] and "hint" uint8 [3, resolution, resolution]. A picture that cannot be
-// read is INVALID_ARGUMENT naming it and the line of the table.
+// as requested "latents" [4, h, w] and "hint" uint8 [3, hint_resolution, hint_resolution]. A picture that
+// cannot be read is INVALID_ARGUMENT naming it and the line of the table.
 absl::StatusOr<FeatureCache> OpenPictureFeatures(const ModelDirectory& files, const VisionNetwork& vision,
                                                  const std::vector<TrainingSample>& samples,
                                                  const PictureFeatureRequest& request,

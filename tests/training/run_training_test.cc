@@ -17,9 +17,12 @@
 #include "imaging/png.h"
 #include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
 #include "pipeline/weights/safetensors.h"
+#include "tests/pipeline/kandinsky/small_latent_cells.h"
 #include "tests/training/temporary_folder.h"
 #include "tools/tiny_model.h"
 #include "training/decoder_task.h"
+#include "training/frozen_networks.h"
+#include "training/picture_features.h"
 #include "training/training_task.h"
 
 // Whole trainings of the tiny model on a few pictures.
@@ -245,6 +248,33 @@ TEST_F(RunTrainingTest, AnEmptyCaptionIsNamedWithItsLine) {
                                     << R"({"image": "1.png", "text": " "})"
                                     << "\n";
   EXPECT_THAT(Error(), HasSubstr("data.jsonl:2"));
+}
+
+TEST_F(RunTrainingTest, HintsHaveEightTimesTheEdgesOfTheLatents) {
+  options_.target = TrainingTarget::kDecoder;
+  options_.decoder_path = folder_.path() + "/small_cells";
+  fs::copy(Model(TinyNetwork::kControlNetDepth), options_.decoder_path, fs::copy_options::recursive);
+  testing::MakeLatentCellsSmaller(options_.decoder_path);
+  ASSERT_EQ(Train(), absl::OkStatus());
+}
+
+TEST_F(RunTrainingTest, HintsOfAnotherSizeAreOtherFeatures) {
+  options_.decoder_path = Model(TinyNetwork::kControlNetDepth);
+  const auto files = OpenTrainingModel(options_);
+  ASSERT_TRUE(files.ok()) << files.status();
+  const auto vision = LoadVisionNetwork(files->prior);
+  ASSERT_TRUE(vision.ok()) << vision.status();
+  TrainingSample sample;
+  sample.image_path = folder_.path() + "/0.png";
+  sample.hint_path = sample.image_path;
+  for (const int size : {kSize, 2 * kSize}) {
+    const auto features = OpenPictureFeatures(
+        *files, *vision, {sample}, {.latents = true, .resolution = kSize, .hint_resolution = size},
+        folder_.path() + "/features", [](int64_t, int64_t) { return absl::OkStatus(); });
+    ASSERT_TRUE(features.ok()) << features.status();
+    EXPECT_EQ(features->Rows("hint", {0}).sizes(), (std::vector<int64_t>{1, 3, size, size}));
+    EXPECT_EQ(features->Rows("latents", {0}).sizes(), (std::vector<int64_t>{1, 4, kSize / 8, kSize / 8}));
+  }
 }
 
 TEST_F(RunTrainingTest, AMissingHintIsNamedWithItsLine) {
