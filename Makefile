@@ -1,10 +1,10 @@
-# make demo: install, build, start the server with the embedded model, make a picture. make test: all checks.
+# make demo: install, build, start the server with the small trained model, make pictures. make test: all checks.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PRESET ?= release
 JOBS ?= 2
 
-.PHONY: help dependencies build demo test test-long test-parity bench format lint
+.PHONY: help dependencies build demo test test-long test-parity bench shapes-pack format lint
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -15,7 +15,7 @@ dependencies: ## Installs what the build needs (Debian packages, libtorch), pinn
 build: dependencies ## Configures and builds build/$(PRESET)
 	@scripts/build.sh $(PRESET) $(JOBS)
 
-demo: build ## Starts the server with the embedded model, makes a picture and says where it is
+demo: build ## Starts the server with the small trained model, makes pictures and says where they are
 	@scripts/demo.sh build/$(PRESET)
 
 test: build ## Runs every check that needs no Python torch
@@ -31,6 +31,9 @@ test-long: test test-parity ## Everything, and the sanitizer presets
 
 bench: build ## Prints the benchmark table: ours against a peer in the same run
 	@scripts/bench.sh build/$(PRESET)
+
+shapes-pack: build ## Trains the models in models/shapes anew, from nothing (about two hours on 2 cores, resumable)
+	@scripts/make_shapes_pack.sh build/$(PRESET)
 
 format: ## Formats the C++ sources in place
 	@scripts/install_packages.sh clang-format-16

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Writes the embedded model, starts the server on a free port, makes one picture and says where it is.
+# Starts the server with the small trained model on a free port, has it draw prompts in eight languages, and says where
+# the pictures are.
 # Usage: scripts/demo.sh BUILD_DIR
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$1
 out=demo_output
+rm -rf "$out"
 mkdir -p "$out"
 log=$out/server.log
+: >"$log"
 
-rm -rf "$out/model" "$out/image.png"
-: >"$log"  # before the server starts: a line of an earlier run must not be taken for its own
-"$build/tools/kandinsky-make-tiny-model" "$out/model" --seed 7 >/dev/null
-"$build/server/kandinsky-server" --set model.name=tiny --set "model.path=$out/model" \
+"$build/server/kandinsky-server" --set model.name=shapes --set model.path=models/shapes --set model.threads=1 \
   --set listen_address=127.0.0.1:0 --set metrics_address=127.0.0.1:0 --set log.format=LOG_FORMAT_JSON \
   --set drain.lame_duck_seconds=0 2>>"$log" &
 server=$!
@@ -29,7 +29,24 @@ if [ -z "$port" ]; then
   exit 1
 fi
 
-"$build/clients/cpp/kandinsky" generate "a red circle left of a blue square" --server "127.0.0.1:$port" \
-  --width 256 --height 256 --steps 25 --prior-steps 10 --seed 5 --output "$out/image.png"
-echo "The embedded model is tiny and untrained: expect colours, not circles."
-echo "image: $PWD/$out/image.png"
+prompts=(
+  "a red circle left of a blue square"
+  "ein großer grüner Stern in der Mitte auf schwarzem Hintergrund"
+  "un triangle jaune en haut à droite"
+  "una cruz naranja abajo a la izquierda, sobre fondo blanco"
+  "un anello rosa sopra un quadrato viola"
+  "een klein turquoise vierkant in het midden"
+  "жёлтая звезда справа от красного креста"
+  "红色圆形在蓝色正方形的左边"
+)
+pictures=()
+for i in "${!prompts[@]}"; do
+  picture=$out/$((i + 1)).png
+  "$build/clients/cpp/kandinsky" generate "${prompts[$i]}" --server "127.0.0.1:$port" --width 64 --height 64 \
+    --steps 25 --prior-steps 20 --guidance-scale 2 --prior-guidance-scale 1.3 --seed 5 --output "$picture" >/dev/null 2>>"$log"
+  echo "$((i + 1)). ${prompts[$i]}"
+  pictures+=("$picture")
+done
+"$build/tools/kandinsky-contact-sheet" "$out/contact_sheet.png" --columns 4 --tile 192 "${pictures[@]}"
+echo "pictures of 64 x 64 pixels, by the small model in models/shapes; all together, enlarged:"
+echo "image: $PWD/$out/contact_sheet.png"

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes the pictures of docs/tasks.md with the built programs and the embedded models, by the commands printed there.
+"""Makes the pictures of docs/tasks.md with the built programs and the models in models/shapes, by the commands printed
+there.
 
 Usage: scripts/make_task_pictures.py BUILD_DIR [OUTPUT_DIR]    (default docs/images/tasks)
 
@@ -12,21 +13,23 @@ import shlex
 import struct
 import subprocess
 import sys
-import tempfile
 import zlib
 
-EDGE = 256  # pixels, of every picture
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+EDGE = 64  # pixels, of every picture
+SETTINGS = {"--width": EDGE, "--height": EDGE, "--steps": 25, "--guidance-scale": 2, "--prior-guidance-scale": 1.3}
+FOLDERS = {"decoder": "", "inpaint": "inpaint", "depth": "depth"}  # of models/shapes
 # Before each command of docs/tasks.md stands the network of the server that it asks.
 COMMANDS = """
-decoder   generate a lighthouse at dusk --seed 7 -o text_to_image.png
-decoder   edit a lighthouse in winter --image text_to_image.png --strength 0.4 --seed 7 -o image_to_image.png
-inpaint   inpaint a sailing boat --image text_to_image.png --mask mask.png --paste-back --feather 8 --seed 7 -o inpaint.png
-inpaint   inpaint a sailing boat --image text_to_image.png --mask soft_mask.png --soft-mask --seed 7 -o inpaint_soft.png
-decoder   mix --text "a lighthouse" --weight 0.6 --image text_to_image.png --weight 0.4 --seed 7 -o mix.png
-controlnet_depth   control a house of glass --depth depth.png --seed 7 -o control_net.png
-decoder   embed prompt a lighthouse at dusk --seed 7 -o embedding.json
+decoder   generate a large red circle left of a large blue square on white --seed 3 -o text_to_image.png
+decoder   edit a large yellow circle left of a large blue square on white --image text_to_image.png --strength 0.7 --seed 3 -o image_to_image.png
+inpaint   inpaint a large red circle left of a large green star on white --image text_to_image.png --mask mask.png --paste-back --feather 4 --seed 3 -o inpaint.png
+inpaint   inpaint a large red circle left of a large green star on white --image text_to_image.png --mask soft_mask.png --soft-mask --seed 3 -o inpaint_soft.png
+decoder   mix --text "a large red circle in the centre" --weight 0.5 --text "a large yellow circle in the centre" --weight 0.5 --seed 3 -o mix.png
+depth     control a purple ring --depth depth.png --seed 3 -o control_net.png
+decoder   embed prompt a large red circle left of a large blue square on white --seed 3 -o embedding.json
 decoder   generate --image-embedding embedding.json --negative-image-embedding embedding.json --seed 8 -o from_embedding.png
-decoder   generate a lighthouse at dusk --prior-image text_to_image.png --prior-strength 0.5 --seed 7 -o prior_start.png
+decoder   generate a large turquoise cross left of a large blue square on white --prior-image text_to_image.png --prior-strength 0.6 --seed 3 -o prior_start.png
 """
 
 
@@ -44,19 +47,17 @@ def write_grey_png(path: pathlib.Path, value) -> None:
 
 
 def write_inputs(folder: pathlib.Path) -> None:
-    write_grey_png(folder / "mask.png", lambda x, y: abs(x - 0.2) < 0.5 and abs(y - 0.1) < 0.4)
-    write_grey_png(folder / "soft_mask.png", lambda x, y: 1.5 - 2 * (x * x + y * y) ** 0.5)
-    write_grey_png(folder / "depth.png", lambda x, y: 0.9 - abs(x) if abs(x) < 0.5 and y > abs(x) - 0.6 else 0.3 * (y + 1) / 2)
+    write_grey_png(folder / "mask.png", lambda x, y: x > 0)
+    write_grey_png(folder / "soft_mask.png", lambda x, y: 0.5 + 4 * x)
+    write_grey_png(folder / "depth.png", lambda x, y: 0.88 if 0.2 < (x * x + y * y) ** 0.5 < 0.4 else 0.16)
 
 
 class Server:
-    """A server with the embedded model of one network; `address` is known once it is ready."""
+    """A server with the model of one network; `address` is known once it is ready."""
 
-    def __init__(self, build: pathlib.Path, folder: pathlib.Path, network: str) -> None:
-        model = folder / network
-        subprocess.run([build / "tools" / "kandinsky-make-tiny-model", model, "--seed", "7", "--network", network], check=True)
-        settings = {"model.name": "tiny", "model.path": model, "listen_address": "127.0.0.1:0",
-                    "metrics_address": "127.0.0.1:0", "drain.lame_duck_seconds": 0}
+    def __init__(self, build: pathlib.Path, network: str) -> None:
+        settings = {"model.name": "shapes", "model.path": ROOT / "models/shapes" / FOLDERS[network], "model.threads": 1,
+                    "listen_address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0", "drain.lame_duck_seconds": 0}
         command = [build / "server" / "kandinsky-server"]
         for path, value in settings.items():
             command += ["--set", f"{path}={value}"]
@@ -77,26 +78,29 @@ def main() -> None:
     if len(sys.argv) not in (2, 3):
         raise SystemExit(__doc__)
     build = pathlib.Path(sys.argv[1]).resolve()
-    output = pathlib.Path(sys.argv[2] if len(sys.argv) == 3 else pathlib.Path(__file__).parents[1] / "docs/images/tasks")
+    output = pathlib.Path(sys.argv[2] if len(sys.argv) == 3 else ROOT / "docs/images/tasks")
     output.mkdir(parents=True, exist_ok=True)
     write_inputs(output)
     servers = {}
-    with tempfile.TemporaryDirectory() as models:
-        try:
-            for line in COMMANDS.strip().splitlines():
-                network, command = line.split(maxsplit=1)
-                if network not in servers:
-                    servers[network] = Server(build, pathlib.Path(models), network)
-                arguments = shlex.split(command) + ["--server", servers[network].address]
-                if not command.startswith("embed"):
-                    arguments += ["--width", str(EDGE), "--height", str(EDGE), "--steps", "25"]
-                print(command, flush=True)
-                subprocess.run([build / "clients/cpp/kandinsky", *arguments], cwd=output, check=True,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        finally:
-            for server in servers.values():
-                server.stop()
-            (output / "embedding.json").unlink(missing_ok=True)  # only a step between two commands
+    try:
+        for line in COMMANDS.strip().splitlines():
+            network, command = line.split(maxsplit=1)
+            if network not in servers:
+                servers[network] = Server(build, network)
+            settings = dict(SETTINGS)
+            if command.startswith("embed"):
+                settings = {"--prior-guidance-scale": SETTINGS["--prior-guidance-scale"]}
+            elif "--image-embedding" in command:
+                settings.pop("--prior-guidance-scale")
+            arguments = shlex.split(command) + ["--server", servers[network].address]
+            arguments += [str(part) for setting in settings.items() for part in setting]
+            print(command, flush=True)
+            subprocess.run([build / "clients/cpp/kandinsky", *arguments], cwd=output, check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    finally:
+        for server in servers.values():
+            server.stop()
+        (output / "embedding.json").unlink(missing_ok=True)  # only a step between two commands
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import captions
 import judge_tasks
 import prompts
 import scenes
-import task_cases
+import task_scenes
 from drawing import SETTINGS, draw_all
 from judge import Table
 
@@ -35,7 +35,7 @@ Case = tuple[dict, dict[str, numpy.ndarray]]
 def make_cases(seed: int, rounds: int, only: str) -> list[Case]:
     cases: list[Case] = []
     for groups, make in ((prompts.GROUPS, lambda *arguments: (prompts.make_prompt(*arguments), {})),
-                         (task_cases.GROUPS, task_cases.make_case)):
+                         (task_scenes.GROUPS, task_scenes.make_case)):
         for group, count in groups.items():
             for code in captions.LANGUAGES:
                 for index in range(count * rounds):

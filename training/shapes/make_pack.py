@@ -40,9 +40,11 @@ class Training:
 
 PRIOR = Training("prior", "untrained", "TRAINING_TARGET_PRIOR", 3000, 64, ("from_scratch=true",))
 U_NET = ("snr_gamma=5", "embedding_noise=0.25", "embedding_dropout=0.1")
+# An exact embedding says all that the hint says; only with a blurred one, or none, does the network learn to look at it.
+HINTED = ("snr_gamma=5", "embedding_noise=1", "embedding_dropout=0.3", "data.max_samples=8000")
 DECODER = Training("decoder", "untrained", "TRAINING_TARGET_DECODER", 7500, 32, ("from_scratch=true", *U_NET))
 INPAINT = Training("inpaint", "begun/inpaint", "TRAINING_TARGET_DECODER", 2500, 32, U_NET)
-DEPTH = Training("depth", "begun/depth", "TRAINING_TARGET_DECODER", 1500, 32, (*U_NET, "data.max_samples=8000"))
+DEPTH = Training("depth", "begun/depth", "TRAINING_TARGET_DECODER", 700, 32, HINTED)
 
 
 class Pack:

@@ -1,7 +1,8 @@
 """Cases of the tasks beside text to image, by which trained models are judged: requests, their pictures, expectations.
 
 Groups, all in every language:
-- "inpaint": the mask covers one of two objects, or the only one; the prompt names another look for it, and its place;
+- "inpaint": the mask covers the half of the picture that one of two objects stands in, or the cell of the only one;
+  the prompt describes the whole picture with another look for it;
 - "image to image, low strength": the prompt names another colour; "high strength": it names another scene;
 - "mix": two texts that differ in the colour, at five weights;
 - "control_net": a map of depth, and a prompt with a colour and the map's shape.
@@ -32,11 +33,18 @@ def other_look(rng: random.Random, thing: scenes.Thing) -> scenes.Thing:
             return scenes.make_thing(rng, colour, shape, thing.size, thing.cell)
 
 
-def mask_of(cell: int) -> numpy.ndarray:
-    """uint8 [64, 64], white over the cell."""
+def mask_of(scene: scenes.Scene, which: int) -> numpy.ndarray:
+    """uint8 [64, 64], white over one of two objects' half of the picture, or over the cell of the only object."""
     mask = numpy.zeros((scenes.SIZE, scenes.SIZE), numpy.uint8)
-    x, y = (int(scenes.CELL_CENTRES[i]) for i in (cell % 3, cell // 3))
-    mask[max(y - MASK_REACH, 0):y + MASK_REACH, max(x - MASK_REACH, 0):x + MASK_REACH] = 255
+    half = slice(0, scenes.SIZE // 2) if which == 0 else slice(scenes.SIZE // 2, scenes.SIZE)
+    if scene.direction == "beside":
+        mask[:, half] = 255
+    elif scene.direction == "above":
+        mask[half] = 255
+    else:
+        cell = scene.things[which].cell
+        x, y = (int(scenes.CELL_CENTRES[i]) for i in (cell % 3, cell // 3))
+        mask[max(y - MASK_REACH, 0):y + MASK_REACH, max(x - MASK_REACH, 0):x + MASK_REACH] = 255
     return mask
 
 
@@ -61,12 +69,12 @@ def _inpaint(scene: scenes.Scene, code: str, rng: random.Random) -> tuple[dict, 
     things = list(scene.things)
     things[masked] = other_look(rng, things[masked])
     wanted = scenes.Scene(tuple(things), scene.background)
-    mention = captions.Mention(relation=True) if len(things) == 2 else PLACED
-    target = {"colour": things[masked].colour, "shape": things[masked].shape, "cell": things[masked].cell}
+    mention = captions.Mention(relation=len(things) == 2, cell=len(things) == 1, background=True)
+    target = {"colour": things[masked].colour, "shape": things[masked].shape}
     case = {"prompt": captions.caption(wanted, code, mention, rng),
             "task": {"kind": "inpaint", "image": "image", "mask": "mask"},
             "expected": {"things": [target]}, "within": "mask", "kept": "image"}
-    return case, {"image": scenes.render(scene), "mask": mask_of(things[masked].cell)}
+    return case, {"image": scenes.render(scene), "mask": mask_of(scene, masked)}
 
 
 def _image_to_image(scene: scenes.Scene, code: str, low: bool,
@@ -76,8 +84,7 @@ def _image_to_image(scene: scenes.Scene, code: str, low: bool,
     while scenes.is_held_out(wanted):
         wanted = scenes.change(scene, rng, "colour")
     if low:
-        case = {"expected": {"things": [{"shape": scene.things[0].shape, "cell": scene.things[0].cell}]},
-                "outline": "image"}
+        case = {"expected": {"things": [{"shape": scene.things[0].shape, "cell": scene.things[0].cell}]}}
     else:
         things = (scenes.make_thing(rng, *scenes.sample_look(rng, False), "large",
                                     rng.choice([c for c in range(9) if c != scene.things[0].cell])),)
