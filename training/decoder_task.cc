@@ -16,11 +16,13 @@
 namespace kandinsky {
 
 DecoderTask::DecoderTask(const TrainingOptions& options, NetworkFiles files, Noising noising,
-                         FeatureCache pictures)
+                         FeatureCache pictures, const std::vector<TrainingSample>& samples)
     : files_(std::move(files)),
       embedding_dropout_(options.embedding_dropout),
       embedding_noise_(options.embedding_noise),
       snr_gamma_(options.snr_gamma.value_or(0.0)),
+      embedding_exchange_(options.embedding_exchange),
+      exchange_(samples),
       noising_(std::move(noising)),
       pictures_(std::move(pictures)) {}
 
@@ -54,7 +56,7 @@ absl::StatusOr<std::unique_ptr<DecoderTask>> DecoderTask::Make(const TrainingOpt
   }
   ASSIGN_OR_RETURN(Noising noising, Noising::Make(config));
   std::unique_ptr<DecoderTask> task(
-      new DecoderTask(options, files.decoder.unet, std::move(noising), std::move(pictures)));
+      new DecoderTask(options, files.decoder.unet, std::move(noising), std::move(pictures), samples));
   task->sample_count_ = static_cast<int64_t>(samples.size());
   task->zero_embedding_ = vision.zero_embedding;
   if (hints) task->further_input_ = FurtherInput::kHint;
@@ -65,7 +67,17 @@ absl::StatusOr<std::unique_ptr<DecoderTask>> DecoderTask::Make(const TrainingOpt
 }
 
 torch::Tensor DecoderTask::ImageEmbeds(absl::Span<const int64_t> samples, at::Generator& random) const {
-  torch::Tensor embeds = pictures_.Rows("image_embeds", samples);
+  std::vector<int64_t> sources(samples.begin(), samples.end());
+  if (embedding_exchange_ > 0) {
+    const torch::Tensor draws = at::rand({static_cast<int64_t>(sources.size()), 3}, random);
+    const auto values = draws.accessor<float, 2>();
+    for (int64_t row = 0; row < draws.size(0); ++row) {
+      int64_t& source = sources[static_cast<size_t>(row)];
+      if (values[row][0] < embedding_exchange_)
+        source = exchange_.Draw(source, values[row][1], values[row][2]);
+    }
+  }
+  torch::Tensor embeds = pictures_.Rows("image_embeds", sources);
   if (embedding_noise_ > 0) embeds = embeds + at::randn(embeds.sizes(), random) * embedding_noise_;
   const torch::Tensor dropped = at::rand({embeds.size(0), 1}, random) < embedding_dropout_;
   return at::where(dropped, zero_embedding_, embeds);

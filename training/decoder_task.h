@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "pipeline/models/unet_2d_condition_model.h"
+#include "training/embedding_exchange.h"
 #include "training/noising.h"
 #include "training/training_losses.h"
 #include "training/training_task.h"
@@ -33,7 +34,8 @@ class DecoderTask final : public TrainingTask {
  private:
   enum class FurtherInput { kNone, kKeptPicture, kHint };
 
-  DecoderTask(const TrainingOptions& options, NetworkFiles files, Noising noising, FeatureCache pictures);
+  DecoderTask(const TrainingOptions& options, NetworkFiles files, Noising noising, FeatureCache pictures,
+              const std::vector<TrainingSample>& samples);
 
   torch::Tensor ImageEmbeds(absl::Span<const int64_t> samples, at::Generator& random) const;
   torch::Tensor FurtherChannels(absl::Span<const int64_t> samples, const torch::Tensor& latents,
@@ -44,6 +46,8 @@ class DecoderTask final : public TrainingTask {
   const double embedding_dropout_;
   const double embedding_noise_;
   const double snr_gamma_;
+  const double embedding_exchange_;
+  const EmbeddingExchange exchange_;
   const Noising noising_;
   const FeatureCache pictures_;
   FurtherInput further_input_ = FurtherInput::kNone;

@@ -48,6 +48,9 @@ std::string RunIdentityOf(const TrainingOptions& options, const ModelDirectory& 
   } else {
     absl::StrAppend(&text, ", embedding dropout ", options.embedding_dropout, ", noise ",
                     options.embedding_noise, ", ", options.data.resolution, " pixels");
+    if (options.embedding_exchange > 0) {
+      absl::StrAppend(&text, ", embedding exchange ", options.embedding_exchange);
+    }
   }
   if (options.lora.has_value()) {
     absl::StrAppend(&text, ", adapters of rank ", options.lora->rank, " on ",

@@ -150,7 +150,8 @@ absl::Status RunTraining(const TrainingOptions& given, const ModelDirectory& fil
                                        .caption_column = options.data.caption_column,
                                        .hint_column = options.data.hint_column,
                                        .max_samples = options.data.max_samples,
-                                       .captions_required = options.target == TrainingTarget::kPrior}));
+                                       .captions_required = options.target == TrainingTarget::kPrior ||
+                                                            options.embedding_exchange > 0}));
   RETURN_IF_ERROR(Complete(files, samples, options));
   ASSIGN_OR_RETURN(const std::unique_ptr<TrainingLog> log,
                    TrainingLog::Open(options.output_folder, options.log_every_steps, out, terminal));

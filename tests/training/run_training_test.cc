@@ -158,6 +158,21 @@ TEST_F(RunTrainingTest, InpaintingAndDepthNetworksAreTrained) {
   }
 }
 
+TEST_F(RunTrainingTest, EmbeddingsOfOtherPicturesWithTheCaptionChangeWhatIsLearned) {
+  options_.target = TrainingTarget::kDecoder;
+  std::vector<torch::Tensor> learned;
+  for (const double exchange : {0.0, 1.0, 1.0}) {
+    options_.embedding_exchange = exchange;
+    options_.output_folder = folder_.path() + "/out" + std::to_string(learned.size());
+    ASSERT_EQ(Train(), absl::OkStatus());
+    const auto weights =
+        *OpenCheckpoint(options_.output_folder + "/model/decoder/unet/diffusion_pytorch_model.safetensors");
+    learned.push_back((*weights->Get("encoder_hid_proj.image_embeds.weight")).clone());
+  }
+  EXPECT_FALSE(at::equal(learned[0], learned[1]));
+  EXPECT_TRUE(at::equal(learned[1], learned[2])) << "the seed decides";
+}
+
 TEST_F(RunTrainingTest, AdaptersMakeTheSamePictureMergedAndExported) {
   for (const TrainingTarget target : {TrainingTarget::kPrior, TrainingTarget::kDecoder}) {
     options_.target = target;

@@ -40,6 +40,7 @@ constexpr char kDefaults[] = R"pb(
   caption_dropout: 0.1
   embedding_dropout: 0.1
   embedding_noise: 0
+  embedding_exchange: 0
   precision: PRECISION_FLOAT32
   stored_type: STORED_TYPE_FLOAT32
   validation { every_steps: 500 steps: 25 prior_steps: 25 size: 512 guidance_scale: 4 }
@@ -129,6 +130,7 @@ absl::StatusOr<TrainingOptions> ToTrainingOptions(const v1::TrainingConfig& conf
   options.caption_dropout = complete.caption_dropout();
   options.embedding_dropout = complete.embedding_dropout();
   options.embedding_noise = complete.embedding_noise();
+  options.embedding_exchange = complete.embedding_exchange();
   if (complete.precision() == v1::PRECISION_BFLOAT16) options.precision = Precision::kBFloat16;
   if (complete.stored_type() == v1::STORED_TYPE_FLOAT16) options.stored_type = StoredType::kFloat16;
   if (complete.stored_type() == v1::STORED_TYPE_BFLOAT16) options.stored_type = StoredType::kBFloat16;

@@ -37,6 +37,7 @@ constexpr FieldRange kRanges[] = {
     {"caption_dropout", 0, 1},
     {"embedding_dropout", 0, 1},
     {"embedding_noise", 0, 10},
+    {"embedding_exchange", 0, 1},
     {"lora.rank", 1, 1024},
     {"ema.decay", 0, 1},
     {"validation.every_steps", 1, 1e9},

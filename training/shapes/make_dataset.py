@@ -8,6 +8,8 @@ OUTPUT/metadata.jsonl has a line for each picture:
 - "text": captions in some of the languages, one each;
 - "hint": a map of depth for ControlNet (grey, near is bright);
 - "scene": what is to be seen, in the form that judge.py reads.
+OUTPUT/looks.jsonl has the pictures of one named object again, with captions that say its look and the background only:
+what a network has to learn from its other input is place and size.
 The combinations of colour and shape that scenes.py holds out do not occur.
 """
 
@@ -33,6 +35,15 @@ def make_sample(seed: int, index: int, arguments: argparse.Namespace, folder: pa
     return {"file_name": f"pictures/{name}", "text": texts, "hint": f"hints/{name}", "scene": scene.describe()}
 
 
+def look_of(sample: dict) -> dict | None:
+    """The sample with a caption that many pictures share; None for two objects and for colours without a name."""
+    thing, *others = sample["scene"]["things"]
+    if others or thing["colour"] is None:
+        return None
+    text = f"{thing['colour']} {thing['shape']} on {sample['scene']['background']}"
+    return {"file_name": sample["file_name"], "text": text, "hint": sample["hint"]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_common_arguments(parser)
@@ -50,10 +61,14 @@ def main() -> None:
         for name in ("pictures", "hints"):
             (folder / name).mkdir(exist_ok=True)
         start = time.monotonic()
-        with open(folder / "metadata.jsonl", "w", encoding="utf-8") as table:
+        with (open(folder / "metadata.jsonl", "w", encoding="utf-8") as table,
+              open(folder / "looks.jsonl", "w", encoding="utf-8") as looks):
             for index in range(arguments.count):
                 sample = make_sample(arguments.seed, index, arguments, folder)
                 table.write(json.dumps(sample, ensure_ascii=False) + "\n")
+                look = look_of(sample)
+                if look:
+                    looks.write(json.dumps(look) + "\n")
                 if (index + 1) % 5000 == 0 or index + 1 == arguments.count:
                     rate = (index + 1) / (time.monotonic() - start)
                     print(f"{index + 1} of {arguments.count} pictures, {rate:.0f} a second", flush=True)

@@ -36,15 +36,17 @@ class Training:
     steps: int
     batch: int
     further: tuple[str, ...] = ()  # --set of this run
+    data: str = "dataset"  # in WORK
 
 
 PRIOR = Training("prior", "untrained", "TRAINING_TARGET_PRIOR", 3000, 64, ("from_scratch=true",))
 U_NET = ("snr_gamma=5", "embedding_noise=0.25", "embedding_dropout=0.1")
-# An exact embedding says all that the hint says; only with a blurred one, or none, does the network learn to look at it.
-HINTED = ("snr_gamma=5", "embedding_noise=1", "embedding_dropout=0.3", "data.max_samples=8000")
+# A picture's own embedding says all that its hint says, so the network would not look at the hint: most samples see
+# the embedding of another picture of the same look.
+HINTED = (*U_NET, "embedding_exchange=0.75", "data.max_samples=6000")
 DECODER = Training("decoder", "untrained", "TRAINING_TARGET_DECODER", 7500, 32, ("from_scratch=true", *U_NET))
 INPAINT = Training("inpaint", "begun/inpaint", "TRAINING_TARGET_DECODER", 2500, 32, U_NET)
-DEPTH = Training("depth", "begun/depth", "TRAINING_TARGET_DECODER", 700, 32, HINTED)
+DEPTH = Training("depth", "begun/depth", "TRAINING_TARGET_DECODER", 500, 32, HINTED, "dataset/looks.jsonl")
 
 
 class Pack:
@@ -88,7 +90,7 @@ class Pack:
         steps = self._scaled(training.steps)
         settings = [
             f"target={training.target}", f"decoder_path={self._work / training.model}", f"output_folder={output}",
-            f"data.path={self._work / 'dataset'}", f"data.cache_folder={self._work / 'features'}",
+            f"data.path={self._work / training.data}", f"data.cache_folder={self._work / 'features'}",
             "data.resolution=64", f"batch_size={training.batch}", f"max_steps={steps}", "threads=1", "seed=2022",
             "optimizer.learning_rate=0.001", "schedule.kind=SCHEDULE_KIND_COSINE",
             f"schedule.warmup_steps={self._scaled(200)}", "ema.decay=0.998", "stored_type=STORED_TYPE_FLOAT16",

@@ -66,6 +66,7 @@ TEST(TrainingConfigTest, HasTheDefaultsOfTheOptions) {
   EXPECT_EQ(options.caption_dropout, plain.caption_dropout);
   EXPECT_EQ(options.embedding_dropout, plain.embedding_dropout);
   EXPECT_EQ(options.embedding_noise, plain.embedding_noise);
+  EXPECT_EQ(options.embedding_exchange, plain.embedding_exchange);
   EXPECT_EQ(options.precision, plain.precision);
   EXPECT_EQ(options.stored_type, plain.stored_type);
   EXPECT_EQ(options.log_every_steps, plain.log_every_steps);
@@ -121,6 +122,7 @@ TEST(TrainingConfigTest, CarriesEveryFieldOver) {
     caption_dropout: 0.25
     embedding_dropout: 0.5
     embedding_noise: 0.75
+    embedding_exchange: 0.625
     precision: PRECISION_BFLOAT16
     stored_type: STORED_TYPE_FLOAT16
     lora { rank: 8 targets: "x" targets: "y.0" }
@@ -147,6 +149,7 @@ TEST(TrainingConfigTest, CarriesEveryFieldOver) {
   EXPECT_EQ(options.caption_dropout, 0.25);
   EXPECT_EQ(options.embedding_dropout, 0.5);
   EXPECT_EQ(options.embedding_noise, 0.75);
+  EXPECT_EQ(options.embedding_exchange, 0.625);
   EXPECT_EQ(options.precision, Precision::kBFloat16);
   EXPECT_EQ(options.stored_type, StoredType::kFloat16);
   ASSERT_TRUE(options.lora.has_value() && options.ema.has_value());
@@ -316,6 +319,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bound{"caption_dropout", "0", "-0.1"}, Bound{"caption_dropout", "1", "1.1"},
         Bound{"embedding_dropout", "0", "-0.1"}, Bound{"embedding_dropout", "1", "1.1"},
         Bound{"embedding_noise", "0", "-0.1"}, Bound{"embedding_noise", "10", "11"},
+        Bound{"embedding_exchange", "0", "-0.1"}, Bound{"embedding_exchange", "1", "1.1"},
         Bound{"lora.rank", "1", "0"}, Bound{"lora.rank", "1024", "1025"}, Bound{"ema.decay", "0", "-0.1"},
         Bound{"ema.decay", "1", "1.1"}, Bound{"validation.every_steps", "1", "0"},
         Bound{"validation.steps", "1", "0"}, Bound{"validation.steps", "1000", "1001"},
