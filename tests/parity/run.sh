@@ -42,3 +42,7 @@ echo "trained models"
 
 echo "live server"
 "$python" tests/parity/live_parity.py --server "$build/server/kandinsky-server" --golden-dir "$goldens"
+
+echo "pictures of the trained models in models/shapes"
+"$python" training/shapes/judge.py --count 200 >"$goldens/log" || { cat "$goldens/log" >&2; exit 1; }
+"$python" training/shapes/judge_model.py "$build" models/shapes "$goldens/judged" --require

@@ -4,7 +4,7 @@ Groups, all in every language:
 - "inpaint": the mask covers the half of the picture that one of two objects stands in, or the cell of the only one;
   the prompt describes the whole picture with another look for it;
 - "image to image, low strength": the prompt names another colour; "high strength": it names another scene;
-- "mix": two texts that differ in the colour, at five weights;
+- "mix": two texts that differ in the colour alone, at five weights;
 - "control_net": a map of depth, and a prompt with a colour and the map's shape.
 """
 
@@ -16,7 +16,7 @@ import captions
 import scenes
 
 # Group to cases in each language and round.
-GROUPS = {"inpaint": 4, "image to image, low strength": 2, "image to image, high strength": 2, "mix": 1,
+GROUPS = {"inpaint": 4, "image to image, low strength": 2, "image to image, high strength": 2, "mix": 2,
           "control_net": 3}
 MASK_REACH = 16  # pixels from the middle of an object's cell
 LOW_STRENGTH, HIGH_STRENGTH = 0.25, 1.0
@@ -99,7 +99,8 @@ def _mix(scene: scenes.Scene, code: str, rng: random.Random) -> tuple[dict, dict
     other = scenes.change(scene, rng, "colour")
     while scenes.is_held_out(other):
         other = scenes.change(scene, rng, "colour")
-    texts = [captions.caption(each, code, PLACED, rng) for each in (scene, other)]
+    mention = captions.Mention(cell=True, size=True, background=True)  # all that the two have in common
+    texts = [captions.caption(each, code, mention, rng) for each in (scene, other)]
     case = {"prompt": "", "task": {"kind": "mix", "texts": texts, "weights": list(MIX_WEIGHTS)},
             "expected": {"from": scene.things[0].colour, "to": other.things[0].colour}}
     return case, {}

@@ -124,5 +124,32 @@ TEST(ShapesPackTest, InpaintingKeepsWhatIsOutsideOfTheMaskAndPaintsTheNamedThing
   EXPECT_LT(Distance(ColorAt(image, 16, 8), kWhite), kSameColor / 4);
 }
 
+// A disc of a radius of 12 pixels of the picture, near, on a far ground.
+SharedFloatTensor DiscAt(int center_x, int center_y) {
+  constexpr int kHintEdge = 2 * kEdge;  // 8 x 8 for each latent cell of 4 x 4 pixels
+  FloatTensor hint = {.shape = {3, kHintEdge, kHintEdge},
+                      .values = std::vector<float>(size_t{3} * kHintEdge * kHintEdge, 40.0f / 255)};
+  for (int y = 0; y < kHintEdge; ++y) {
+    for (int x = 0; x < kHintEdge; ++x) {
+      if (std::hypot(x + 0.5 - 2 * center_x, y + 0.5 - 2 * center_y) > 24) continue;
+      for (int c = 0; c < 3; ++c) {
+        hint.values[static_cast<size_t>((c * kHintEdge + y) * kHintEdge + x)] = 225.0f / 255;
+      }
+    }
+  }
+  return std::make_shared<FloatTensor>(std::move(hint));
+}
+
+TEST(ShapesPackTest, AThingStandsWhereTheDepthMapHasOne) {
+  const std::unique_ptr<Pipeline> pipeline = LoadPipeline(PackFolder("/depth"));
+  for (const auto& [x, y] : {std::pair(48, 16), std::pair(16, 48)}) {
+    GenerationRequest request = ShapesRequest("a large green circle on a white background", 5);
+    request.task = ControlNet{.hint = DiscAt(x, y), .init = {}};
+    const Image image = Draw(*pipeline, request);
+    EXPECT_LT(Distance(ColorAt(image, x, y), kGreen), kSameColor) << x << ", " << y;
+    EXPECT_LT(Distance(ColorAt(image, kEdge - x, kEdge - y), kWhite), kSameColor / 2) << x << ", " << y;
+  }
+}
+
 }  // namespace
 }  // namespace kandinsky
