@@ -73,8 +73,8 @@ torch::Tensor DecoderTask::ImageEmbeds(absl::Span<const int64_t> samples, at::Ge
     const auto values = draws.accessor<float, 2>();
     for (int64_t row = 0; row < draws.size(0); ++row) {
       int64_t& source = sources[static_cast<size_t>(row)];
-      if (values[row][0] < embedding_exchange_)
-        source = exchange_.Draw(source, values[row][1], values[row][2]);
+      if (values[row][0] >= embedding_exchange_) continue;
+      source = exchange_.Draw(source, values[row][1], values[row][2]);
     }
   }
   torch::Tensor embeds = pictures_.Rows("image_embeds", sources);

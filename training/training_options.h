@@ -87,11 +87,10 @@ struct TrainingOptions {
   OptimizerOptions optimizer;
   ScheduleOptions schedule;
   std::optional<double> snr_gamma;
-  double caption_dropout = 0.1;    // prior: share of captions that become empty
-  double embedding_dropout = 0.1;  // decoder: share of picture embeddings that become the zero picture's
-  double embedding_noise = 0.0;    // decoder: standard deviation added to picture embeddings
-  double embedding_exchange =
-      0.0;  // decoder: share that sees the embedding of another picture of its caption
+  double caption_dropout = 0.1;     // prior: share of captions that become empty
+  double embedding_dropout = 0.1;   // decoder: share of picture embeddings that become the zero picture's
+  double embedding_noise = 0.0;     // decoder: standard deviation added to picture embeddings
+  double embedding_exchange = 0.0;  // decoder: share that sees another picture's embedding, of its caption
   Precision precision = Precision::kFloat32;
   StoredType stored_type = StoredType::kFloat32;
   std::optional<LoraOptions> lora;

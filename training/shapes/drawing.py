@@ -1,11 +1,8 @@
 """Asks servers for the pictures of cases: starts one for each network of a folder of shapes models."""
 
 import concurrent.futures
-import contextlib
 import io
-import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,10 +12,12 @@ import numpy
 from PIL import Image
 
 import scenes
+import task_scenes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "parity"))
 import wire  # noqa: E402
+from server_process import Server  # noqa: E402
 
 NETWORK_FOLDERS = {"decoder": ".", "inpaint": "inpaint", "depth": "depth"}
 PARALLEL_REQUESTS = 16
@@ -29,41 +28,7 @@ SETTINGS = {"width": scenes.SIZE, "height": scenes.SIZE, "steps": 25, "guidance_
 
 def network_of(case: dict) -> str:
     """Of NETWORK_FOLDERS."""
-    return {"inpaint": "inpaint", "control_net": "depth"}.get(kind_of(case), "decoder")
-
-
-def kind_of(case: dict) -> str:
-    return case.get("task", {}).get("kind", "text_to_image")
-
-
-@contextlib.contextmanager
-def running_server(build: pathlib.Path, model: pathlib.Path) -> Iterator[str]:
-    """The address of a server with a model."""
-    settings = {"model.name": "shapes", "model.path": model, "listen_address": "127.0.0.1:0",
-                "metrics_address": "127.0.0.1:0", "drain.lame_duck_seconds": 0,
-                # Networks this small lose more than they gain by sharing their layers out.
-                "model.threads": 1}
-    command = [str(build / "server" / "kandinsky-server")]
-    for path, value in settings.items():
-        command += ["--set", f"{path}={value}"]
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        try:
-            for line in process.stderr:
-                log.write(line)
-                entry = json.loads(line) if line.startswith("{") else {}
-                if entry.get("msg") == "ready":
-                    break
-            else:
-                log.seek(0)
-                raise SystemExit(f"the server did not start:\n{log.read()}")
-            # Whatever it says later must not fill the pipe.
-            drain = concurrent.futures.ThreadPoolExecutor(1)
-            drain.submit(process.stderr.read)
-            yield f"127.0.0.1:{entry['port']}"
-        finally:
-            process.terminate()
-            process.wait()
+    return {"inpaint": "inpaint", "control_net": "depth"}.get(task_scenes.kind_of(case), "decoder")
 
 
 def png(picture: numpy.ndarray) -> bytes:
@@ -75,9 +40,9 @@ def png(picture: numpy.ndarray) -> bytes:
 class Client:
     """Draws cases. Thread-safe."""
 
-    def __init__(self, address: str, interface, settings: dict) -> None:
+    def __init__(self, port: int, interface, settings: dict) -> None:
         self._messages = interface.image
-        self._stub = interface.image_stubs.ImageGenerationServiceStub(grpc.insecure_channel(address))
+        self._stub = interface.image_stubs.ImageGenerationServiceStub(grpc.insecure_channel(f"127.0.0.1:{port}"))
         self._settings = settings
 
     def draw(self, case: dict, inputs: dict[str, numpy.ndarray]) -> list[numpy.ndarray]:
@@ -90,7 +55,7 @@ class Client:
         if case.get("negative_prompt") is not None:
             request.negative_prompt = case["negative_prompt"]
         task = case.get("task", {})
-        if kind_of(case) == "mix":
+        if task_scenes.kind_of(case) == "mix":
             first, second = task["texts"]
             for weight in task["weights"]:
                 parts = [self._messages.MixPart(text=first, weight=1 - weight),
@@ -122,8 +87,9 @@ def draw_all(build: pathlib.Path, models: pathlib.Path, cases: list[tuple[dict, 
             mine = [i for i, (case, _) in enumerate(cases) if network_of(case) == network]
             if not mine:
                 continue
-            with running_server(build, models / folder) as address:
-                client = Client(address, interface, SETTINGS | settings)
+            # Networks this small lose more than they gain by sharing their layers out to threads.
+            with Server(build / "server" / "kandinsky-server", models / folder, threads=1) as server:
+                client = Client(server.port, interface, SETTINGS | settings)
                 with concurrent.futures.ThreadPoolExecutor(PARALLEL_REQUESTS) as pool:
                     for i, drawn in zip(mine, pool.map(lambda i: client.draw(*cases[i]), mine)):
                         pictures[i] = drawn

@@ -7,6 +7,7 @@ import numpy
 
 import judge
 import scenes
+import task_scenes
 
 FURTHEST_KEPT = 12.0  # of 255, root mean square of what a mask keeps
 GROWN = 8  # pixels round a mask that may change: it grows by one latent cell, and the autoencoder blurs
@@ -16,8 +17,7 @@ MIX_SLACK = 0.08  # of the way from one colour to the other
 
 def answers(case: dict, pictures: list[numpy.ndarray], inputs: dict[str, numpy.ndarray]) -> dict[str, bool]:
     """`pictures`: one, of a mix one for each weight, uint8 [64, 64, 3]. `inputs`: what the case's task names."""
-    kind = case.get("task", {}).get("kind", "text_to_image")
-    if kind == "mix":
+    if task_scenes.kind_of(case) == "mix":
         return _mixed(case["expected"], pictures)
     picture = pictures[0]
     result = {}
@@ -42,7 +42,7 @@ def _only(picture: numpy.ndarray, mask: numpy.ndarray) -> numpy.ndarray:
     return numpy.where(mask[..., None], picture, background.round().astype(numpy.uint8))
 
 
-def objects_area(picture: numpy.ndarray) -> numpy.ndarray:
+def _objects_area(picture: numpy.ndarray) -> numpy.ndarray:
     """What differs from the background, bool [64, 64]. Grey pictures too."""
     pixels = (picture if picture.ndim == 3 else numpy.repeat(picture[..., None], 3, 2)).astype(float)
     difference = numpy.linalg.norm(pixels - judge.background_colour(pixels), axis=2)
@@ -50,7 +50,7 @@ def objects_area(picture: numpy.ndarray) -> numpy.ndarray:
 
 
 def _outline(picture: numpy.ndarray, source: numpy.ndarray) -> float:
-    ours, theirs = objects_area(picture), objects_area(source)
+    ours, theirs = _objects_area(picture), _objects_area(source)
     return float((ours & theirs).sum() / max((ours | theirs).sum(), 1))
 
 

@@ -6,7 +6,7 @@ Usage: make_pack.py WORK --train KANDINSKY_TRAIN [--install MODELS_FOLDER] [--sc
 WORK gets a folder for each stage, WORK/log/STAGE.log, and at last WORK/pack: the folder of models that the repository
 holds. --install replaces MODELS_FOLDER's weights, tokenizers and configurations by them and leaves other files alone.
 A stage whose result is there is not repeated, and an interrupted training goes on from its last checkpoint. Two stages
-run at a time, one thread each. --scale makes every training shorter (0.01: a try of the script in two minutes).
+run at a time, one thread each. --scale makes every training shorter (0.01: a try of the script in a few minutes).
 
 The prior and the U-Nets are trained by kandinsky-train. The U-Net for text to image learns first; those for inpainting
 and depth maps begin with its weights.
@@ -24,7 +24,6 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 PICTURES = 20000
 CHECKPOINT_STEPS = 500
-LAYOUT_FILES = ("*.json", "*.txt", "*.safetensors")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +103,7 @@ class Pack:
         """What the stages made, without what only training needs."""
         partial = self._work / "pack.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        copy_layout(self._work / "begun", partial)
+        shutil.copytree(self._work / "begun", partial, symlinks=True)
         for task in ("inpaint", "depth"):
             name = pathlib.Path("decoder", "unet", "diffusion_pytorch_model.safetensors")
             shutil.copyfile(self._work / task / "model" / name, partial / task / name)
@@ -146,17 +145,12 @@ class Pack:
             raise SystemExit("\n".join(errors))
 
 
-def copy_layout(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Configurations, tokenizers and weights; relative links stay links."""
-    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
-
-
 def install(pack: pathlib.Path, folder: pathlib.Path) -> None:
     """Replaces the models in `folder`; a model card beside them stays."""
     folder.mkdir(parents=True, exist_ok=True)
     for part in pack.iterdir():
         shutil.rmtree(folder / part.name, ignore_errors=True)
-    copy_layout(pack, folder)
+    shutil.copytree(pack, folder, symlinks=True, dirs_exist_ok=True)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     print(f"{folder}: {size / 1e6:.1f} MB")
 

@@ -25,6 +25,19 @@ MIX_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the second text
 PLACED = captions.Mention(cell=True)
 
 
+def kind_of(case: dict) -> str:
+    """The task's name in the request, "text_to_image" where it says none."""
+    return case.get("task", {}).get("kind", "text_to_image")
+
+
+def other_colour(rng: random.Random, scene: scenes.Scene) -> scenes.Scene:
+    """Another colour for the first object, in a combination that was trained."""
+    other = scenes.change(scene, rng, "colour")
+    while scenes.is_held_out(other):
+        other = scenes.change(scene, rng, "colour")
+    return other
+
+
 def other_look(rng: random.Random, thing: scenes.Thing) -> scenes.Thing:
     """Another colour and another shape in the same place, a combination that was trained."""
     while True:
@@ -80,10 +93,8 @@ def _inpaint(scene: scenes.Scene, code: str, rng: random.Random) -> tuple[dict, 
 def _image_to_image(scene: scenes.Scene, code: str, low: bool,
                     rng: random.Random) -> tuple[dict, dict[str, numpy.ndarray]]:
     task = {"kind": "image_to_image", "image": "image", "strength": LOW_STRENGTH if low else HIGH_STRENGTH}
-    wanted = scenes.change(scene, rng, "colour")
-    while scenes.is_held_out(wanted):
-        wanted = scenes.change(scene, rng, "colour")
     if low:
+        wanted = other_colour(rng, scene)
         case = {"expected": {"things": [{"shape": scene.things[0].shape, "cell": scene.things[0].cell}]}}
     else:
         things = (scenes.make_thing(rng, *scenes.sample_look(rng, False), "large",
@@ -96,9 +107,7 @@ def _image_to_image(scene: scenes.Scene, code: str, low: bool,
 
 
 def _mix(scene: scenes.Scene, code: str, rng: random.Random) -> tuple[dict, dict[str, numpy.ndarray]]:
-    other = scenes.change(scene, rng, "colour")
-    while scenes.is_held_out(other):
-        other = scenes.change(scene, rng, "colour")
+    other = other_colour(rng, scene)
     mention = captions.Mention(cell=True, size=True, background=True)  # all that the two have in common
     texts = [captions.caption(each, code, mention, rng) for each in (scene, other)]
     case = {"prompt": "", "task": {"kind": "mix", "texts": texts, "weights": list(MIX_WEIGHTS)},
