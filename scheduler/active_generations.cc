@@ -77,7 +77,7 @@ void ActiveGenerations::Add(const BegunImage& image) {
     return;
   }
   active.generation = *std::move(generation);
-  active.work = WorkOf(active.image_request());
+  active.work = WorkOf(active.image_request(), pipeline_.capabilities().latent_scale);
   active.request->RecordPromptTokens(active.generation->prompt_tokens());
   active_.push_back(std::move(active));
 }

@@ -58,6 +58,10 @@ class Engine::Impl {
 
   absl::Status WaitUntilReady() EXCLUDES(ready_mutex_);
   const Capabilities& capabilities() const { return *capabilities_; }
+  // Without a pipeline nothing was measured, and any will do.
+  int latent_scale() const {
+    return capabilities_.has_value() ? capabilities_->latent_scale : Capabilities().latent_scale;
+  }
   Submission Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer);
   Submission CheckAdmission(const EngineRequest& request);
   absl::Status Cancel(RequestNumber number);
@@ -163,7 +167,7 @@ absl::Status Engine::Impl::WaitUntilReady() {
 
 // Until something was measured, steps times area stands for the time.
 absl::Duration Engine::Impl::ImageCost(const GenerationRequest& image) const {
-  const absl::Duration measured = step_times_.DeviceTime(WorkOf(image));
+  const absl::Duration measured = step_times_.DeviceTime(WorkOf(image, latent_scale()));
   if (measured > absl::ZeroDuration()) return measured;
   const int denoise_steps = PlannedSteps(image)[static_cast<size_t>(Stage::kDenoise)];
   return absl::Nanoseconds(int64_t{image.width} * image.height * (denoise_steps + 1));
@@ -269,7 +273,8 @@ std::vector<absl::Duration> Engine::Impl::ActiveTimes(absl::Time urgency) const 
 
 // All images of a request have the same steps, so the last stand for the first.
 std::vector<absl::Duration> Engine::Impl::DeviceTimes(const WaitingRequest& waiting) const {
-  const absl::Duration image = step_times_.DeviceTime(WorkOf(waiting.request->images().back()));
+  const absl::Duration image =
+      step_times_.DeviceTime(WorkOf(waiting.request->images().back(), latent_scale()));
   return std::vector<absl::Duration>(static_cast<size_t>(waiting.images), image);
 }
 
@@ -298,14 +303,14 @@ Engine::Estimate Engine::Impl::EstimateFor(const EngineRequest& request, const Q
   std::vector<std::vector<absl::Duration>> times;
   for (const WaitingRequest& ahead : registry_.Ahead(queued)) times.push_back(DeviceTimes(ahead));
   times.push_back({absl::ZeroDuration()});  // the new one
-  const RemainingWork work = WorkOf(request.images.front());
+  const RemainingWork work = WorkOf(request.images.front(), latent_scale());
   return {.wait = StartDelays(times).back(),
           .work = BatchesOf(request.images.size()) * step_times_.ElapsedTime(work)};
 }
 
 WorkEstimate Engine::Impl::WorkOfNew(const EngineRequest& request, const QueuedRequest& queued,
                                      absl::Duration wait) const {
-  const RemainingWork work = WorkOf(request.images.front());
+  const RemainingWork work = WorkOf(request.images.front(), latent_scale());
   const int batches = BatchesOf(request.images.size());
   absl::Duration ahead = static_cast<int64_t>(request.images.size()) * step_times_.DeviceTime(work);
   for (const absl::Duration time :

@@ -8,7 +8,6 @@
 namespace kandinsky {
 namespace {
 
-constexpr int kPixelsPerLatent = 8;  // edge of the picture that one latent stands for
 constexpr double kForgetting = 1.01;
 constexpr int kEnoughMeasurements = 4;
 constexpr std::array<Stage, 4> kStages = {Stage::kEncode, Stage::kPrior, Stage::kDenoise, Stage::kDecode};
@@ -23,11 +22,11 @@ double GuidanceFactor(Stage stage, bool measured_guided, bool guided) {
 
 }  // namespace
 
-RemainingWork WorkOf(const GenerationRequest& request) {
+RemainingWork WorkOf(const GenerationRequest& request, int latent_scale) {
   return {.steps = PlannedSteps(request),
           .encode_networks = EncodeNetworks(request),
-          .latent_height = request.height / kPixelsPerLatent,
-          .latent_width = request.width / kPixelsPerLatent,
+          .latent_height = request.height / latent_scale,
+          .latent_width = request.width / latent_scale,
           .prior_guided = request.prior_guidance_scale > 1,
           .decoder_guided = request.guidance_scale > 1};
 }

@@ -24,8 +24,8 @@ struct RemainingWork {
   bool decoder_guided = false;  // the denoise steps do
 };
 
-// All the work of `request`, by PlannedSteps.
-RemainingWork WorkOf(const GenerationRequest& request);
+// All the work of `request`, by PlannedSteps; `latent_scale` as in Capabilities.
+RemainingWork WorkOf(const GenerationRequest& request, int latent_scale);
 
 // What is left of the work of a request, `whole`, when its generation stands at `progress`.
 RemainingWork WorkAfter(const RemainingWork& whole, const StageProgress& progress);

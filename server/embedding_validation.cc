@@ -199,7 +199,9 @@ EmbeddingCheck<v1::EncodeLatentsResponse> ValidateEmbedding(const v1::EncodeLate
     }
   }
   validated.requests = {native};
-  validated.reply_bytes = ResultBytes(v1::OUTPUT_FORMAT_LATENT, native.width, native.height) + kSmallParts;
+  validated.reply_bytes =
+      ResultBytes(v1::OUTPUT_FORMAT_LATENT, native.width, native.height, rules.capabilities.latent_scale) +
+      kSmallParts;
   validated.answer = AnswerEncodeLatents;
   return Conclude(request, checks, std::move(validated), request.has_pixels() ? "pixels" : "width");
 }
@@ -232,7 +234,8 @@ EmbeddingCheck<v1::DecodeLatentsResponse> ValidateEmbedding(const v1::DecodeLate
     validated.reply_bytes = int64_t{kRgb} * native.width * native.height * kFloatBytes + kSmallParts;
     validated.answer = AnswerDecodePixels;
   } else {
-    validated.reply_bytes = ResultBytes(encoding.format, native.width, native.height) + kSmallParts;
+    validated.reply_bytes =
+        ResultBytes(encoding.format, native.width, native.height, rule.scale) + kSmallParts;
     validated.answer = [encoding](const EmbeddingResults& results) {
       return AnswerDecodeImage(results, encoding);
     };

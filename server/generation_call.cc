@@ -49,9 +49,7 @@ EngineRequest ToEngineRequest(const GenerationSpec& spec, std::vector<Generation
 }
 
 int64_t ResultBytesOf(const GenerationSpec& spec) {
-  const GenerationRequest& image = spec.first_image;
-  return spec.image_count * ResultBytes(spec.encoding.format, image.width, image.height) +
-         static_cast<int64_t>(spec.body.size());
+  return spec.image_count * spec.result_bytes + static_cast<int64_t>(spec.body.size());
 }
 
 CallFacts FactsOf(const GenerationSpec& spec) {
@@ -127,6 +125,7 @@ GenerationSpec GenerationCall::MakeSpec(v1::GenerateRequest& request, const Vali
           .detach = validated.detach,
           .priority = validated.priority,
           .encoding = validated.encoding,
+          .result_bytes = validated.result_bytes,
           .first_image = validated.images.front(),
           .image_count = static_cast<int>(validated.images.size()),
           .arrival = lifetime_.arrival(),

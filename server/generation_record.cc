@@ -311,10 +311,8 @@ void GenerationRecord::AddImage(v1::GeneratedImage image) {
   const auto held = std::make_shared<HeldImage>();
   held->image = std::move(image);
   const SharedImage shared(held, &held->image);
-  const int64_t raw_bytes =
-      ResultBytes(spec_.encoding.format, spec_.first_image.width, spec_.first_image.height);
   MutexLock lock(mutex_);
-  held->bytes = bytes_.Split(raw_bytes);
+  held->bytes = bytes_.Split(spec_.result_bytes);
   held->bytes.Resize(static_cast<int64_t>(shared->ByteSizeLong()));
   if (finished_images_++ == 0) context_.metrics.RecordFirstImage(context_.clock.Now() - spec_.arrival);
   progress_.erase(shared->index());

@@ -28,6 +28,7 @@ struct GenerationSpec {
   bool detach = false;
   Priority priority = Priority::kNormal;
   ResultEncoding encoding;
+  int64_t result_bytes = 0;       // ResultBytes of each image
   GenerationRequest first_image;  // stands for all: they differ in their seed only; without its pictures
   int image_count = 0;
   absl::Time arrival;

@@ -155,6 +155,7 @@ void Metrics::SetModel(const Capabilities& capabilities, absl::Duration load_tim
       .Set(1);
   model_load_.Set(absl::ToDoubleSeconds(load_time));
   weight_bytes_.Set(static_cast<double>(capabilities.weight_bytes));
+  steps_.SetLatentScale(capabilities.latent_scale);
 }
 
 std::string Metrics::Text() const {

@@ -15,7 +15,6 @@ namespace {
 constexpr int kMostPreviewSteps = 1000;
 constexpr float kLargestGuidance = 100;
 constexpr int kDefaultQuality = 90;
-constexpr int64_t kLatentScale = 8;  // pixels per latent pixel, in both directions
 constexpr int kLatentChannels = 4;
 
 // Checks field after field.
@@ -189,7 +188,9 @@ class Validator {
       checks_.Violate("steps", "megapixels x images x steps that run must be at most ",
                       limits.max_megapixel_steps(), ", this request has ", work);
     }
-    const int64_t reply_bytes = images * ResultBytes(validated_.encoding.format, image_.width, image_.height);
+    validated_.result_bytes = ResultBytes(validated_.encoding.format, image_.width, image_.height,
+                                          checks_.capabilities().latent_scale);
+    const int64_t reply_bytes = images * validated_.result_bytes;
     if (checks_.reply() == ReplyKind::kUnary && reply_bytes > limits.max_unary_reply_bytes()) {
       checks_.Violate("output", "the images may take ", reply_bytes, " bytes, a single reply holds ",
                       limits.max_unary_reply_bytes(), "; use Generate, fewer images or a smaller size");
@@ -220,13 +221,13 @@ void CheckOutput(const v1::OutputOptions& output, FieldChecks& checks, ResultEnc
   }
 }
 
-int64_t ResultBytes(v1::OutputFormat format, int width, int height) {
+int64_t ResultBytes(v1::OutputFormat format, int width, int height, int latent_scale) {
   const int64_t area = int64_t{width} * height;
   switch (format) {
     case v1::OUTPUT_FORMAT_NONE:
       return 0;
     case v1::OUTPUT_FORMAT_LATENT:
-      return area / (kLatentScale * kLatentScale) * kLatentChannels * static_cast<int64_t>(sizeof(float));
+      return area / (latent_scale * latent_scale) * kLatentChannels * static_cast<int64_t>(sizeof(float));
     default:
       return area * 3;
   }

@@ -26,6 +26,7 @@ struct ResultEncoding {
 struct ValidatedRequest {
   std::string request_id;  // given or drawn
   ResultEncoding encoding;
+  int64_t result_bytes = 0;  // ResultBytes of each image
   bool validate_only = false;
   Priority priority = Priority::kNormal;
   bool detach = false;
@@ -38,8 +39,8 @@ struct ValidatedRequest {
 };
 
 // The most that one result takes in memory and on the wire, in bytes; files hardly exceed the raw pixels,
-// even those of noise. Width and height in pixels.
-int64_t ResultBytes(v1::OutputFormat format, int width, int height);
+// even those of noise. Width and height in pixels, `latent_scale` as in Capabilities.
+int64_t ResultBytes(v1::OutputFormat format, int width, int height, int latent_scale);
 
 // Checks how results are to be encoded.
 void CheckOutput(const v1::OutputOptions& output, FieldChecks& checks, ResultEncoding& encoding);

@@ -15,7 +15,6 @@ const Histogram::BucketBoundaries kStepSeconds = {0.001, 0.0025, 0.005, 0.01, 0.
                                                   1,     2.5,    5,     10,   25,    50,   100, 200,  300};
 const Histogram::BucketBoundaries kRows = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256};
 constexpr int kSizes[] = {256, 512, 768, 1024, 1536, 2048};
-constexpr int kLatentScale = 8;
 
 // Limits that leave generations out which could have joined.
 constexpr NotMergedReason kLimits[] = {NotMergedReason::kRowLimit, NotMergedReason::kPixelLimit,
@@ -55,7 +54,8 @@ StepMetrics::StageCounters StepMetrics::CountersByStage(prometheus::Family<prome
 
 void StepMetrics::Record(const StepRecord& step) {
   const size_t stage = static_cast<size_t>(step.key.stage);
-  duration_.Add({{"stage", StageName(step.key.stage)}, {"size", SizeLabel(step.key)}}, kStepSeconds)
+  duration_
+      .Add({{"stage", StageName(step.key.stage)}, {"size", SizeLabel(step.key, latent_scale_)}}, kStepSeconds)
       .Observe(absl::ToDoubleSeconds(step.duration));
   rows_.Observe(step.rows);
   steps_.at(stage)->Increment();
@@ -80,8 +80,8 @@ const char* BatchCloseReason(const std::array<int, kNotMergedReasons>& not_merge
   return "complete";
 }
 
-std::string SizeLabel(const BatchKey& key) {
-  const int64_t area = int64_t{key.latent_height} * key.latent_width * kLatentScale * kLatentScale;
+std::string SizeLabel(const BatchKey& key, int latent_scale) {
+  const int64_t area = int64_t{key.latent_height} * key.latent_width * latent_scale * latent_scale;
   if (area == 0) return "none";
   for (const int size : kSizes) {
     if (area <= int64_t{size} * size) return absl::StrCat(size);

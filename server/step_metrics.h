@@ -6,6 +6,7 @@
 #include <prometheus/registry.h>
 
 #include <array>
+#include <atomic>
 #include <string>
 
 #include "pipeline/pipeline.h"
@@ -19,6 +20,9 @@ class StepMetrics {
  public:
   // Adds its families to `registry`, which outlives this object.
   explicit StepMetrics(prometheus::Registry& registry);
+
+  // Of the model whose steps are recorded, as in Capabilities.
+  void SetLatentScale(int latent_scale) { latent_scale_ = latent_scale; }
 
   // One batched step, also a failed one.
   void Record(const StepRecord& step);
@@ -36,6 +40,7 @@ class StepMetrics {
   prometheus::Counter& caps_raised_;
   prometheus::Family<prometheus::Counter>& close_reasons_;
   std::array<prometheus::Counter*, kNotMergedReasons> not_merged_ = {};
+  std::atomic<int> latent_scale_ = 8;
 };
 
 // Why a batch was not larger, from StepRecord::not_merged: "complete" when no generation was left out, else
@@ -44,7 +49,8 @@ class StepMetrics {
 const char* BatchCloseReason(const std::array<int, kNotMergedReasons>& not_merged);
 
 // The edge in pixels of the smallest square, out of a short list, that holds `key`'s image, e.g. "512";
-// "none" for stages without a spatial size. Bounds the number of label values.
-std::string SizeLabel(const BatchKey& key);
+// "none" for stages without a spatial size. Bounds the number of label values. `latent_scale`: pixels per
+// latent cell and side.
+std::string SizeLabel(const BatchKey& key, int latent_scale);
 
 }  // namespace kandinsky

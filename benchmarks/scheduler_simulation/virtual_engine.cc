@@ -8,6 +8,8 @@
 namespace kandinsky {
 namespace {
 
+constexpr int kLatentScale = 8;  // of the published models
+
 Stage Next(Stage stage) { return static_cast<Stage>(static_cast<int>(stage) + 1); }
 
 StepCost CostOf(const BatchKey& key) {
@@ -81,7 +83,7 @@ void VirtualEngine::Submit(size_t job) {
   const size_t client = static_cast<size_t>(arrival.client);
   while (client_names_.size() <= client) client_names_.push_back(absl::StrCat("c", client_names_.size()));
   result_.completed_by_client.resize(client_names_.size());
-  jobs_[job].cost = std::max(step_times_.DeviceTime(WorkOf(request)), absl::Microseconds(1));
+  jobs_[job].cost = std::max(step_times_.DeviceTime(WorkOf(request, kLatentScale)), absl::Microseconds(1));
   const QueuedRequest queued = {.number = job,
                                 .client = client_names_[client],
                                 .priority = arrival.priority,
@@ -123,7 +125,7 @@ void VirtualEngine::Estimate(const QueuedRequest& request, const Arrival& arriva
     const GenerationRequest& active_request = RequestOf(active_[i]);
     const StageProgress progress = {
         .stage = job.stage, .step = job.step, .total_steps = StepsOf(active_request, job.stage)};
-    active.push_back(step_times_.DeviceTime(WorkAfter(WorkOf(active_request), progress)));
+    active.push_back(step_times_.DeviceTime(WorkAfter(WorkOf(active_request, kLatentScale), progress)));
     if (candidates_[i].urgency <= urgency) total += active.back();
   }
   std::vector<std::vector<absl::Duration>> waiting;
@@ -134,7 +136,7 @@ void VirtualEngine::Estimate(const QueuedRequest& request, const Arrival& arriva
   waiting.push_back({absl::ZeroDuration()});
   const size_t capacity = static_cast<size_t>(options_.max_active_generations);
   state.estimated_wait = EstimateStartDelays(active, waiting, capacity, /*workers=*/1).back();
-  const RemainingWork work = WorkOf(kinds_[static_cast<size_t>(arrival.kind)].request);
+  const RemainingWork work = WorkOf(kinds_[static_cast<size_t>(arrival.kind)].request, kLatentScale);
   state.estimated_work = LikelyWork({.alone = step_times_.LeastTime(work),
                                      .shared = step_times_.ElapsedTime(work),
                                      .ahead = total,

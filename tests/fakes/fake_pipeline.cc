@@ -31,6 +31,7 @@ class FakeGeneration : public Generation {
         image_edge_(options.image_edge),
         memory_bytes_(options.memory_bytes),
         embedding_dim_(options.capabilities.embedding_dim),
+        latent_scale_(options.capabilities.latent_scale),
         has_result_(!Contains(options.prompts_without_result, request_.prompt)),
         steps_(PlannedSteps(request_)),
         encode_networks_(EncodeNetworks(request_)),
@@ -124,14 +125,15 @@ class FakeGeneration : public Generation {
   }
 
   void SetSize() {
-    key_.latent_height = request_.height / 8;
-    key_.latent_width = request_.width / 8;
+    key_.latent_height = request_.height / latent_scale_;
+    key_.latent_width = request_.width / latent_scale_;
   }
 
   const GenerationRequest request_;
   const int image_edge_;
   const int64_t memory_bytes_;
   const int embedding_dim_;
+  const int latent_scale_;
   const bool has_result_;
   const std::array<int, 4> steps_;
   const std::vector<EncodeNetwork> encode_networks_;

@@ -214,6 +214,17 @@ TEST_F(EngineTest, ProgressEstimatesWhatRemains) {
   EXPECT_EQ(observer->progress().back().estimated_remaining, absl::ZeroDuration());
 }
 
+TEST_F(EngineTest, EstimatesGoByTheModelsLatentScale) {
+  pipeline_options_.capabilities.latent_scale = 4;
+  pipeline_options_.on_step = [this](const FakeStep&) { clock_.Advance(absl::Seconds(1)); };
+  Start();
+  ASSERT_TRUE(Submit("first")->WaitForEnd().ok());
+  const auto observer = Submit("second");
+  ASSERT_TRUE(observer->WaitForEnd().ok());
+  EXPECT_EQ(observer->progress().front().estimated_remaining, absl::Seconds(kSmallSteps - 1));
+  EXPECT_EQ(engine_->EstimateTimes({.images = {Small("third")}}).work, absl::Seconds(kSmallSteps));
+}
+
 TEST_F(EngineTest, WaitingRequestsHearThatTheQueueMoves) {
   options_.max_active_generations = 1;
   StartGated();

@@ -30,8 +30,8 @@ RemainingWork Prior(int steps, bool guided) { return {.steps = {0, steps, 0, 0},
 
 TEST(StepTimeModelTest, IsZeroBeforeAnyMeasurement) {
   const StepTimeModel model;
-  EXPECT_EQ(model.ElapsedTime(WorkOf(GenerationRequest())), absl::ZeroDuration());
-  EXPECT_EQ(model.DeviceTime(WorkOf(GenerationRequest())), absl::ZeroDuration());
+  EXPECT_EQ(model.ElapsedTime(WorkOf(GenerationRequest(), 8)), absl::ZeroDuration());
+  EXPECT_EQ(model.DeviceTime(WorkOf(GenerationRequest(), 8)), absl::ZeroDuration());
 }
 
 TEST(StepTimeModelTest, ElapsedTimeCountsWholeStepsAndDeviceTimeTheShareOfARow) {
@@ -186,22 +186,24 @@ TEST(RemainingWorkTest, OfAWholeRequestCountsEveryStage) {
   request.height = 512;
   request.prior_steps = 5;
   request.steps = 30;
-  const RemainingWork work = WorkOf(request);
+  const RemainingWork work = WorkOf(request, 8);
   EXPECT_EQ(work.steps, (std::array<int, 4>{1, 5, 30, 1}));
   EXPECT_EQ(work.latent_width, 96);
   EXPECT_EQ(work.latent_height, 64);
+  EXPECT_EQ(WorkOf(request, 4).latent_width, 192);
+  EXPECT_EQ(WorkOf(request, 4).latent_height, 128);
 }
 
 TEST(RemainingWorkTest, GuidanceScalesAboveOneMeanGuidance) {
   GenerationRequest request;
   request.guidance_scale = 1;
   request.prior_guidance_scale = 1.5f;
-  EXPECT_FALSE(WorkOf(request).decoder_guided);
-  EXPECT_TRUE(WorkOf(request).prior_guided);
+  EXPECT_FALSE(WorkOf(request, 8).decoder_guided);
+  EXPECT_TRUE(WorkOf(request, 8).prior_guided);
   request.guidance_scale = 4;
   request.prior_guidance_scale = 0;
   const RemainingWork left =
-      WorkAfter(WorkOf(request), {.stage = Stage::kDenoise, .step = 1, .total_steps = 5});
+      WorkAfter(WorkOf(request, 8), {.stage = Stage::kDenoise, .step = 1, .total_steps = 5});
   EXPECT_TRUE(left.decoder_guided);
   EXPECT_FALSE(left.prior_guided);
 }
@@ -209,26 +211,26 @@ TEST(RemainingWorkTest, GuidanceScalesAboveOneMeanGuidance) {
 TEST(RemainingWorkTest, HasNoDecodeStepWithoutAnImage) {
   GenerationRequest request;
   request.output.image = false;
-  EXPECT_EQ(WorkOf(request).steps[3], 0);
+  EXPECT_EQ(WorkOf(request, 8).steps[3], 0);
 }
 
 TEST(RemainingWorkTest, HasTheStepsThatStrengthLeaves) {
   GenerationRequest request;
   request.task = ImageToImage{.init = {.image = nullptr, .strength = 0.3f}};
-  EXPECT_EQ(WorkOf(request).steps, (std::array<int, 4>{2, 25, 15, 1}));
+  EXPECT_EQ(WorkOf(request, 8).steps, (std::array<int, 4>{2, 25, 15, 1}));
 }
 
 TEST(RemainingWorkTest, HasNoPriorStepsWithAnImageEmbedding) {
   GenerationRequest request;
   request.image_embedding = std::make_shared<const FloatTensor>();
-  EXPECT_EQ(WorkOf(request).steps, (std::array<int, 4>{1, 0, 50, 1}));
+  EXPECT_EQ(WorkOf(request, 8).steps, (std::array<int, 4>{1, 0, 50, 1}));
 }
 
 TEST(RemainingWorkTest, KeepsTheEncodeNetworksThatAreLeft) {
   GenerationRequest request;
   request.task = ImageToImage{.init = {.image = nullptr, .strength = 1}};
   const auto left = [&](Stage stage, int step) {
-    return WorkAfter(WorkOf(request),
+    return WorkAfter(WorkOf(request, 8),
                      {.stage = stage, .step = step, .total_steps = stage == Stage::kEncode ? 2 : 25})
         .encode_networks;
   };
@@ -243,7 +245,7 @@ TEST(RemainingWorkTest, ShrinksWithProgress) {
   request.prior_steps = 5;
   request.steps = 30;
   const auto left = [&](Stage stage, int step, int total) {
-    return WorkAfter(WorkOf(request), {.stage = stage, .step = step, .total_steps = total}).steps;
+    return WorkAfter(WorkOf(request, 8), {.stage = stage, .step = step, .total_steps = total}).steps;
   };
   EXPECT_EQ(left(Stage::kPrior, 2, 5), (std::array<int, 4>{0, 3, 30, 1}));
   EXPECT_EQ(left(Stage::kDenoise, 29, 30), (std::array<int, 4>{0, 0, 1, 1}));

@@ -24,6 +24,7 @@ struct CallEnvironment {
     spec.body = body;
     spec.first_image.width = 8;
     spec.first_image.height = 8;
+    spec.result_bytes = 8 * 8 * 3;
     spec.image_count = 1;
     spec.arrival = clock.Now();
     spec.deadline = absl::InfiniteFuture();

@@ -258,6 +258,24 @@ TEST_F(EmbeddingServiceTest, RefusesAnAnswerThatDoesNotFitIntoOneReplyBeforeAnyW
   EXPECT_EQ(server_.log().admitted(), 0);
 }
 
+TEST(EmbeddingServiceOfAFineModel, CountsTheBytesOfItsLatents) {
+  TestServerOptions options = Small();
+  options.pipeline.capabilities.latent_scale = 4;
+  options.overrides = {"limits.max_unary_reply_bytes=10000"};
+  TestServer server(options);
+  v1::EncodeLatentsRequest request;
+  request.set_image(PlainPng(64, 64));
+  request.set_width(64);
+  request.set_height(64);  // 4 x 16 x 16 floats take 4096 bytes
+  v1::EncodeLatentsResponse response;
+  const auto stub = v1::EmbeddingService::NewStub(server.channel());
+  grpc::ClientContext context;
+  EXPECT_TRUE(stub->EncodeLatents(&context, request, &response).ok());
+  request.set_width(256);  // 16384; with latents of an eighth it would be 4096
+  grpc::ClientContext wider;
+  EXPECT_THAT(WrongFields(stub->EncodeLatents(&wider, request, &response)), ElementsAre("width"));
+}
+
 TEST_F(EmbeddingServiceTest, RefusesAnUnknownModelAndAMalformedMessage) {
   v1::EmbedTextRequest request;
   request.add_texts("x");

@@ -203,6 +203,18 @@ TEST(MetricsText, CountsCallsAsCommonDashboardsReadThem) {
   }
 }
 
+TEST(MetricsText, NamesSizesByTheModelsLatentScale) {
+  Metrics metrics(FullSnapshot);
+  Capabilities capabilities;
+  capabilities.latent_scale = 4;
+  metrics.SetModel(capabilities, absl::Seconds(1));
+  StepRecord step;
+  step.key.stage = Stage::kDenoise;
+  step.key.latent_height = step.key.latent_width = 64;
+  metrics.RecordStep(step);
+  EXPECT_THAT(metrics.Text(), HasSubstr("kandinsky_step_duration_seconds_count{size=\"256\""));
+}
+
 TEST(MetricsText, MeasuresFirstEventAndFirstImage) {
   const std::string text = FullText();
   EXPECT_THAT(text, HasSubstr("kandinsky_first_event_seconds_bucket{le=\"0.005\"} 1\n"));

@@ -336,6 +336,13 @@ TEST(RequestValidation, RefusesAUnaryReplyThatCouldExceedItsLimit) {
   limits.set_max_unary_reply_bytes(3 * 4 * 8 * 8 * 4 - 1);
   request.mutable_output()->set_format(v1::OUTPUT_FORMAT_LATENT);
   EXPECT_THAT(WrongFields(Validate(request, ReplyKind::kUnary, limits)), ElementsAre("output"));
+  Capabilities finer = DefaultCapabilities();
+  finer.latent_scale = 4;
+  limits.set_max_unary_reply_bytes(3 * 4 * 16 * 16 * 4);
+  const Result fits = Validate(request, ReplyKind::kUnary, limits, finer);
+  EXPECT_EQ(std::get<0>(fits).result_bytes, 4 * 16 * 16 * 4);
+  limits.set_max_unary_reply_bytes(3 * 4 * 16 * 16 * 4 - 1);
+  EXPECT_THAT(WrongFields(Validate(request, ReplyKind::kUnary, limits, finer)), ElementsAre("output"));
 }
 
 TEST(RequestValidation, LetsFour512ImagesAndOne1024ImageIntoAUnaryReply) {
@@ -410,10 +417,11 @@ TEST(RequestValidation, RefusesPreviewsInAUnaryCall) {
 }
 
 TEST(RequestValidation, CountsRawPixelsOrLatentsAsAResultsBytes) {
-  EXPECT_EQ(ResultBytes(v1::OUTPUT_FORMAT_PNG, 64, 128), 64 * 128 * 3);
-  EXPECT_EQ(ResultBytes(v1::OUTPUT_FORMAT_RAW_RGB, 64, 128), 64 * 128 * 3);
-  EXPECT_EQ(ResultBytes(v1::OUTPUT_FORMAT_LATENT, 64, 128), 4 * 8 * 16 * 4);
-  EXPECT_EQ(ResultBytes(v1::OUTPUT_FORMAT_NONE, 64, 128), 0);
+  EXPECT_EQ(ResultBytes(v1::OUTPUT_FORMAT_PNG, 64, 128, 8), 64 * 128 * 3);
+  EXPECT_EQ(ResultBytes(v1::OUTPUT_FORMAT_RAW_RGB, 64, 128, 8), 64 * 128 * 3);
+  EXPECT_EQ(ResultBytes(v1::OUTPUT_FORMAT_LATENT, 64, 128, 8), 4 * 8 * 16 * 4);
+  EXPECT_EQ(ResultBytes(v1::OUTPUT_FORMAT_LATENT, 64, 128, 4), 4 * 16 * 32 * 4);
+  EXPECT_EQ(ResultBytes(v1::OUTPUT_FORMAT_NONE, 64, 128, 8), 0);
 }
 
 TEST(RequestValidation, FillsInTheDocumentedDefaults) {

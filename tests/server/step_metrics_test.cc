@@ -41,6 +41,12 @@ TEST_F(StepMetricsTest, CountStepsByStageFromZero) {
       HasSubstr("kandinsky_step_duration_seconds_bucket{size=\"512\",stage=\"denoise\",le=\"0.0025\"} 2\n"));
 }
 
+TEST_F(StepMetricsTest, NameTheSizeByTheModelsLatentScale) {
+  metrics_.SetLatentScale(4);
+  metrics_.Record(Denoise(1));
+  EXPECT_THAT(Text(), HasSubstr("kandinsky_step_duration_seconds_count{size=\"256\",stage=\"denoise\"} 1\n"));
+}
+
 TEST_F(StepMetricsTest, TellStepsThatRanOutOfMemoryFromBatchesThatWereSplit) {
   StepRecord record = Denoise(4);
   record.status = absl::ResourceExhaustedError("no memory");
@@ -113,7 +119,7 @@ TEST(SizeLabel, HasFewValues) {
       BatchKey key;
       key.latent_height = height;
       key.latent_width = width;
-      labels.insert(SizeLabel(key));
+      labels.insert(SizeLabel(key, 8));
     }
   }
   EXPECT_EQ(labels, (std::set<std::string>{"256", "512", "768", "1024", "1536", "2048"}));
@@ -121,13 +127,14 @@ TEST(SizeLabel, HasFewValues) {
 
 TEST(SizeLabel, IsTheSmallestSquareThatHoldsASize) {
   BatchKey key;
-  EXPECT_EQ(SizeLabel(key), "none");
+  EXPECT_EQ(SizeLabel(key, 8), "none");
   key.latent_height = key.latent_width = 64;
-  EXPECT_EQ(SizeLabel(key), "512");
+  EXPECT_EQ(SizeLabel(key, 8), "512");
+  EXPECT_EQ(SizeLabel(key, 4), "256");
   key.latent_width = 65;
-  EXPECT_EQ(SizeLabel(key), "768");
+  EXPECT_EQ(SizeLabel(key, 8), "768");
   key.latent_height = key.latent_width = 1024;
-  EXPECT_EQ(SizeLabel(key), "larger");
+  EXPECT_EQ(SizeLabel(key, 8), "larger");
 }
 
 }  // namespace
