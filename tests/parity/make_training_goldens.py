@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Writes what PyTorch computes in the training steps of diffusers' Kandinsky 2.2 scripts, for the C++ trainer's tests.
 
-Usage: make_training_goldens.py OUTPUT_DIR [--seed N]
+Usage: make_training_goldens.py OUTPUT_DIR [--seed N] [--live]
 
 One file for each network and optimizer, e.g. prior_adamw.safetensors: the weights of a tiny random model
 ("weights.<name>"), STEPS batches with noise and time-steps ("batch.<step>.<name>"), the loss of every step ("losses"),
 the gradients of the first step before clipping ("gradients.<name>") and the weights after the last ("after.<name>").
-Configuration and hyperparameters are in a JSON file of the same name.
+Configuration and hyperparameters are in a JSON file of the same name. --live adds what is too large to be kept.
 
 The loss is that of the scripts (train_text_to_image_prior.py, train_text_to_image_decoder.py): a DDPM scheduler with
 squaredcos_cap_v2 and prediction of the sample for the prior, the published linear one and prediction of the noise for the
@@ -102,6 +102,10 @@ class Decoder:
     def __init__(self, generator: torch.Generator) -> None:
         self.network = UNet2DConditionModel(**self.config)
 
+    def predict(self, noisy: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.network(noisy, batch["timesteps"], None,
+                            added_cond_kwargs={"image_embeds": batch["image_embeds"]}).sample
+
     def draw(self, generator: torch.Generator) -> dict[str, torch.Tensor]:
         return {
             "latents": torch.randn(ROWS, 4, 8, 8, generator=generator),
@@ -112,13 +116,37 @@ class Decoder:
 
     def loss(self, batch: dict[str, torch.Tensor], snr_gamma: float) -> torch.Tensor:
         noisy = self.schedule.add_noise(batch["latents"], batch["noise"], batch["timesteps"])
-        predicted = self.network(noisy, batch["timesteps"], None,
-                                 added_cond_kwargs={"image_embeds": batch["image_embeds"]}).sample[:, :4]
+        predicted = self.predict(noisy, batch)[:, :4]
         weights = None
         if snr_gamma > 0:
             snr = signal_to_noise(self.schedule, batch["timesteps"])
             weights = snr.clamp(max=snr_gamma) / snr
         return weighted(predicted, batch["noise"], weights)
+
+
+class Inpainting(Decoder):
+    """The same with kept picture and mask behind the noisy latents."""
+
+    config = UNET_CONFIG | {"in_channels": 9}
+
+    def draw(self, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        return super().draw(generator) | {"further_channels": torch.randn(ROWS, 5, 8, 8, generator=generator)}
+
+    def predict(self, noisy: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return super().predict(torch.cat([noisy, batch["further_channels"]], dim=1), batch)
+
+
+class Depth(Decoder):
+    """The same with a hint, whose block learns too."""
+
+    config = UNET_CONFIG | {"in_channels": 8, "addition_embed_type": "image_hint"}
+
+    def draw(self, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        return super().draw(generator) | {"hint": torch.rand(ROWS, 3, 64, 64, generator=generator)}
+
+    def predict(self, noisy: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        conditions = {"image_embeds": batch["image_embeds"], "hint": batch["hint"]}
+        return self.network(noisy, batch["timesteps"], None, added_cond_kwargs=conditions).sample
 
 
 def make_optimizer(kind: str, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
@@ -159,10 +187,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=pathlib.Path)
     parser.add_argument("--seed", type=int, default=2022)
+    parser.add_argument("--live", action="store_true")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     cases = [("prior", Prior, "adamw", 0.0), ("prior", Prior, "adafactor", 5.0),
-             ("decoder", Decoder, "adamw", 5.0), ("decoder", Decoder, "adafactor", 0.0)]
+             ("decoder", Decoder, "adamw", 5.0), ("decoder", Decoder, "adafactor", 0.0),
+             ("inpaint", Inpainting, "adamw", 5.0)]
+    if arguments.live:
+        cases.append(("depth", Depth, "adamw", 0.0))
     for name, target, kind, snr_gamma in cases:
         facts, tensors = record(target, kind, snr_gamma, arguments.seed)
         path = arguments.output / f"{name}_{kind}"

@@ -22,7 +22,7 @@ if ! "$python" tests/parity/make_goldens.py "$goldens" --live --seed "${KANDINSK
   exit 1
 fi
 
-"$python" tests/parity/make_training_goldens.py "$goldens/training" --seed "${KANDINSKY_PARITY_SEED:-31337}" 2>>"$goldens/log" ||
+"$python" tests/parity/make_training_goldens.py "$goldens/training" --live --seed "${KANDINSKY_PARITY_SEED:-31337}" 2>>"$goldens/log" ||
   { cat "$goldens/log" >&2; exit 1; }
 
 echo "components, samplers, tokenizer, pipeline and training steps"

@@ -157,11 +157,16 @@ void ExpectRecordedDecoderTraining(const std::string& name) {
   schedule.beta_start = 0.00085f;
   schedule.beta_end = 0.012f;
   const Noising noising = ValueOrFail(Noising::Make(schedule));
+  const auto further_channels = [&](int step) -> torch::Tensor {
+    if (recorded.Has("batch.0.hint")) return unet.encode_hint(recorded.Batch(step, "hint"));
+    if (recorded.Has("batch.0.further_channels")) return recorded.Batch(step, "further_channels");
+    return {};
+  };
   ExpectRecordedTraining(recorded, unet, [&](int step) {
     return DecoderLoss(unet, noising,
                        {.latents = recorded.Batch(step, "latents"),
                         .image_embeds = recorded.Batch(step, "image_embeds"),
-                        .further_channels = {},
+                        .further_channels = further_channels(step),
                         .noise = recorded.Batch(step, "noise"),
                         .timesteps = recorded.Batch(step, "timesteps")},
                        recorded.snr_gamma());
@@ -180,6 +185,15 @@ TEST(GoldenTrainingTest, WeightedDecoderStepsWithAdamWEqualPyTorch) {
 
 TEST(GoldenTrainingTest, DecoderStepsWithAdafactorEqualTransformers) {
   ExpectRecordedDecoderTraining("decoder_adafactor");
+}
+
+TEST(GoldenTrainingTest, InpaintingStepsEqualPyTorch) { ExpectRecordedDecoderTraining("inpaint_adamw"); }
+
+TEST(GoldenTrainingTest, DepthStepsEqualPyTorchWithTheHintBlocks) {
+  if (std::getenv("KANDINSKY_GOLDEN_DIR") == nullptr) {
+    GTEST_SKIP() << "8 MB: made anew by make test-parity, not kept in the repository";
+  }
+  ExpectRecordedDecoderTraining("depth_adamw");
 }
 
 }  // namespace
