@@ -41,8 +41,8 @@ struct Inpaint {
   InputImage image;  // RGB, width x height of the request
   // Grey, the same size; 255 is repainted, 0 is kept (diffusers' polarity since 0.19).
   InputImage mask;
-  // Whether values between count as they are: averaged over each latent cell, without the growth by one cell
-  // that binary masks get. Otherwise the mask is cut at one half, as diffusers does.
+  // Whether values between count, averaged over each latent cell, without the growth by a cell that binary
+  // masks get; otherwise the mask is cut at one half, as diffusers does.
   bool soft = false;
   // Whether kept pixels are copied from `image` into the result; the autoencoder changes them slightly.
   bool paste_back = false;
@@ -106,11 +106,10 @@ struct OutputRequest {
   bool pixels = false;  // the image before it is rounded to 8 bits
 };
 
-// Starts the prior from an image embedding instead of noise (KandinskyV22PriorEmb2EmbPipeline of diffusers):
-// `strength` is the share of the prior steps that is run, above 0 to 1; prior_steps x strength >= 1.
+// Starts the prior from an image embedding instead of noise (KandinskyV22PriorEmb2EmbPipeline of diffusers).
 struct PriorStart {
   ImageOrEmbedding from;
-  float strength = 0.3f;
+  float strength = 0.3f;  // share of the prior steps that is run, above 0 to 1; prior_steps x strength >= 1
 };
 
 // One image (or embedding) to make. A plain value.
@@ -126,10 +125,11 @@ struct GenerationRequest {
   // negative_prompt its own embedding is the negative one.
   std::optional<std::string> negative_prior_prompt;
   std::optional<PriorStart> prior_start;  // not in Mix, and without negative_prior_prompt
-  // Instead of what the prior makes of the prompts; null: made by the prior. The negative one alone replaces
-  // only the negative embedding (the prior's random numbers stay as they are).
+  // Instead of what the prior makes of the prompts; null: made by it. The negative one alone replaces only
+  // the negative embedding (the prior's random numbers stay as they are).
   ImageEmbedding image_embedding;
   ImageEmbedding negative_image_embedding;
+  std::string adapter;  // one of Capabilities::adapters, to make images or for EmbedPrompt; empty: none
   Task task = TextToImage{};
   int width = 512;  // pixels, as height a multiple of Capabilities::size_multiple
   int height = 512;

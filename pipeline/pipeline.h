@@ -34,14 +34,15 @@ struct BatchKey {
   std::string network;    // which weights the step runs, e.g. "unet"
   int latent_height = 0;  // 0 for networks that have no spatial size
   int latent_width = 0;
-  bool guided = false;  // two network rows (unconditional, conditional) per generation instead of one
+  bool guided = false;       // two network rows (unconditional, conditional) per generation instead of one
+  std::string adapter = {};  // the set of adapters in the weights; empty: none
 
   friend bool operator==(const BatchKey&, const BatchKey&) = default;
 
   template <typename H>
   friend H AbslHashValue(H state, const BatchKey& key) {
     return H::combine(std::move(state), key.stage, key.network, key.latent_height, key.latent_width,
-                      key.guided);
+                      key.guided, key.adapter);
   }
 };
 
@@ -69,16 +70,15 @@ struct PromptTokens {
 // What a finished generation yields, by its task and OutputRequest.
 struct GenerationResult {
   std::optional<Image> image = std::nullopt;
-  // Before the image decoder, or what the image encoder gives: [4, latent height, latent width]; with
-  // published models an eighth of the pixels.
+  // Before the image decoder, or what the image encoder gives: [4, latent height, latent width].
   std::optional<FloatTensor> latents = std::nullopt;
   std::optional<FloatTensor> pixels = std::nullopt;  // [3, height, width] in about -1..1, not clamped
   // Of the embedding tasks: [Capabilities::embedding_dim], not normalised.
   std::optional<FloatTensor> embedding = std::nullopt;
-  std::optional<FloatTensor> negative_embedding =
-      std::nullopt;  // EmbedPrompt: what the decoder's unconditional half would see
-  std::optional<FloatTensor> hidden_states =
-      std::nullopt;                     // EmbedText: [tokens of the window, embedding_dim]
+  // EmbedPrompt: what the decoder's unconditional half would see.
+  std::optional<FloatTensor> negative_embedding = std::nullopt;
+  // EmbedText: [tokens of the window, embedding_dim].
+  std::optional<FloatTensor> hidden_states = std::nullopt;
   std::vector<int64_t> token_ids = {};  // EmbedText: the whole window, padding included
 };
 
@@ -112,14 +112,15 @@ struct Capabilities {
   std::string device;      // "cpu", "cuda:0"
   std::string dtype;       // "float32", "bfloat16", "float16"
   std::vector<SamplerKind> samplers;
-  bool has_image_encoder = true;  // whether pictures can be embedded
-  int embedding_dim = 1280;       // values of an image embedding
-  int clip_image_size = 224;      // pixels, edge of the square pictures that are embedded
-  int latent_scale = 8;           // pixels per latent cell and side
-  int size_multiple = 64;         // width and height must be multiples of it (pixels)
-  int max_steps = 1000;           // denoise steps that the scheduler file allows
-  int max_prior_steps = 1000;     // prior steps that the scheduler file allows
-  int max_batch_rows = 0;         // 0: no limit known to the pipeline
+  std::vector<std::string> adapters;  // names of the sets that requests may choose
+  bool has_image_encoder = true;      // whether pictures can be embedded
+  int embedding_dim = 1280;           // values of an image embedding
+  int clip_image_size = 224;          // pixels, edge of the square pictures that are embedded
+  int latent_scale = 8;               // pixels per latent cell and side
+  int size_multiple = 64;             // width and height must be multiples of it (pixels)
+  int max_steps = 1000;               // denoise steps that the scheduler file allows
+  int max_prior_steps = 1000;         // prior steps that the scheduler file allows
+  int max_batch_rows = 0;             // 0: no limit known to the pipeline
   int64_t weight_bytes = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "pipeline/task_network.h"
 
+#include <algorithm>
 #include <variant>
 
 namespace kandinsky {
@@ -14,6 +15,13 @@ const char* NetworkOf(const Task& task) {
 bool Offers(const Capabilities& capabilities, const Task& task) {
   const char* const network = NetworkOf(task);
   return network == nullptr || capabilities.network == "any" || capabilities.network == network;
+}
+
+bool OffersAdapter(const Capabilities& capabilities, const Task& task, const std::string& adapter) {
+  if (adapter.empty()) return true;
+  const auto& offered = capabilities.adapters;
+  return (MakesImage(task) || std::holds_alternative<EmbedPrompt>(task)) &&
+         std::find(offered.begin(), offered.end(), adapter) != offered.end();
 }
 
 }  // namespace kandinsky

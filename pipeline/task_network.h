@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "pipeline/generation_request.h"
 #include "pipeline/pipeline.h"
 
@@ -11,5 +13,9 @@ const char* NetworkOf(const Task& task);
 
 // Whether a model with these capabilities offers the task.
 bool Offers(const Capabilities& capabilities, const Task& task);
+
+// Whether it offers the set of adapters `adapter` for the task, which must run prior or U-Net; without any
+// (empty) always.
+bool OffersAdapter(const Capabilities& capabilities, const Task& task, const std::string& adapter);
 
 }  // namespace kandinsky

@@ -40,7 +40,7 @@ Ranks RankInTime(absl::Span<const BatchCandidate> candidates, const BatchLimits&
 
 // Why two different keys do not share a step; kAlone for equal ones.
 NotMergedReason Difference(const BatchKey& a, const BatchKey& b) {
-  if (a.network != b.network) return NotMergedReason::kNetwork;
+  if (a.network != b.network || a.adapter != b.adapter) return NotMergedReason::kNetwork;
   if (a.stage != b.stage) return NotMergedReason::kStage;
   if (a.latent_height != b.latent_height || a.latent_width != b.latent_width) return NotMergedReason::kSize;
   return a.guided != b.guided ? NotMergedReason::kGuidance : NotMergedReason::kAlone;

@@ -39,7 +39,7 @@ enum class BatchMode {
   // Step-level batching: members join and leave at step boundaries; they need only the same BatchKey.
   kShape,
   // Classical dynamic batching: a batch is formed of waiting images with the same size, steps and guidance
-  // (of prior and decoder), networks and sampler, and runs as it is to its end.
+  // (of prior and decoder), networks, adapters and sampler, and runs as it is to its end.
   kStrict,
 };
 

@@ -35,7 +35,8 @@ StrictBatchKey StrictBatchKeyOf(const GenerationRequest& request) {
           .guidance_scale = request.guidance_scale,
           .prior_guidance_scale = request.prior_guidance_scale,
           .sampler = request.sampler,
-          .eta = request.eta};
+          .eta = request.eta,
+          .adapter = request.adapter};
 }
 
 ServiceOrder::Request RequestQueue::Entry(const QueuedRequest& request, int client) const {

@@ -26,13 +26,14 @@ struct StrictBatchKey {
   float prior_guidance_scale = 0;
   SamplerKind sampler = SamplerKind::kModelDefault;
   float eta = 0;
+  std::string adapter = {};
 
   friend bool operator==(const StrictBatchKey&, const StrictBatchKey&) = default;
 
   template <typename H>
   friend H AbslHashValue(H state, const StrictBatchKey& key) {
     return H::combine(std::move(state), key.width, key.height, key.steps, key.encode_networks,
-                      key.guidance_scale, key.prior_guidance_scale, key.sampler, key.eta);
+                      key.guidance_scale, key.prior_guidance_scale, key.sampler, key.eta, key.adapter);
   }
 };
 

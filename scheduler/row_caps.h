@@ -5,11 +5,11 @@
 
 namespace kandinsky {
 
-// How many rows of each batch key fit into memory, learnt from steps that ran out of it. A key without such a
-// step has no cap. A cap is probed upwards: after `probe_after` steps that were as large as the cap and went
-// well, without one that failed between them, it grows by one; when that row fails the next probe comes twice
-// as late (up to 64 times `probe_after`). A cap that has grown back to the largest batch that ever failed and
-// went well is removed. Not thread-safe.
+// How many rows of each batch key, whatever its adapter, fit into memory, learnt from steps that ran out of
+// it. A key without such a step has no cap. A cap is probed upwards: after `probe_after` steps that were as
+// large as the cap and went well, without one that failed between them, it grows by one; when that row fails
+// the next probe comes twice as late (up to 64 times `probe_after`). A cap that has grown back to the largest
+// batch that ever failed and went well is removed. Not thread-safe.
 class RowCaps {
  public:
   // `probe_after` >= 1.

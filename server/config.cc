@@ -117,6 +117,11 @@ v1::ServerConfig WithDefaults(const v1::ServerConfig& config) {
   v1::EngineConfig& engine = *complete.mutable_engine();
   if (!engine.has_preferred_batch_rows()) engine.set_preferred_batch_rows(engine.max_batch_rows());
   if (complete.model().devices().empty()) complete.mutable_model()->add_devices("cpu");
+  for (v1::AdapterConfig& adapter : *complete.mutable_model()->mutable_adapters()) {
+    if (!adapter.has_unet_lora_path()) adapter.set_unet_lora_path("");
+    if (!adapter.has_prior_lora_path()) adapter.set_prior_lora_path("");
+    if (!adapter.has_scale()) adapter.set_scale(1);
+  }
   return complete;
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <string>
 
@@ -13,6 +14,8 @@ namespace {
 
 constexpr int kMaxDevices = 64;
 constexpr size_t kMaxDeviceNameBytes = 64;
+constexpr int kMaxAdapters = 64;
+constexpr double kMaxLoraScale = 4;
 
 // Of the numeric fields; rules between fields are in ValidateConfig.
 constexpr FieldRange kRanges[] = {
@@ -38,7 +41,7 @@ constexpr FieldRange kRanges[] = {
     {"results.keep_seconds", 0, 86400},
     {"results.max_bytes", 0, 1099511627776},
     {"model.threads", 0, 1024},
-    {"model.lora_scale", -4, 4},
+    {"model.lora_scale", -kMaxLoraScale, kMaxLoraScale},
     {"model.simulated.encode_ms", 0, 60000},
     {"model.simulated.encode_row_ms", 0, 60000},
     {"model.simulated.prior_ms", 0, 60000},
@@ -122,6 +125,31 @@ absl::Status CheckDevices(const v1::ModelConfig& model) {
   return absl::OkStatus();
 }
 
+absl::Status CheckAdapters(const v1::ModelConfig& model) {
+  if (model.adapters_size() > kMaxAdapters) {
+    return absl::InvalidArgumentError(absl::StrCat("model.adapters has ", model.adapters_size(),
+                                                   " entries, must have at most ", kMaxAdapters));
+  }
+  std::set<std::string> names;
+  for (int i = 0; i < model.adapters_size(); ++i) {
+    const v1::AdapterConfig& adapter = model.adapters(i);
+    const auto wrong = [i](absl::string_view rule) {
+      return absl::InvalidArgumentError(absl::StrCat("model.adapters[", i, "]", rule));
+    };
+    if (!IsValidName(adapter.name()))
+      return wrong(".name must have 1 to 128 characters of A-Z a-z 0-9 . _ -");
+    if (!names.insert(adapter.name()).second) return wrong(".name is the name of an earlier one");
+    if (!(std::abs(adapter.scale()) <= kMaxLoraScale)) {  // a NaN is refused too
+      return wrong(absl::StrCat(".scale must be ", -kMaxLoraScale, " to ", kMaxLoraScale));
+    }
+    const bool empty = adapter.unet_lora_path().empty() && adapter.prior_lora_path().empty();
+    if (empty && model.kind() == v1::MODEL_KIND_KANDINSKY) {
+      return wrong(" has neither unet_lora_path nor prior_lora_path");
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckModel(const v1::ModelConfig& model) {
   if (!IsValidName(model.name())) {
     return absl::InvalidArgumentError("model.name must have 1 to 128 characters of A-Z a-z 0-9 . _ -");
@@ -129,7 +157,8 @@ absl::Status CheckModel(const v1::ModelConfig& model) {
   if (model.kind() == v1::MODEL_KIND_KANDINSKY && model.path().empty()) {
     return absl::InvalidArgumentError("model.path is not set; model.kind MODEL_KIND_KANDINSKY needs it");
   }
-  return CheckDevices(model);
+  RETURN_IF_ERROR(CheckDevices(model));
+  return CheckAdapters(model);
 }
 
 absl::Status CheckEnums(const v1::ServerConfig& config) {

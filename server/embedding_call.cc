@@ -6,6 +6,7 @@
 #include "server/error_details.h"
 #include "server/exception_guard.h"
 #include "server/reaction_order.h"
+#include "server/served_model.h"
 
 namespace kandinsky {
 namespace {
@@ -59,7 +60,8 @@ std::optional<grpc::Status> EmbeddingCall::Begin(const grpc::ByteBuffer& request
       read(request, {.limits = context_.limits, .capabilities = capabilities, .reply = ReplyKind::kUnary});
   if (const auto* error = std::get_if<grpc::Status>(&checked)) return *error;
   EmbeddingJob& job = std::get<EmbeddingJob>(checked);
-  if (!job.model.empty() && job.model != capabilities.model_name) return NotFoundError("model", job.model);
+  const grpc::Status served = CheckServed(capabilities, job.model, job.requests.front().adapter);
+  if (!served.ok()) return served;
   if (!job.lacks.empty()) return FailedPreconditionError(job.lacks);
   lifetime_.TakeDeadline();
   facts_ = FactsOf(job);

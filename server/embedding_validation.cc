@@ -30,7 +30,7 @@ int64_t EmbeddingBytes(const Capabilities& capabilities) {
 template <typename Message, typename Response>
 EmbeddingCheck<Response> Conclude(const Message& message, FieldChecks& checks,
                                   ValidatedEmbedding<Response> validated, const char* reply_field) {
-  checks.ModelName(message.model());
+  checks.Name("model", message.model());
   const int64_t limit = checks.limits().max_unary_reply_bytes();
   if (checks.count() == 0 && validated.reply_bytes > limit) {
     return std::vector<FieldViolation>{
@@ -158,6 +158,8 @@ EmbeddingCheck<v1::GenerateImageEmbeddingResponse> ValidateEmbedding(
   checks.Prompt("prompt", request.prompt());
   native.prompt = request.prompt();
   native.strict_prompt = request.strict_prompt();
+  checks.Name("adapter", request.adapter());
+  native.adapter = request.adapter();
   CheckNegativePrompts(request, checks, native);
   CheckPrior(request, checks, native, validated.inputs);
   const std::vector<uint64_t> seeds =

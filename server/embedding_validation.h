@@ -43,8 +43,9 @@ struct ValidatedEmbedding {
 template <typename Response>
 using EmbeddingCheck = std::variant<ValidatedEmbedding<Response>, std::vector<FieldViolation>>;
 
-// These check everything but the model's name and convert. Either the native request or all violations, in
-// the order of the fields. `draw_seed` gives the seed of a request that has none. Pure apart from it.
+// These check everything but what the names of model and adapters stand for, and convert. Either the native
+// request or all violations, in the order of the fields. `draw_seed` gives the seed of a request that has
+// none. Pure apart from it.
 EmbeddingCheck<v1::EmbedTextResponse> ValidateEmbedding(const v1::EmbedTextRequest& request,
                                                         const ValidationRules& rules,
                                                         const std::function<uint64_t()>& draw_seed);

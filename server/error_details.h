@@ -50,7 +50,7 @@ grpc::Status MessageTooLargeError(int64_t limit);
 // decoded.
 grpc::Status DecodeQueueFullError();
 
-// NOT_FOUND with ResourceInfo; `type` is "model" or "generation", the reason e.g. MODEL_NOT_FOUND.
+// NOT_FOUND with ResourceInfo; `type` is "model", "adapter" or "generation", the reason e.g. MODEL_NOT_FOUND.
 grpc::Status NotFoundError(const std::string& type, const std::string& name);
 
 // ALREADY_EXISTS, reason REQUEST_ID_IN_USE, with ResourceInfo.

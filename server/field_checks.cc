@@ -96,9 +96,9 @@ float FieldChecks::Strength(const std::string& field, float value, int steps) {
   return 1;
 }
 
-void FieldChecks::ModelName(const std::string& name) {
+void FieldChecks::Name(const std::string& field, const std::string& name) {
   if (name.empty() || IsValidName(name)) return;
-  Violate("model", "must have 1 to 128 characters of A-Z a-z 0-9 . _ -");
+  Violate(field, "must have 1 to 128 characters of A-Z a-z 0-9 . _ -");
 }
 
 std::vector<uint64_t> FieldChecks::Seeds(const SeedFields& fields,

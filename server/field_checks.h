@@ -75,7 +75,8 @@ class FieldChecks {
   int DefaultSize(int size) const;
   // The share of `steps` that is run.
   float Strength(const std::string& field, float value, int steps);
-  void ModelName(const std::string& name);
+  // The name of a model or of a set of adapters; may be empty.
+  void Name(const std::string& field, const std::string& name);
   // One seed per result. `draw_seed` gives the first when there is none.
   std::vector<uint64_t> Seeds(const SeedFields& fields, const std::function<uint64_t()>& draw_seed);
   // Null when it is wrong.

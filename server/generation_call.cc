@@ -14,6 +14,7 @@
 #include "server/exception_guard.h"
 #include "server/generation_store.h"
 #include "server/random_seed.h"
+#include "server/served_model.h"
 
 namespace kandinsky {
 namespace {
@@ -98,9 +99,8 @@ std::optional<grpc::Status> GenerationCall::Begin(const grpc::ByteBuffer& bytes)
     context_.metrics.RecordRejectedPictures(*violations);
     return InvalidRequestError(*violations);
   }
-  if (!request->model().empty() && request->model() != capabilities.model_name) {
-    return NotFoundError("model", request->model());
-  }
+  const grpc::Status served = CheckServed(capabilities, request->model(), request->adapter());
+  if (!served.ok()) return served;
   ValidatedRequest& validated = std::get<ValidatedRequest>(checked);
   if (!validated.lacks.empty()) return FailedPreconditionError(validated.lacks);
   lifetime_.TakeDeadline();

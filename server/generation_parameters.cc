@@ -90,6 +90,7 @@ std::string GenerationParameters(const GenerationRequest& request, uint64_t seed
   json["sampler"] = SamplerName(request.sampler);
   if (request.sampler == SamplerKind::kDdim) json["eta"] = Decimal(request.eta);
   json["model"] = model;
+  if (!request.adapter.empty()) json["adapter"] = request.adapter;
   return json.dump();
 }
 

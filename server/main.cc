@@ -1,4 +1,5 @@
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -14,9 +15,16 @@
 namespace kandinsky {
 namespace {
 
+std::vector<std::string> AdapterNames(const v1::ModelConfig& model) {
+  std::vector<std::string> names;
+  for (const v1::AdapterConfig& adapter : model.adapters()) names.push_back(adapter.name());
+  return names;
+}
+
 SimulatedOptions ToOptions(const v1::ModelConfig& model) {
   const v1::SimulatedConfig& simulated = model.simulated();
   return {.model_name = model.name(),
+          .adapters = AdapterNames(model),
           .times = {.encode_ms = simulated.encode_ms(),
                     .encode_row_ms = simulated.encode_row_ms(),
                     .prior_ms = simulated.prior_ms(),
@@ -39,6 +47,13 @@ absl::StatusOr<std::vector<PipelineFactory>> LoadModel(const v1::ServerConfig& c
                          Clock::Real());
   }
 #ifdef KANDINSKY_WITH_TORCH
+  std::vector<AdapterOptions> adapters;
+  for (const v1::AdapterConfig& adapter : model.adapters()) {
+    adapters.push_back({.name = adapter.name(),
+                        .unet_lora_path = adapter.unet_lora_path(),
+                        .prior_lora_path = adapter.prior_lora_path(),
+                        .scale = adapter.scale()});
+  }
   return LoadKandinsky({.model_name = model.name(),
                         .model_path = model.path(),
                         .prior_path = model.prior_path(),
@@ -46,6 +61,7 @@ absl::StatusOr<std::vector<PipelineFactory>> LoadModel(const v1::ServerConfig& c
                         .unet_lora_path = model.unet_lora_path(),
                         .prior_lora_path = model.prior_lora_path(),
                         .lora_scale = model.lora_scale(),
+                        .adapters = std::move(adapters),
                         .threads = model.threads()},
                        config.workers());
 #else

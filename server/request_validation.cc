@@ -172,7 +172,9 @@ class Validator {
   }
 
   void CheckNames() {
-    checks_.ModelName(request_.model());
+    checks_.Name("model", request_.model());
+    checks_.Name("adapter", request_.adapter());
+    image_.adapter = request_.adapter();
     validated_.request_id = request_.has_request_id() ? request_.request_id() : RandomHex(32);
     if (!IsValidName(validated_.request_id)) {
       checks_.Violate("request_id", "must have 1 to 128 characters of A-Z a-z 0-9 . _ -");

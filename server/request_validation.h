@@ -45,10 +45,10 @@ int64_t ResultBytes(v1::OutputFormat format, int width, int height, int latent_s
 // Checks how results are to be encoded.
 void CheckOutput(const v1::OutputOptions& output, FieldChecks& checks, ResultEncoding& encoding);
 
-// Checks everything but the model's name and converts; the only place that knows both the wire message and
-// the native request. Either the native request or all violations, in the order of the fields. Pictures are
-// looked at as far as their header. `draw_seed` gives the seed of a request that has none. Pure apart from it
-// and from drawing an id.
+// Checks everything but what the names of model and adapters stand for, and converts; the only place that
+// knows both the wire message and the native request. Either the native request or all violations, in the
+// order of the fields. Pictures are looked at as far as their header. `draw_seed` gives the seed of a request
+// that has none. Pure apart from it and from drawing an id.
 std::variant<ValidatedRequest, std::vector<FieldViolation>> ValidateGenerateRequest(
     const v1::GenerateRequest& request, const ValidationRules& rules,
     const std::function<uint64_t()>& draw_seed);

@@ -31,6 +31,7 @@ bool HasStart(const PriorFlags& flags) {
 template <typename Request>
 absl::Status SetCommon(const PriorFlags& flags, Request& request) {
   request.set_model(flags.model);
+  request.set_adapter(flags.adapter);
   request.set_prompt(absl::StrJoin(flags.prompt, " "));
   if (flags.negative_prompt) request.set_negative_prompt(*flags.negative_prompt);
   if (flags.negative_prior_prompt) request.set_negative_prior_prompt(*flags.negative_prior_prompt);
@@ -68,6 +69,7 @@ void AddPriorFlags(CLI::App& app, PriorFlags& flags, const std::string& things) 
   app.add_option("--count", flags.count, absl::StrCat(things, " to make (default 1)"))
       ->check(CLI::Range(1, 64));
   AddModelFlag(app, flags.model);
+  app.add_option("--adapter", flags.adapter, "Name of a set of the model's adapters (default: none)");
   app.option_defaults()->group("Prior");
   app.add_option("--prior-steps", flags.steps, "Steps of the diffusion prior (default 25)");
   app.add_option("--prior-guidance-scale", flags.guidance_scale, "Guidance of the prior (default 4)");

@@ -28,6 +28,7 @@ struct PriorFlags {
   std::vector<uint64_t> seeds;
   std::optional<int> count;
   std::string model;
+  std::string adapter;
 };
 
 // The prompt, a positional argument.

@@ -17,17 +17,18 @@ int SamplerStep(const KandinskyGeneration& generation) {
 }
 
 // One batched U-Net pass; every generation contributes conditioning->rows() rows at its own time-step.
-torch::Tensor PredictNoise(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch) {
+torch::Tensor PredictNoise(absl::Span<KandinskyGeneration* const> batch) {
+  const UNet2DConditionModel& unet = *batch.front()->networks.unet;
   std::vector<torch::Tensor> inputs;
   std::vector<UNetConditionRows> conditions;
   for (KandinskyGeneration* generation : batch) {
     Conditioning& conditioning = *generation->conditioning;
     inputs.push_back(conditioning.NetworkInput(generation->latents));
-    const Conditioning::TimeSlice time = conditioning.TimeAt(*model.unet, SamplerStep(*generation));
+    const Conditioning::TimeSlice time = conditioning.TimeAt(unet, SamplerStep(*generation));
     conditions.push_back({&conditioning.context(), time.time, time.index});
   }
   const torch::Tensor input = torch::cat(inputs).contiguous(at::MemoryFormat::ChannelsLast);
-  return model.unet->forward(input, AssembleConditions(conditions));
+  return unet.forward(input, AssembleConditions(conditions));
 }
 
 // Classifier-free guidance on the noise channels of one generation's rows. The variance channels, which only
@@ -83,8 +84,8 @@ void Commit(DenoiseUpdate update, KandinskyGeneration& generation) {
 
 }  // namespace
 
-void RunDenoiseStage(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch) {
-  const torch::Tensor rows = PredictNoise(model, batch);
+void RunDenoiseStage(absl::Span<KandinskyGeneration* const> batch) {
+  const torch::Tensor rows = PredictNoise(batch);
   DrawsToKeep draws(batch);
   std::vector<DenoiseUpdate> updates;
   int64_t offset = 0;

@@ -14,11 +14,12 @@ namespace {
 // Pictures in one pass of the vision tower, for memory.
 constexpr size_t kPicturesAtOnce = 8;
 
-// The token ids decide everything: padding repeats the end token, and the mask follows from the length.
-std::string CacheKey(const ClipTokenizer::Tokens& tokens) {
+// Besides the prior's adapter the token ids decide everything: padding repeats the end token, and the mask
+// follows from the length. Both have the same length in all texts.
+std::string CacheKey(const ClipTokenizer::Tokens& tokens, const std::string& adapter) {
   std::string key(reinterpret_cast<const char*>(tokens.ids.data()), tokens.ids.size() * sizeof(int64_t));
   key.append(reinterpret_cast<const char*>(tokens.mask.data()), tokens.mask.size());
-  return key;
+  return key + adapter;
 }
 
 bool WantsTextItself(const KandinskyGeneration& generation) {
@@ -32,7 +33,9 @@ TextsByKey CollectTexts(absl::Span<KandinskyGeneration* const> batch) {
   TextsByKey texts;
   for (KandinskyGeneration* generation : batch) {
     if (WantsTextItself(*generation)) continue;
-    for (RequestText& text : generation->texts) texts[CacheKey(text.tokens)].push_back(&text);
+    for (RequestText& text : generation->texts) {
+      texts[CacheKey(text.tokens, generation->networks.prior_adapter)].push_back(&text);
+    }
   }
   return texts;
 }
@@ -63,11 +66,11 @@ torch::Tensor Masks(const std::vector<const ClipTokenizer::Tokens*>& tokens) {
   return torch::stack(masks);
 }
 
-// Runs the prior's prefix over what the text tower made of `tokens`; one result per entry.
+// Runs the prefix of `prior` over what the text tower made of `tokens`; one result per entry.
 std::vector<std::shared_ptr<const EncodedText>> MakePrefixes(
-    const KandinskyModel& model, const std::vector<const ClipTokenizer::Tokens*>& tokens,
+    const PriorTransformer& prior, const std::vector<const ClipTokenizer::Tokens*>& tokens,
     const torch::Tensor& text_embeds, const torch::Tensor& hidden_states) {
-  const PriorPrefix prefix = model.prior->encode_prefix(text_embeds, hidden_states, Masks(tokens));
+  const PriorPrefix prefix = prior.encode_prefix(text_embeds, hidden_states, Masks(tokens));
   std::vector<std::shared_ptr<const EncodedText>> encoded;
   for (size_t row = 0; row < tokens.size(); ++row) {
     encoded.push_back(std::make_shared<EncodedText>(CopyRow(prefix, static_cast<int64_t>(row))));
@@ -136,8 +139,9 @@ void EncodeTexts(const KandinskyModel& model, TextEncodingCache& cache,
     }
     tokens.resize(missing_keys.size());
     if (missing > 0) {
-      const auto fresh = MakePrefixes(model, tokens, output.text_embeds.narrow(0, 0, missing),
-                                      output.last_hidden_state.narrow(0, 0, missing));
+      const auto fresh =
+          MakePrefixes(*batch.front()->networks.prior, tokens, output.text_embeds.narrow(0, 0, missing),
+                       output.last_hidden_state.narrow(0, 0, missing));
       for (size_t i = 0; i < fresh.size(); ++i) {
         cache.Insert(missing_keys[i], fresh[i]);
         encoded[missing_keys[i]] = fresh[i];

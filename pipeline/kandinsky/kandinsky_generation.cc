@@ -22,15 +22,17 @@ std::vector<at::Generator> Clones(const std::vector<at::Generator>& generators) 
 
 }  // namespace
 
-KandinskyGeneration::KandinskyGeneration(GenerationRequest request_in, int latent_height_in,
-                                         int latent_width_in)
+KandinskyGeneration::KandinskyGeneration(GenerationRequest request_in, const AdaptedNetworks& networks_in,
+                                         int latent_height_in, int latent_width_in)
     : request(std::move(request_in)),
+      networks(networks_in),
       latent_height(latent_height_in),
       latent_width(latent_width_in),
       plan(PlanPrior(request)),
       encode_networks(EncodeNetworks(request)),
       planned_steps(PlannedSteps(request)),
       generator_(at::detail::createCPUGenerator(request.seed)) {
+  key_.adapter.reserve(request.adapter.size());  // so that no later change of the key allocates
   EnterStage(Stage::kEncode);
 }
 
@@ -147,18 +149,23 @@ void KandinskyGeneration::EnterStage(Stage stage) {
 
 void KandinskyGeneration::SetNetwork() {
   bool spatial = false;
+  key_.adapter.clear();
   switch (key_.stage) {
     case Stage::kEncode: {
       const EncodeNetwork network = encode_networks[static_cast<size_t>(step_)];
       key_.network = EncodeNetworkName(network);
       spatial = network == EncodeNetwork::kLatents;
+      // With the texts goes the prior's prefix.
+      if (network == EncodeNetwork::kText) key_.adapter = networks.prior_adapter;
       break;
     }
     case Stage::kPrior:
       key_.network = "prior";
+      key_.adapter = networks.prior_adapter;
       break;
     case Stage::kDenoise:
       key_.network = "unet";
+      key_.adapter = networks.unet_adapter;
       spatial = true;
       break;
     case Stage::kDecode:

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "pipeline/kandinsky/adapted_networks.h"
 #include "pipeline/kandinsky/conditioning.h"
 #include "pipeline/kandinsky/prior_plan.h"
 #include "pipeline/kandinsky/text_encoding_cache.h"
@@ -41,8 +42,9 @@ struct StepMemory {
 // after the other (latents, then its steps but the last), initial latents, denoise steps.
 class KandinskyGeneration final : public Generation {
  public:
-  // `latent_height` and `latent_width` are those of the request's image.
-  KandinskyGeneration(GenerationRequest request, int latent_height, int latent_width);
+  // `networks` are those of the request's adapter, `latent_height` and `latent_width` those of its image.
+  KandinskyGeneration(GenerationRequest request, const AdaptedNetworks& networks, int latent_height,
+                      int latent_width);
 
   Stage stage() const override { return key_.stage; }
   const BatchKey& batch_key() const override { return key_; }
@@ -81,6 +83,7 @@ class KandinskyGeneration final : public Generation {
   void Fail(absl::Status status);
 
   const GenerationRequest request;
+  const AdaptedNetworks networks;
   const int latent_height;
   const int latent_width;
   const PriorPlan plan;

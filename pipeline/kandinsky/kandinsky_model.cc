@@ -14,6 +14,7 @@
 #include "pipeline/kandinsky/latent_preview.h"
 #include "pipeline/kandinsky/model_configs.h"
 #include "pipeline/models/layers.h"
+#include "pipeline/models/share_weights.h"
 #include "pipeline/samplers/decoder_sampler.h"
 #include "pipeline/weights/lora.h"
 #include "pipeline/weights/model_directory.h"
@@ -49,6 +50,30 @@ absl::StatusOr<std::shared_ptr<Module>> LoadModule(const Config& config, const N
   // The convolutions have copies of their weights now; the others use the file's pages and map them again.
   files.weights->ReleasePages();
   return module;
+}
+
+// Bytes of the tensors that `module` does not share with `base`.
+int64_t OwnBytes(const torch::nn::Module& base, const torch::nn::Module& module) {
+  const auto shared = base.named_parameters();
+  int64_t bytes = 0;
+  for (const auto& parameter : module.named_parameters()) {
+    const torch::Tensor& own = parameter.value();
+    if (own.data_ptr() != shared[parameter.key()].data_ptr()) bytes += static_cast<int64_t>(own.nbytes());
+  }
+  return bytes;
+}
+
+// Replaces `network`, a prepared one, by another with the adapters of a file, which shares all weights that
+// they leave alone. Returns the bytes of the others.
+template <typename Module, typename Config>
+absl::StatusOr<int64_t> Adapt(const Config& config, const LoraFile& lora,
+                              std::shared_ptr<const Module>& network) {
+  auto adapted = std::make_shared<Module>(config);
+  ShareWeights(*network, *adapted);
+  RETURN_IF_ERROR(Merge(lora, *adapted));
+  const int64_t bytes = OwnBytes(*network, *adapted);
+  network = std::move(adapted);
+  return bytes;
 }
 
 absl::StatusOr<ModelDirectory> OpenFiles(const PipelineOptions& options) {
@@ -151,8 +176,9 @@ absl::Status LoadPriorParts(const PriorFiles& files, const NetworkConfigs& confi
   ASSIGN_OR_RETURN(model.tokenizer, ClipTokenizer::Load(files.tokenizer_folder));
   ASSIGN_OR_RETURN(model.text_encoder,
                    LoadModule<ClipTextModelWithProjection>(configs.text, files.text_encoder));
-  ASSIGN_OR_RETURN(model.prior, LoadModule<PriorTransformer>(configs.prior, files.prior,
-                                                             {options.prior_lora_path, options.lora_scale}));
+  ASSIGN_OR_RETURN(model.networks.prior,
+                   LoadModule<PriorTransformer>(configs.prior, files.prior,
+                                                {options.prior_lora_path, options.lora_scale}));
   RETURN_IF_ERROR(LoadImageEncoder(files, configs.vision, options.keep_image_encoder, model));
   ASSIGN_OR_RETURN(model.prior_sampler,
                    ParseSamplerConfig(files.scheduler.path, files.scheduler.json, UnclipDefaults()));
@@ -162,8 +188,9 @@ absl::Status LoadPriorParts(const PriorFiles& files, const NetworkConfigs& confi
 
 absl::Status LoadDecoderParts(const DecoderFiles& files, const NetworkConfigs& configs,
                               const PipelineOptions& options, KandinskyModel& model) {
-  ASSIGN_OR_RETURN(model.unet, LoadModule<UNet2DConditionModel>(
-                                   configs.unet, files.unet, {options.unet_lora_path, options.lora_scale}));
+  ASSIGN_OR_RETURN(model.networks.unet,
+                   LoadModule<UNet2DConditionModel>(configs.unet, files.unet,
+                                                    {options.unet_lora_path, options.lora_scale}));
   ASSIGN_OR_RETURN(model.movq, LoadModule<VQModel>(configs.movq, files.movq));
   ASSIGN_OR_RETURN(model.decoder_sampler, ParseSamplerConfig(files.scheduler.path, files.scheduler.json, {}));
   ASSIGN_OR_RETURN(model.default_sampler, ParseSamplerKind(files.scheduler.path, files.scheduler.json));
@@ -174,6 +201,26 @@ absl::Status LoadDecoderParts(const DecoderFiles& files, const NetworkConfigs& c
   return absl::InvalidArgumentError(absl::StrCat(files.scheduler.path,
                                                  ": its sampler does not fit a U-Net of ",
                                                  configs.unet.out_channels, " output channels"));
+}
+
+absl::Status LoadAdapters(const NetworkConfigs& configs, const AdapterOptions& adapter,
+                          KandinskyModel& model) {
+  AdaptedNetworks networks = model.networks;
+  if (!adapter.prior_lora_path.empty()) {
+    ASSIGN_OR_RETURN(const int64_t bytes,
+                     Adapt(configs.prior, {adapter.prior_lora_path, adapter.scale}, networks.prior));
+    networks.prior_adapter = adapter.name;
+    model.capabilities.weight_bytes += bytes;
+  }
+  if (!adapter.unet_lora_path.empty()) {
+    ASSIGN_OR_RETURN(const int64_t bytes,
+                     Adapt(configs.unet, {adapter.unet_lora_path, adapter.scale}, networks.unet));
+    networks.unet_adapter = adapter.name;
+    model.capabilities.weight_bytes += bytes;
+  }
+  model.adapters[adapter.name] = std::move(networks);
+  model.capabilities.adapters.push_back(adapter.name);
+  return absl::OkStatus();
 }
 
 // Floats that live at once, per latent cell and channel of the first block. U-Net: the skip connections
@@ -238,6 +285,12 @@ absl::StatusOr<std::shared_ptr<const KandinskyModel>> LoadOrThrow(const Pipeline
   RETURN_IF_ERROR(LoadPriorParts(files.prior, configs, options, *model));
   RETURN_IF_ERROR(LoadDecoderParts(files.decoder, configs, options, *model));
   RETURN_IF_ERROR(CheckFit(*model, configs));
+  for (const AdapterOptions& adapter : options.adapters) {
+    const absl::Status loaded = LoadAdapters(configs, adapter, *model);
+    if (!loaded.ok()) {
+      return absl::Status(loaded.code(), absl::StrCat("adapters \"", adapter.name, "\": ", loaded.message()));
+    }
+  }
   model->latent_to_rgb = FitLatentToRgb(*model->movq);
   model->step_memory = EstimateStepMemory(configs);
   model->capabilities = Describe(options, files, *model, configs.unet);

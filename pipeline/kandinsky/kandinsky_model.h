@@ -2,16 +2,16 @@
 
 #include <torch/types.h>
 
+#include <map>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "pipeline/kandinsky/adapted_networks.h"
 #include "pipeline/kandinsky/kandinsky_generation.h"
 #include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
 #include "pipeline/models/clip_text_model.h"
 #include "pipeline/models/clip_vision_model.h"
-#include "pipeline/models/prior_transformer.h"
-#include "pipeline/models/unet_2d_condition_model.h"
 #include "pipeline/models/vq_model.h"
 #include "pipeline/samplers/noise_schedule.h"
 #include "pipeline/tokenizers/clip_tokenizer.h"
@@ -25,9 +25,9 @@ struct KandinskyModel {
   std::shared_ptr<const ClipTokenizer> tokenizer;
   std::shared_ptr<const ClipTextModelWithProjection> text_encoder;
   std::shared_ptr<const ClipVisionModelWithProjection>
-      image_encoder;  // null when pictures cannot be embedded
-  std::shared_ptr<const PriorTransformer> prior;
-  std::shared_ptr<const UNet2DConditionModel> unet;
+      image_encoder;                                // null when pictures cannot be embedded
+  AdaptedNetworks networks;                         // of requests without adapters
+  std::map<std::string, AdaptedNetworks> adapters;  // of the others, by the name that they choose
   std::shared_ptr<const VQModel> movq;
   SamplerConfig prior_sampler;                       // of the prior's scheduler file
   SamplerConfig decoder_sampler;                     // of the decoder's scheduler file

@@ -65,8 +65,10 @@ absl::StatusOr<std::unique_ptr<Generation>> KandinskyPipeline::Admit(const Gener
 absl::StatusOr<std::unique_ptr<Generation>> KandinskyPipeline::AdmitOrThrow(
     const GenerationRequest& request) const {
   RETURN_IF_ERROR(CheckRequest(capabilities(), request));
-  auto generation = std::make_unique<KandinskyGeneration>(request, request.height / model_->latent_scale,
-                                                          request.width / model_->latent_scale);
+  const AdaptedNetworks& networks =
+      request.adapter.empty() ? model_->networks : model_->adapters.at(request.adapter);
+  auto generation = std::make_unique<KandinskyGeneration>(
+      request, networks, request.height / model_->latent_scale, request.width / model_->latent_scale);
   generation->step_memory = model_->step_memory;
   generation->latent_to_rgb = model_->latent_to_rgb;
   Tokenize(*model_->tokenizer, *generation);
@@ -97,7 +99,7 @@ absl::Status KandinskyPipeline::Step(absl::Span<Generation* const> batch) {
         RunPriorStage(*model_, generations);
         break;
       case Stage::kDenoise:
-        RunDenoiseStage(*model_, generations);
+        RunDenoiseStage(generations);
         break;
       case Stage::kDecode:
         RunDecodeStage(*model_, generations);

@@ -8,6 +8,15 @@
 
 namespace kandinsky {
 
+// A set of low-rank adapters (MergeLora) that requests choose by its name.
+struct AdapterOptions {
+  std::string name = {};
+  // As in PipelineOptions; at least one of them.
+  std::string unet_lora_path = {};
+  std::string prior_lora_path = {};
+  double scale = 1.0;
+};
+
 // Where a Kandinsky 2.2 model lies and how to run it. This header is free of torch, so that main.cc can wire
 // the implementation into the server.
 struct PipelineOptions {
@@ -24,6 +33,9 @@ struct PipelineOptions {
   std::string unet_lora_path = {};
   std::string prior_lora_path = {};
   double lora_scale = 1.0;
+  // Names differ. They come on top of the adapters above. Each takes the memory of the weights that it
+  // changes.
+  std::vector<AdapterOptions> adapters = {};
   int threads = 0;  // compute threads of each replica; 0: an equal share of the process's CPU quota
 };
 

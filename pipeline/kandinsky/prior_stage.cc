@@ -15,7 +15,7 @@ int SamplerStep(const KandinskyGeneration& generation) {
 }
 
 // One batched pass over the prior rows of all generations; with guidance the unconditional row comes first.
-torch::Tensor PredictRows(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch) {
+torch::Tensor PredictRows(absl::Span<KandinskyGeneration* const> batch) {
   std::vector<torch::Tensor> noisy;
   std::vector<float> timesteps;
   std::vector<const PriorPrefix*> prefixes;
@@ -33,8 +33,8 @@ torch::Tensor PredictRows(const KandinskyModel& model, absl::Span<KandinskyGener
       add(row, planned.text);
     }
   }
-  return model.prior->forward_suffix(torch::stack(noisy), torch::tensor(timesteps),
-                                     ConcatenatePrefixes(prefixes));
+  const PriorTransformer& prior = *batch.front()->networks.prior;
+  return prior.forward_suffix(torch::stack(noisy), torch::tensor(timesteps), ConcatenatePrefixes(prefixes));
 }
 
 // The guided prediction for every row of the plan, from the generation's rows of the batched pass.
@@ -89,7 +89,7 @@ void Commit(PriorUpdate update, KandinskyGeneration& generation) {
 }  // namespace
 
 void RunPriorStage(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch) {
-  const torch::Tensor rows = PredictRows(model, batch);
+  const torch::Tensor rows = PredictRows(batch);
   DrawsToKeep draws(batch);
   std::vector<PriorUpdate> updates;
   int64_t offset = 0;

@@ -32,6 +32,7 @@ class Checker {
     }
     RETURN_IF_ERROR(CheckSize());
     RETURN_IF_ERROR(CheckSampler());
+    RETURN_IF_ERROR(CheckAdapter());
     RETURN_IF_ERROR(CheckPriorSteps());
     RETURN_IF_ERROR(std::visit([this](const auto& task) { return Check(task); }, request_.task));
     RETURN_IF_ERROR(CheckGivenEmbeddings());
@@ -55,6 +56,11 @@ class Checker {
       return absl::OkStatus();
     }
     return Refuse("sampler is not offered by the model");
+  }
+
+  absl::Status CheckAdapter() const {
+    if (OffersAdapter(capabilities_, request_.task, request_.adapter)) return absl::OkStatus();
+    return Refuse("adapter is not offered by the model for this task");
   }
 
   // Also where the prior does not run: its random numbers are drawn.

@@ -61,7 +61,7 @@ void PrepareDenoise(const KandinskyModel& model, KandinskyGeneration& generation
   }
   AddTaskInputs(generation, inputs);
   generation.conditioning =
-      std::make_unique<Conditioning>(*model.unet, *generation.sampler, std::move(inputs));
+      std::make_unique<Conditioning>(*generation.networks.unet, *generation.sampler, std::move(inputs));
   const torch::Tensor noise = generation.DrawNoise({1, 4, generation.latent_height, generation.latent_width});
   generation.latents = generation.conditioning->InitialLatents(noise);
 }
@@ -104,7 +104,8 @@ void PrepareAfterEncode(const KandinskyModel& model, KandinskyGeneration& genera
 
 void PrepareAfterPrior(const KandinskyModel& model, KandinskyGeneration& generation,
                        const torch::Tensor& rows) {
-  const torch::Tensor embeddings = rows * model.prior->clip_std + model.prior->clip_mean;
+  const PriorTransformer& prior = *generation.networks.prior;
+  const torch::Tensor embeddings = rows * prior.clip_std + prior.clip_mean;
   if (!std::holds_alternative<EmbedPrompt>(generation.request.task)) {
     PrepareDenoise(model, generation, embeddings);
     return;

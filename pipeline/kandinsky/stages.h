@@ -20,7 +20,7 @@ void RunEncodeStage(const KandinskyModel& model, TextEncodingCache& cache,
 void RunPriorStage(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch);
 
 // One step of the decoder U-Net and of each generation's own sampler.
-void RunDenoiseStage(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch);
+void RunDenoiseStage(absl::Span<KandinskyGeneration* const> batch);
 
 // Latents to pictures.
 void RunDecodeStage(const KandinskyModel& model, absl::Span<KandinskyGeneration* const> batch);

@@ -62,6 +62,18 @@ void Conv2d::PrepareForInference() {
   }
 }
 
+void Conv2d::ShareWeights(const Conv2d& source) {
+  TORCH_CHECK(bias.defined() == source.bias.defined(), "only one of two convolutions has a bias");
+  winograd_weight_ = source.winograd_weight_;
+  if (source.weight.defined()) {
+    weight.set_data(source.weight.data());
+  } else {
+    parameters_.erase("weight");
+    weight.reset();
+  }
+  if (bias.defined()) bias.set_data(source.bias.data());
+}
+
 std::shared_ptr<Conv2d> MakeConv3x3(int64_t in_channels, int64_t out_channels) {
   return std::make_shared<Conv2d>(Conv2dOptions{.in_channels = in_channels, .out_channels = out_channels});
 }

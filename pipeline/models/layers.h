@@ -48,8 +48,9 @@ class Conv2d : public torch::nn::Module {
   // that is prepared for inference.
   torch::Tensor forward(const torch::Tensor& x) const;
 
-  // See the function of the same name.
+  // See the functions of these names.
   void PrepareForInference();
+  void ShareWeights(const Conv2d& source);
 
   torch::Tensor weight;  // [out_channels, in_channels, kernel_size, kernel_size]; see PrepareForInference
   torch::Tensor bias;    // [out_channels], undefined without bias

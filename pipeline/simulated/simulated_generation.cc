@@ -88,12 +88,15 @@ void SimulatedGeneration::Enter(Stage stage) {
   const EncodeNetwork network = encodes ? encode_networks_[static_cast<size_t>(step_)] : EncodeNetwork::kText;
   const bool spatial =
       stage == Stage::kDenoise || stage == Stage::kDecode || network == EncodeNetwork::kLatents;
+  const bool adapts =
+      stage == Stage::kPrior || stage == Stage::kDenoise || (encodes && network == EncodeNetwork::kText);
   key_ = {.stage = stage,
           .network = encodes ? EncodeNetworkName(network) : NetworkOf(stage),
           .latent_height = spatial ? request_.height / kLatentScale : 0,
           .latent_width = spatial ? request_.width / kLatentScale : 0,
           .guided = (stage == Stage::kPrior && request_.prior_guidance_scale > 1) ||
-                    (stage == Stage::kDenoise && request_.guidance_scale > 1)};
+                    (stage == Stage::kDenoise && request_.guidance_scale > 1),
+          .adapter = adapts ? request_.adapter : ""};
 }
 
 }  // namespace kandinsky

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "pipeline/simulated/simulated_generation.h"
+#include "pipeline/task_network.h"
 
 namespace kandinsky {
 namespace {
@@ -12,14 +13,15 @@ bool IsPositiveMultiple(int value, int of) { return value > 0 && value % of == 0
 
 SimulatedPipeline::SimulatedPipeline(const SimulatedOptions& options, const std::string& device, Clock& clock)
     : options_(options),
-      capabilities_({.model_name = options.model_name,
-                     .family = "simulated",
-                     .network = "any",
-                     .device = device,
-                     .dtype = "none",
-                     .samplers = {SamplerKind::kDdpm, SamplerKind::kDdim, SamplerKind::kDdpmLearnedRange,
-                                  SamplerKind::kEuler, SamplerKind::kEulerAncestral,
-                                  SamplerKind::kDpmSolverMultistep}}),
+      capabilities_(
+          {.model_name = options.model_name,
+           .family = "simulated",
+           .network = "any",
+           .device = device,
+           .dtype = "none",
+           .samplers = {SamplerKind::kDdpm, SamplerKind::kDdim, SamplerKind::kDdpmLearnedRange,
+                        SamplerKind::kEuler, SamplerKind::kEulerAncestral, SamplerKind::kDpmSolverMultistep},
+           .adapters = options.adapters}),
       clock_(clock) {}
 
 absl::StatusOr<std::unique_ptr<Generation>> SimulatedPipeline::Admit(const GenerationRequest& request) {
@@ -28,6 +30,9 @@ absl::StatusOr<std::unique_ptr<Generation>> SimulatedPipeline::Admit(const Gener
   if (!IsPositiveMultiple(request.width, multiple) || !IsPositiveMultiple(request.height, multiple)) {
     return absl::InvalidArgumentError(
         absl::StrCat("width and height must be positive multiples of ", multiple));
+  }
+  if (!OffersAdapter(capabilities_, request.task, request.adapter)) {
+    return absl::InvalidArgumentError("adapter is not offered by the model for this task");
   }
   return std::make_unique<SimulatedGeneration>(request, capabilities_.embedding_dim);
 }

@@ -17,7 +17,8 @@ namespace kandinsky {
 
 // How a simulated pipeline behaves.
 struct SimulatedOptions {
-  std::string model_name = {};  // as clients address it
+  std::string model_name = {};             // as clients address it
+  std::vector<std::string> adapters = {};  // names that requests may choose; they change nothing but batches
   SimulatedStepTimes times = {};
   // Steps with more latent pixels than this (sum of StepCost::latent_pixels) run out of memory; 0: none does.
   int64_t out_of_memory_above_latent_pixels = 0;
@@ -35,8 +36,8 @@ class SimulatedPipeline : public Pipeline {
 
   const Capabilities& capabilities() const override { return capabilities_; }
 
-  // INVALID_ARGUMENT: a width or height that is no positive multiple of 64. UNAVAILABLE: the pipeline is
-  // lost.
+  // INVALID_ARGUMENT: a width or height that is no positive multiple of 64, an adapter that is not offered.
+  // UNAVAILABLE: the pipeline is lost.
   absl::StatusOr<std::unique_ptr<Generation>> Admit(const GenerationRequest& request) override;
 
   // Waits for the step's time. A step that runs out of memory does so at once; an injected failure comes

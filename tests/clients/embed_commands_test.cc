@@ -132,6 +132,8 @@ TEST_F(EmbedCommandsTest, PromptSendsWhatThePriorIsToDo) {
        "3",
        "--seed",
        "7",
+       "--adapter",
+       "ink",
        "--strict-prompt"});
   const v1::GenerateImageEmbeddingRequest request = server_->received().generate_image_embedding;
   EXPECT_EQ(request.prompt(), "a cat");
@@ -143,6 +145,7 @@ TEST_F(EmbedCommandsTest, PromptSendsWhatThePriorIsToDo) {
   EXPECT_EQ(request.prior_guidance_scale(), 2);
   EXPECT_EQ(request.count(), 3);
   EXPECT_EQ(request.seed(), 7u);
+  EXPECT_EQ(request.adapter(), "ink");
   EXPECT_TRUE(request.strict_prompt());
 }
 

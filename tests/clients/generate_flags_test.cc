@@ -122,9 +122,11 @@ TEST_F(ProgramTest, WrongUsageHasItsOwnExitCode) {
 
 TEST_F(ProgramTest, HelpNamesEveryFlag) {
   const std::vector<std::string> call = {"--server", "--client-id", "--timeout", "--json"};
-  const std::vector<std::string> prior = {
-      "--negative-prompt", "--negative-prior-prompt", "--strict-prompt",       "--seed", "--seeds", "--count",
-      "--model",           "--prior-steps",           "--prior-guidance-scale"};
+  const std::vector<std::string> prior = {"--negative-prompt", "--negative-prior-prompt",
+                                          "--strict-prompt",   "--seed",
+                                          "--seeds",           "--count",
+                                          "--model",           "--adapter",
+                                          "--prior-steps",     "--prior-guidance-scale"};
   const std::vector<std::string> start = {"--prior-image", "--prior-embedding", "--prior-strength"};
   const std::vector<std::string> making = {"--width",
                                            "--height",

@@ -51,7 +51,7 @@ TEST_F(TaskFlagsTest, GenerateSendsWhatThePriorIsToDo) {
   const v1::GenerateRequest request =
       Request({"generate", "cat", "--negative-prompt", "", "--negative-prior-prompt", "dog",
                "--strict-prompt", "--prior-steps", "9", "--prior-guidance-scale", "2.5", "--model", "mine",
-               "--prior-image", File("start.png", "picture"), "--prior-strength", "0.5"});
+               "--adapter", "ink", "--prior-image", File("start.png", "picture"), "--prior-strength", "0.5"});
   EXPECT_TRUE(request.has_negative_prompt());
   EXPECT_EQ(request.negative_prompt(), "");
   EXPECT_EQ(request.negative_prior_prompt(), "dog");
@@ -59,6 +59,7 @@ TEST_F(TaskFlagsTest, GenerateSendsWhatThePriorIsToDo) {
   EXPECT_EQ(request.prior_steps(), 9);
   EXPECT_EQ(request.prior_guidance_scale(), 2.5f);
   EXPECT_EQ(request.model(), "mine");
+  EXPECT_EQ(request.adapter(), "ink");
   EXPECT_EQ(request.prior_start().image(), "picture");
   EXPECT_EQ(request.prior_start().strength(), 0.5f);
   EXPECT_EQ(request.task_case(), v1::GenerateRequest::TASK_NOT_SET);

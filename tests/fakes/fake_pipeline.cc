@@ -112,13 +112,16 @@ class FakeGeneration : public Generation {
       const EncodeNetwork network = encode_networks_[static_cast<size_t>(progress_.step)];
       key_.network = EncodeNetworkName(network);
       if (network == EncodeNetwork::kLatents) SetSize();
+      if (network == EncodeNetwork::kText) key_.adapter = request_.adapter;
     }
     if (stage == Stage::kPrior) {
       key_.network = "prior";
+      key_.adapter = request_.adapter;
       key_.guided = request_.prior_guidance_scale > 1;
     }
     if (stage == Stage::kDenoise || stage == Stage::kDecode) {
       key_.network = stage == Stage::kDenoise ? "unet" : "movq";
+      if (stage == Stage::kDenoise) key_.adapter = request_.adapter;
       SetSize();
       key_.guided = stage == Stage::kDenoise && request_.guidance_scale > 1;
     }

@@ -70,7 +70,8 @@ struct FakePipelineOptions {
                                .network = "decoder",
                                .device = "cpu",
                                .dtype = "float32",
-                               .samplers = {SamplerKind::kDdpm, SamplerKind::kDdim}};
+                               .samplers = {SamplerKind::kDdpm, SamplerKind::kDdim},
+                               .adapters = {}};
   // Edge of the square RGB results in pixels; 0 makes them as large as requested.
   int image_edge = 8;
   // Steps with more generations than this run out of memory.

@@ -11,13 +11,15 @@ TIMEOUT_SECONDS = 120
 class Server:
     """The server process; `port` is known once it is ready."""
 
-    def __init__(self, binary: pathlib.Path, model: pathlib.Path, **model_settings: object) -> None:
-        """`model`: a folder with prior/ and decoder/. `model_settings`: further fields of the configuration's model."""
+    def __init__(self, binary: pathlib.Path, model: pathlib.Path, config: pathlib.Path | None = None,
+                 **model_settings: object) -> None:
+        """`model`: a folder with prior/ and decoder/. `model_settings`: further fields of the configuration's model.
+        `config`: a configuration file for what is not set here."""
         settings = {"listen_address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0", "model.path": model / "decoder",
                     "model.prior_path": model / "prior", "drain.lame_duck_seconds": 0,
                     "engine.max_queued_requests": 1000}  # all cases are sent at the same time
         settings |= {f"model.{name}": value for name, value in model_settings.items()}
-        command = [str(binary)]
+        command = [str(binary)] + (["--config", str(config)] if config else [])
         for path, value in settings.items():
             command += ["--set", f"{path}={value}"]
         self._log = []

@@ -63,6 +63,15 @@ TEST(BatchPlannerTest, MembersShareTheBatchKey) {
       ElementsAre(0, 4));
 }
 
+TEST(BatchPlannerTest, MembersShareTheAdapters) {
+  BatchKey adapted = Key(Stage::kDenoise);
+  adapted.adapter = "watercolour";
+  const BatchPlan plan =
+      Plan({Candidate(adapted, 9), Candidate(Key(Stage::kDenoise), 8), Candidate(adapted, 7)});
+  EXPECT_THAT(plan.members, ElementsAre(0, 2));
+  EXPECT_EQ(plan.not_merged, Of({{NotMergedReason::kNetwork, 1}}));
+}
+
 TEST(BatchPlannerTest, TheMostUrgentCandidateOfAStageDecidesTheKey) {
   EXPECT_THAT(Members({Candidate(Key(Stage::kDenoise, 64), 1), Candidate(Key(Stage::kDenoise, 96), 3),
                        Candidate(Key(Stage::kDenoise, 64), 2)}),

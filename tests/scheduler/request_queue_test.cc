@@ -275,6 +275,7 @@ TEST(RequestQueueTest, StrictKeysNameWhatMustAgree) {
       [](GenerationRequest& other) { other.prior_guidance_scale = 7; },
       [](GenerationRequest& other) { other.sampler = SamplerKind::kDdim; },
       [](GenerationRequest& other) { other.eta = 1; },
+      [](GenerationRequest& other) { other.adapter = "watercolour"; },
       [](GenerationRequest& other) { other.output.image = false; },
       [](GenerationRequest& other) {
         other.task = ImageToImage{.init = {.image = nullptr, .strength = 1}};  // encodes another network

@@ -26,6 +26,17 @@ int StepsUntilRaised(RowCaps& caps, int rows, int most = 100000) {
   return -1;
 }
 
+TEST(RowCapsTest, AdaptersShareTheirCaps) {
+  RowCaps caps;
+  BatchKey adapted = Key();
+  adapted.adapter = "watercolour";
+  caps.RecordOutOfMemory(adapted, 8);
+  EXPECT_EQ(caps.Cap(Key()), 4);
+  caps.RecordOutOfMemory(Key(), 4);
+  EXPECT_EQ(caps.Cap(adapted), 2);
+  EXPECT_EQ(caps.size(), 1u);
+}
+
 TEST(RowCapsTest, AKeyThatNeverFailedHasNoCap) {
   RowCaps caps;
   EXPECT_EQ(caps.Cap(Key()), INT_MAX);

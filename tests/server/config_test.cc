@@ -253,7 +253,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bound{"listen_address", "[::]:1", "::1"}, Bound{"listen_address", "h:65535", "h:65536"},
         Bound{"listen_address", ":0", "h"}, Bound{"metrics_address", "", "h:x"}));
 
-// Dotted names of the numbers in `message` and in the messages below it.
+// Dotted names of the numbers in `message` and in the messages below it, but for lists of messages.
 void CollectNumbers(const google::protobuf::Descriptor& message, const std::string& prefix,
                     std::vector<std::string>& names) {
   using google::protobuf::FieldDescriptor;
@@ -261,6 +261,7 @@ void CollectNumbers(const google::protobuf::Descriptor& message, const std::stri
     const FieldDescriptor& field = *message.field(i);
     const std::string name = prefix + field.name();
     if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      if (field.is_repeated()) continue;
       CollectNumbers(*field.message_type(), name + ".", names);
     } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_INT32 ||
                field.cpp_type() == FieldDescriptor::CPPTYPE_INT64 ||
@@ -268,6 +269,44 @@ void CollectNumbers(const google::protobuf::Descriptor& message, const std::stri
       names.push_back(name);
     }
   }
+}
+
+// What is wrong with sets of adapters; "" when nothing is.
+std::string AdaptersError(const std::string& adapters, const std::string& kind = "MODEL_KIND_KANDINSKY") {
+  const auto config =
+      ParseConfig("model { path: \"x\" kind: " + kind + " " + adapters + " }", ConfigFormat::kTextProto);
+  if (!config.ok()) return config.status().ToString();
+  return std::string(ValidateConfig(WithDefaults(*config)).message());
+}
+
+TEST(Config, TakesSetsOfAdapters) {
+  EXPECT_EQ(AdaptersError(R"(adapters { name: "a" unet_lora_path: "u" scale: -4 }
+                             adapters { name: "b" prior_lora_path: "p" scale: 4 })"),
+            "");
+  EXPECT_EQ(AdaptersError(R"(adapters { name: "a" })", "MODEL_KIND_SIMULATED"), "");
+  const auto config =
+      ParseConfig(R"(model { adapters { name: "a" unet_lora_path: "u" } })", ConfigFormat::kTextProto);
+  EXPECT_EQ(WithDefaults(*config).model().adapters(0).scale(), 1);
+}
+
+TEST(Config, RefusesWrongSetsOfAdaptersByTheirPlace) {
+  EXPECT_THAT(AdaptersError(R"(adapters { unet_lora_path: "u" })"), HasSubstr("model.adapters[0].name"));
+  EXPECT_THAT(AdaptersError(R"(adapters { name: "a b" unet_lora_path: "u" })"),
+              HasSubstr("model.adapters[0].name"));
+  EXPECT_THAT(AdaptersError(R"(adapters { name: "a" unet_lora_path: "u" }
+                               adapters { name: "a" prior_lora_path: "p" })"),
+              HasSubstr("model.adapters[1].name"));
+  EXPECT_THAT(AdaptersError(R"(adapters { name: "a" })"), HasSubstr("model.adapters[0] has neither"));
+  for (const char* scale : {"4.1", "-4.1", "nan", "inf"}) {
+    EXPECT_THAT(
+        AdaptersError(std::string(R"(adapters { name: "a" unet_lora_path: "u" scale: )") + scale + "}"),
+        HasSubstr("model.adapters[0].scale must be -4 to 4"));
+  }
+  std::string many;
+  for (int i = 0; i <= 64; ++i) {
+    many += "adapters { name: \"a" + std::to_string(i) + "\" unet_lora_path: \"u\" }";
+  }
+  EXPECT_THAT(AdaptersError(many), HasSubstr("model.adapters has 65 entries"));
 }
 
 TEST(Config, LetsTheLargestRequestFitIntoAMessage) {

@@ -276,7 +276,12 @@ TEST(EmbeddingServiceOfAFineModel, CountsTheBytesOfItsLatents) {
   EXPECT_THAT(WrongFields(stub->EncodeLatents(&wider, request, &response)), ElementsAre("width"));
 }
 
-TEST_F(EmbeddingServiceTest, RefusesAnUnknownModelAndAMalformedMessage) {
+TEST_F(EmbeddingServiceTest, RefusesAnUnknownModelUnknownAdaptersAndAMalformedMessage) {
+  v1::GenerateImageEmbeddingRequest prior;
+  prior.set_prompt("x");
+  prior.set_adapter("oil");
+  v1::GenerateImageEmbeddingResponse embeddings;
+  EXPECT_EQ(Reason(Call(&Stub::GenerateImageEmbedding, prior, embeddings)), "ADAPTER_NOT_FOUND");
   v1::EmbedTextRequest request;
   request.add_texts("x");
   request.set_model("other");

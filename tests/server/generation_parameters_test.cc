@@ -31,6 +31,9 @@ TEST(GenerationParameters, TellHowAnImageWasMade) {
   EXPECT_EQ(json["sampler"], "ddim");
   EXPECT_EQ(json["eta"], 0.1);
   EXPECT_EQ(json["model"], "my-model");
+  EXPECT_FALSE(json.contains("adapter"));
+  request.adapter = "watercolour";
+  EXPECT_EQ(ParametersOf(request)["adapter"], "watercolour");
 }
 
 TEST(GenerationParameters, HaveTheNumbersOfTheTask) {

@@ -86,6 +86,23 @@ TEST(Refusal, OfAnUnknownModelNamesIt) {
   EXPECT_EQ(Detail<google::rpc::ResourceInfo>(status).resource_name(), "no-such-model");
 }
 
+TEST(Refusal, OfUnknownAdaptersNamesThem) {
+  TestServerOptions options;
+  options.pipeline.capabilities.adapters = {"watercolour"};
+  TestServer server(options);
+  v1::GenerateRequest request = SmallRequest();
+  request.set_adapter("watercolour");
+  EXPECT_TRUE(Call(server, request).ok());
+  EXPECT_EQ(server.log().requests().front().adapter, "watercolour");
+  request.set_adapter("oil");
+  const grpc::Status status = Call(server, request);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(Reason(status), "ADAPTER_NOT_FOUND");
+  EXPECT_EQ(Detail<google::rpc::ResourceInfo>(status).resource_name(), "oil");
+  request.set_adapter("../oil");
+  EXPECT_EQ(Call(server, request).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST(Refusal, OfARequestBeyondTheQueueTellsWhenToRetry) {
   TestServer server({.overrides = {"engine.max_queued_requests=1", "engine.max_batch_rows=1",
                                    "engine.max_active_generations=1"},

@@ -8,8 +8,6 @@
 #include <vector>
 
 #include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
-#include "pipeline/weights/lora.h"
-#include "pipeline/weights/safetensors.h"
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 
 namespace kandinsky {
@@ -133,54 +131,6 @@ TEST(WithoutImageEncoderTest, PicturesAreRefusedAndTextToImageIsTheSame) {
   const int edge = capabilities.clip_image_size;
   request.task = EmbedImage{TestPicture(edge, edge, 3, 1)};
   EXPECT_EQ((*pipeline)->Admit(request).status().code(), absl::StatusCode::kInvalidArgument);
-}
-
-// Adapters for one layer of a golden U-Net, in a file of their own.
-class AdaptedPipelineTest : public ::testing::Test {
- protected:
-  AdaptedPipelineTest() {
-    const std::string unet = GoldenDirectory() + "/models/b/decoder/unet/diffusion_pytorch_model.safetensors";
-    const auto weights = OpenCheckpoint(unet).value();
-    for (const std::string& name : weights->names()) {
-      if (!name.ends_with(".to_q.weight")) continue;
-      const std::vector<int64_t>& shape = weights->Find(name)->shape;
-      const std::string layer = name.substr(0, name.size() - std::string(".weight").size());
-      EXPECT_TRUE(
-          WriteSafetensors(path_, {{LoraName(layer) + ".down.weight", torch::full({1, shape[1]}, 0.5)},
-                                   {LoraName(layer) + ".up.weight", torch::full({shape[0], 1}, 0.5)}})
-              .ok());
-      return;
-    }
-  }
-  ~AdaptedPipelineTest() override { std::remove(path_.c_str()); }
-
-  absl::StatusOr<std::unique_ptr<Pipeline>> Load(double scale, const std::string& prior_lora = "") const {
-    const auto factories = LoadKandinsky({.model_name = "golden",
-                                          .model_path = GoldenDirectory() + "/models/b",
-                                          .unet_lora_path = path_,
-                                          .prior_lora_path = prior_lora,
-                                          .lora_scale = scale,
-                                          .threads = 1},
-                                         1);
-    if (!factories.ok()) return factories.status();
-    return factories->front()();
-  }
-
-  const std::string path_ = ::testing::TempDir() + "/lora_" + std::to_string(::getpid()) + ".safetensors";
-};
-
-TEST_F(AdaptedPipelineTest, AdaptersChangeThePictureByTheirStrength) {
-  const GenerationRequest request = TinyRequest(1);
-  const auto plain = RunAlone(*LoadGoldenPipeline(), request);
-  EXPECT_EQ(RelativeDifference(RunAlone(**Load(0.0), request), plain), 0);
-  EXPECT_GT(RelativeDifference(RunAlone(**Load(1.0), request), plain), 0);
-}
-
-TEST_F(AdaptedPipelineTest, AdaptersOfAnotherNetworkAreRefusedByName) {
-  const absl::Status status = Load(1.0, path_).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_NE(status.message().find(path_), std::string::npos) << status;
-  EXPECT_EQ(Load(1.0, path_ + ".missing").status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST(InpaintPipelineTest, PastedBackPixelsAreTheOriginalsByteForByte) {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <map>
+#include <string>
 #include <thread>
 
 #include "pipeline/simulated/simulated_generation.h"
@@ -153,6 +155,27 @@ TEST_F(SimulatedPipelineTest, HasTheBatchKeysAndCostsOfARealPipeline) {
             (std::vector<BatchKey>{
                 key(Stage::kEncode, "text_encoder", 0, 0, false), key(Stage::kPrior, "prior", 0, 0, false),
                 key(Stage::kDenoise, "unet", 8, 16, true), key(Stage::kDecode, "movq", 8, 16, false)}));
+}
+
+TEST_F(SimulatedPipelineTest, AdaptersArePartOfTheKeysOfPriorAndUNet) {
+  SimulatedOptions options = Instant();
+  options.adapters = {"watercolour"};
+  SimulatedPipeline pipeline(options, "sim:0", clock_);
+  EXPECT_EQ(pipeline.capabilities().adapters, options.adapters);
+  GenerationRequest request = SmallRequest();
+  request.adapter = "watercolour";
+  EXPECT_EQ(SimulatedPipeline(Instant(), "sim:0", clock_).Admit(request).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  const auto generation = Admit(pipeline, request);
+  std::map<std::string, std::string> adapters;
+  while (generation->stage() != Stage::kDone) {
+    adapters[generation->batch_key().network] = generation->batch_key().adapter;
+    ASSERT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
+  }
+  EXPECT_EQ(
+      adapters,
+      (std::map<std::string, std::string>{
+          {"text_encoder", "watercolour"}, {"prior", "watercolour"}, {"unet", "watercolour"}, {"movq", ""}}));
 }
 
 TEST_F(SimulatedPipelineTest, MovesEveryMemberOfABatchAndKeepsTheirResultsApart) {
