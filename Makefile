@@ -32,7 +32,7 @@ test-long: test test-parity ## Everything, and the sanitizer presets
 bench: build ## Prints the benchmark table: ours against a peer in the same run
 	@scripts/bench.sh build/$(PRESET)
 
-shapes-pack: build ## Trains the models in models/shapes anew, from nothing (about two hours on 2 cores, resumable)
+shapes-pack: build ## Trains the models in models/shapes anew, from nothing (about 110 minutes on 2 cores after the build, resumable)
 	@scripts/make_shapes_pack.sh build/$(PRESET)
 
 format: ## Formats the C++ sources in place
