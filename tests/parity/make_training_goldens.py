@@ -29,6 +29,8 @@ ROWS = 3
 EMBEDDING = 16
 TOKENS = 7
 MAX_GRADIENT_NORM = 1.0
+MOST_ROUNDING = 0.3e-4  # of the tests' tolerance for weights after the last step, 1e-4
+ATTEMPTS = 20
 RATES = {"adamw": 1e-3, "adafactor": 1e-3}
 PRIOR_CONFIG = {"num_attention_heads": 2, "attention_head_dim": 8, "num_layers": 2, "embedding_dim": EMBEDDING,
                 "num_embeddings": TOKENS}
@@ -183,6 +185,25 @@ def record(target: type, kind: str, snr_gamma: float, seed: int) -> tuple[dict, 
     return facts, tensors
 
 
+def rounding(tensors: dict[str, torch.Tensor], again: dict[str, torch.Tensor]) -> float:
+    """The largest relative difference of the weights after the last step. Attention does not depend on the bias of its
+    keys, whose gradients are rounding errors and nothing else."""
+    names = [name for name in tensors if name.startswith("after.") and not name.endswith("attn1.to_k.bias")]
+    return max(reference.relative_l2(again[name], tensors[name]) for name in names)
+
+
+def record_steadily(target: type, kind: str, snr_gamma: float, seed: int) -> tuple[dict, dict[str, torch.Tensor]]:
+    """With weights and batches for which PyTorch itself, with other kernels, comes to the same: AdamW divides gradients
+    by their own size, so that now and then a rounding error of one step decides where a weight goes."""
+    for attempt in range(ATTEMPTS):
+        facts, tensors = record(target, kind, snr_gamma, seed + 1000003 * attempt)
+        with reference.other_kernels():
+            again = record(target, kind, snr_gamma, seed + 1000003 * attempt)[1]
+        if rounding(tensors, again) < MOST_ROUNDING:
+            return facts, tensors
+    raise SystemExit(f"{target.__name__}: no steady training in {ATTEMPTS} attempts")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=pathlib.Path)
@@ -196,7 +217,7 @@ def main() -> None:
     if arguments.live:
         cases.append(("depth", Depth, "adamw", 0.0))
     for name, target, kind, snr_gamma in cases:
-        facts, tensors = record(target, kind, snr_gamma, arguments.seed)
+        facts, tensors = record_steadily(target, kind, snr_gamma, arguments.seed)
         path = arguments.output / f"{name}_{kind}"
         path.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         path.with_suffix(".safetensors").write_bytes(
