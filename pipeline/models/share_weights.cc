@@ -11,7 +11,7 @@ void ShareTensors(const torch::OrderedDict<std::string, torch::Tensor>& sources,
                   const torch::OrderedDict<std::string, torch::Tensor>& targets) {
   TORCH_CHECK(sources.size() == targets.size(), "the modules have different tensors");
   for (const auto& source : sources) {
-    torch::Tensor target = targets[source.key()];
+    const torch::Tensor& target = targets[source.key()];
     TORCH_CHECK(target.sizes() == source.value().sizes(), "the modules differ in the shape of ",
                 source.key());
     target.set_data(source.value().data());
