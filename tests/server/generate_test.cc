@@ -15,6 +15,9 @@ using testing::ElementsAre;
 using testing::SizeIs;
 using Kind = v1::GenerateEvent::EventCase;
 
+// The worker has dropped what was ended from outside: its last step is in the log.
+constexpr char kWorkerIsFree[] = "kandinsky_inflight_generations 0";
+
 std::vector<Kind> KindsOf(const std::vector<v1::GenerateEvent>& events) {
   std::vector<Kind> kinds;
   for (const auto& event : events) {
@@ -231,6 +234,7 @@ TEST(Generate, StopsWithinOneStepWhenTheClientCancels) {
   ReadAll(*reader);
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
   server.server().Drain();
+  server.WaitForMetric(kWorkerIsFree);
   EXPECT_LE(server.log().StepsOf("a red cat"), 3);
 }
 
@@ -253,6 +257,7 @@ TEST(Generate, StopsWithinOneStepWhenAnotherConnectionCancelsIt) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
   EXPECT_EQ(Detail<google::rpc::ErrorInfo>(status).reason(), "CANCELLED_BY_CLIENT");
   server.server().Drain();
+  server.WaitForMetric(kWorkerIsFree);
   EXPECT_EQ(server.log().StepsOf("a red cat"), 1);
 }
 
@@ -310,6 +315,7 @@ TEST(Generate, StopsTheWorkWhenTheClientsDeadlinePasses) {
       "DEADLINE_EXCEEDED\"} 1");
   server.gate().Open();
   server.server().Drain();
+  server.WaitForMetric(kWorkerIsFree);
   EXPECT_LE(server.log().StepsOf("a red cat"), 1);
 }
 
@@ -373,6 +379,7 @@ TEST(GenerateImages, StopsWhenTheClientCancels) {
       "CANCELLED_BY_CLIENT\"} 1");
   server.gate().Open();
   server.server().Drain();
+  server.WaitForMetric(kWorkerIsFree);
   EXPECT_EQ(server.log().StepsOf("a red cat"), 1);
 }
 
