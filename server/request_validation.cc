@@ -229,7 +229,8 @@ int64_t ResultBytes(v1::OutputFormat format, int width, int height, int latent_s
     case v1::OUTPUT_FORMAT_NONE:
       return 0;
     case v1::OUTPUT_FORMAT_LATENT:
-      return area / (latent_scale * latent_scale) * kLatentChannels * static_cast<int64_t>(sizeof(float));
+      return area / (int64_t{latent_scale} * latent_scale) * kLatentChannels *
+             static_cast<int64_t>(sizeof(float));
     default:
       return area * 3;
   }
