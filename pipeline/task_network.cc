@@ -17,11 +17,15 @@ bool Offers(const Capabilities& capabilities, const Task& task) {
   return network == nullptr || capabilities.network == "any" || capabilities.network == network;
 }
 
+bool HasAdapter(const Capabilities& capabilities, const std::string& adapter) {
+  const auto& adapters = capabilities.adapters;
+  return std::find(adapters.begin(), adapters.end(), adapter) != adapters.end();
+}
+
 bool OffersAdapter(const Capabilities& capabilities, const Task& task, const std::string& adapter) {
   if (adapter.empty()) return true;
-  const auto& offered = capabilities.adapters;
-  return (MakesImage(task) || std::holds_alternative<EmbedPrompt>(task)) &&
-         std::find(offered.begin(), offered.end(), adapter) != offered.end();
+  const bool adapts = MakesImage(task) || std::holds_alternative<EmbedPrompt>(task);
+  return adapts && HasAdapter(capabilities, adapter);
 }
 
 }  // namespace kandinsky

@@ -1,8 +1,6 @@
 #include "server/served_model.h"
 
-#include <algorithm>
-#include <vector>
-
+#include "pipeline/task_network.h"
 #include "server/error_details.h"
 
 namespace kandinsky {
@@ -10,10 +8,7 @@ namespace kandinsky {
 grpc::Status CheckServed(const Capabilities& capabilities, const std::string& model,
                          const std::string& adapter) {
   if (!model.empty() && model != capabilities.model_name) return NotFoundError("model", model);
-  const std::vector<std::string>& adapters = capabilities.adapters;
-  if (!adapter.empty() && std::find(adapters.begin(), adapters.end(), adapter) == adapters.end()) {
-    return NotFoundError("adapter", adapter);
-  }
+  if (!adapter.empty() && !HasAdapter(capabilities, adapter)) return NotFoundError("adapter", adapter);
   return grpc::Status::OK;
 }
 
