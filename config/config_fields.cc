@@ -2,10 +2,13 @@
 
 #include <cmath>
 #include <optional>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "base/status_macros.h"
 
 namespace kandinsky {
 
@@ -52,7 +55,8 @@ absl::Status SetScalar(const ConfigField& place, const std::string& value) {
     case FieldDescriptor::CPPTYPE_ENUM: {
       const auto* number = place.field->enum_type()->FindValueByName(value);
       if (number == nullptr) {
-        return absl::InvalidArgumentError(absl::StrCat("not a value of ", place.field->enum_type()->name()));
+        return absl::InvalidArgumentError(
+            absl::StrCat("not one of ", EnumValueNames(*place.field->enum_type())));
       }
       reflection.SetEnum(place.message, place.field, number);
       return absl::OkStatus();
@@ -102,7 +106,36 @@ std::optional<double> NumberAt(const char* path, const Message& root) {
   }
 }
 
+absl::Status CheckEnumsBelow(const Message& message, const std::string& path) {
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    const std::string name = absl::StrCat(path, path.empty() ? "" : ".", field->name());
+    if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM && !field->is_repeated()) {
+      const int value = reflection.GetEnumValue(message, field);
+      if (field->enum_type()->FindValueByNumber(value) == nullptr) {
+        return absl::InvalidArgumentError(absl::StrCat(name, " is the unknown number ", value,
+                                                       ", must be one of ",
+                                                       EnumValueNames(*field->enum_type())));
+      }
+    }
+    if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE || field->is_map()) continue;
+    if (!field->is_repeated()) {
+      RETURN_IF_ERROR(CheckEnumsBelow(reflection.GetMessage(message, field), name));
+      continue;
+    }
+    for (int i = 0; i < reflection.FieldSize(message, field); ++i) {
+      RETURN_IF_ERROR(
+          CheckEnumsBelow(reflection.GetRepeatedMessage(message, field, i), absl::StrCat(name, "[", i, "]")));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+absl::Status CheckEnums(const Message& root) { return CheckEnumsBelow(root, ""); }
 
 absl::StatusOr<ConfigField> FindField(const std::string& path, Message& root) {
   ConfigField place{&root, nullptr};
@@ -131,6 +164,14 @@ absl::StatusOr<ConfigField> FindField(const std::string& path, Message& root) {
 
 absl::Status SetField(const ConfigField& place, const std::string& value) {
   return place.field->is_repeated() ? SetList(place, value) : SetScalar(place, value);
+}
+
+std::string EnumValueNames(const google::protobuf::EnumDescriptor& type) {
+  std::vector<std::string> names;
+  for (int i = 0; i < type.value_count(); ++i) {
+    if (type.value(i)->number() != 0) names.push_back(type.value(i)->name());
+  }
+  return absl::StrJoin(names, ", ");
 }
 
 absl::Status CheckRanges(absl::Span<const FieldRange> ranges, const Message& root) {

@@ -25,6 +25,14 @@ absl::StatusOr<ConfigField> FindField(const std::string& path, google::protobuf:
 // the text is no value of it.
 absl::Status SetField(const ConfigField& place, const std::string& value);
 
+// The values of an enum that a configuration may name, separated by commas; its zero value, which stands for
+// "not set", is left out.
+std::string EnumValueNames(const google::protobuf::EnumDescriptor& type);
+
+// Checks that every enum field below `root` has a value with a name: text and JSON also take bare numbers.
+// INVALID_ARGUMENT with one line that names field and values of the first that has not.
+absl::Status CheckEnums(const google::protobuf::Message& root);
+
 // A number and the closed interval that it must lie in.
 struct FieldRange {
   const char* path;

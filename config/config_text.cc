@@ -1,10 +1,13 @@
 #include "config/config_text.h"
 
+#include <google/protobuf/descriptor.h>
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
 #include <google/protobuf/util/json_util.h>
 
+#include <map>
 #include <memory>
+#include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -31,6 +34,46 @@ class FirstError : public google::protobuf::io::ErrorCollector {
   std::string text_;
 };
 
+using google::protobuf::Descriptor;
+using google::protobuf::EnumDescriptor;
+using google::protobuf::FieldDescriptor;
+
+// The enum fields called `name` in `type` and the groups below it, by their dotted names.
+void FindEnumFields(const Descriptor& type, absl::string_view name, const std::string& path,
+                    std::map<std::string, const EnumDescriptor*>& found) {
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor& field = *type.field(i);
+    const std::string field_path = absl::StrCat(path, path.empty() ? "" : ".", field.name());
+    if (field.enum_type() != nullptr && field.name() == name) found[field_path] = field.enum_type();
+    if (field.message_type() != nullptr) FindEnumFields(*field.message_type(), name, field_path, found);
+  }
+}
+
+// `text` between the last `before` and the `after` that follows; empty when there is none.
+std::string Between(absl::string_view text, absl::string_view before, absl::string_view after) {
+  const size_t begin = text.rfind(before);
+  if (begin == absl::string_view::npos) return "";
+  text.remove_prefix(begin + before.size());
+  return std::string(text.substr(0, text.find(after)));
+}
+
+// protobuf's message for an enum value that does not exist names its field (text) or type (JSON), but not the
+// values that do. Other messages stay as they are.
+std::string WithEnumValues(std::string error, const Message& config) {
+  if (absl::StrContains(error, "Unknown enumeration value of ")) {
+    std::map<std::string, const EnumDescriptor*> fields;
+    FindEnumFields(*config.GetDescriptor(), Between(error, "for field \"", "\""), "", fields);
+    for (const auto& [path, type] : fields) {
+      absl::StrAppend(&error, " ", path, " is one of ", EnumValueNames(*type), ".");
+    }
+  }
+  const std::string type_name = Between(error, "for type type.googleapis.com/", " ");
+  const EnumDescriptor* const type =
+      type_name.empty() ? nullptr : config.GetDescriptor()->file()->pool()->FindEnumTypeByName(type_name);
+  if (type != nullptr) absl::StrAppend(&error, ", one of ", EnumValueNames(*type));
+  return error;
+}
+
 }  // namespace
 
 absl::Status ParseMessage(const std::string& text, ConfigFormat format, Message& config) {
@@ -39,13 +82,14 @@ absl::Status ParseMessage(const std::string& text, ConfigFormat format, Message&
     google::protobuf::util::JsonParseOptions options;
     options.ignore_unknown_fields = false;
     const auto status = google::protobuf::util::JsonStringToMessage(text, &config, options);
-    return status.ok() ? absl::OkStatus() : absl::InvalidArgumentError(status.message().as_string());
+    if (status.ok()) return absl::OkStatus();
+    return absl::InvalidArgumentError(WithEnumValues(status.message().as_string(), config));
   }
   FirstError error;
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&error);
-  if (!parser.ParseFromString(text, &config)) return absl::InvalidArgumentError(error.text());
-  return absl::OkStatus();
+  if (parser.ParseFromString(text, &config)) return absl::OkStatus();
+  return absl::InvalidArgumentError(WithEnumValues(error.text(), config));
 }
 
 absl::Status ReadMessageFile(const std::string& path, Message& config) {

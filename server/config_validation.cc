@@ -161,19 +161,6 @@ absl::Status CheckModel(const v1::ModelConfig& model) {
   return CheckAdapters(model);
 }
 
-absl::Status CheckEnums(const v1::ServerConfig& config) {
-  if (!v1::LogLevel_IsValid(config.log().level())) return absl::InvalidArgumentError("log.level is unknown");
-  if (!v1::LogFormat_IsValid(config.log().format())) {
-    return absl::InvalidArgumentError("log.format is unknown");
-  }
-  if (!v1::ModelKind_IsValid(config.model().kind()))
-    return absl::InvalidArgumentError("model.kind is unknown");
-  if (!v1::BatchMode_IsValid(config.engine().batch_mode())) {
-    return absl::InvalidArgumentError("engine.batch_mode is unknown");
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CheckAddress(const char* field, const std::string& address) {
   const absl::Status status = ParseHostPort(address).status();
   if (status.ok()) return absl::OkStatus();

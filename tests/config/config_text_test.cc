@@ -66,6 +66,21 @@ TEST(PrintMessageTest, IsReadBack) {
   EXPECT_THAT(PrintMessage(config), HasSubstr("\n  learning_rate: 1.25e-06\n"));
 }
 
+// The two parsers word it differently; what may be said instead stands in both.
+TEST(ParseMessageTest, AnEnumValueThatDoesNotExistIsAnsweredWithThoseThatDo) {
+  v1::TrainingConfig config;
+  EXPECT_EQ(ParseMessage("precision: FP16", ConfigFormat::kTextProto, config).message(),
+            "1:16: Unknown enumeration value of \"FP16\" for field \"precision\". precision is one of "
+            "PRECISION_FLOAT32, PRECISION_BFLOAT16.");
+  EXPECT_EQ(ParseMessage(R"({"precision": "FP16"})", ConfigFormat::kJson, config).message(),
+            "(precision): invalid value \"FP16\" for type type.googleapis.com/kandinsky.v1.Precision, one of "
+            "PRECISION_FLOAT32, PRECISION_BFLOAT16");
+  // A name that two groups have is answered for both.
+  EXPECT_THAT(ParseMessage("schedule { kind: STEP }", ConfigFormat::kTextProto, config).message(),
+              AllOf(HasSubstr("optimizer.kind is one of OPTIMIZER_KIND_ADAMW, OPTIMIZER_KIND_ADAFACTOR."),
+                    HasSubstr("schedule.kind is one of SCHEDULE_KIND_CONSTANT")));
+}
+
 TEST(OverrideFieldTest, SetsEveryKindOfValue) {
   v1::TrainingConfig config;
   for (const char* text : {"batch_size=2", "max_steps=3000000000", "seed=18446744073709551615",
@@ -124,7 +139,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BadOverride{"seed=18446744073709551616", "not an unsigned 64-bit integer"},
                     BadOverride{"snr_gamma=five", "not a number"},
                     BadOverride{"from_scratch=1", "not true or false"},
-                    BadOverride{"precision=fp16", "not a value of Precision"}));
+                    BadOverride{"precision=fp16", "not one of PRECISION_FLOAT32, PRECISION_BFLOAT16"}));
 
 class ReadMessageFileTest : public testing::Test {
  protected:

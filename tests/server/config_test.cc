@@ -152,7 +152,9 @@ TEST(Config, RefusesEnumValuesThatDoNotExist) {
     auto config = ParseConfig(std::string(field) + ": 9 }", ConfigFormat::kTextProto);
     ASSERT_TRUE(config.ok()) << config.status();
     config->mutable_model()->set_path("m");
-    EXPECT_THAT(ValidateConfig(WithDefaults(*config)).message(), HasSubstr("is unknown")) << field;
+    EXPECT_THAT(ValidateConfig(WithDefaults(*config)).message(),
+                HasSubstr(" is the unknown number 9, must be one of "))
+        << field;
   }
 }
 
@@ -191,8 +193,8 @@ INSTANTIATE_TEST_SUITE_P(
                     BadOverride{"results.max_bytes=1.5", "64-bit"},
                     BadOverride{"results.max_bytes=9223372036854775808", "64-bit"},
                     BadOverride{"model.simulated=3", "group of fields"},
-                    BadOverride{"engine.batch_mode=shape", "not a value of BatchMode"},
-                    BadOverride{"log.level=LOUD", "not a value of LogLevel"}));
+                    BadOverride{"engine.batch_mode=shape", "not one of BATCH_MODE_"},
+                    BadOverride{"log.level=LOUD", "not one of LOG_LEVEL_"}));
 
 struct Bound {
   const char* field;

@@ -55,15 +55,6 @@ absl::Status Wrong(const Parts&... parts) {
   return absl::InvalidArgumentError(absl::StrCat(parts...));
 }
 
-absl::Status CheckEnums(const v1::TrainingConfig& config) {
-  if (!v1::TrainingTarget_IsValid(config.target())) return Wrong("target is unknown");
-  if (!v1::OptimizerKind_IsValid(config.optimizer().kind())) return Wrong("optimizer.kind is unknown");
-  if (!v1::ScheduleKind_IsValid(config.schedule().kind())) return Wrong("schedule.kind is unknown");
-  if (!v1::Precision_IsValid(config.precision())) return Wrong("precision is unknown");
-  if (!v1::StoredType_IsValid(config.stored_type())) return Wrong("stored_type is unknown");
-  return absl::OkStatus();
-}
-
 absl::Status CheckRequired(const v1::TrainingConfig& config) {
   if (config.decoder_path().empty()) return Wrong("decoder_path is not set");
   if (config.data().path().empty()) return Wrong("data.path is not set");

@@ -243,7 +243,7 @@ TEST(TrainingConfigTest, AdaptersExcludeRandomWeights) {
 TEST(TrainingConfigTest, UnknownEnumValuesAreRefused) {
   for (const char* text : {"target: 9", "precision: 9", "stored_type: 9", "optimizer { kind: 9 }",
                            "schedule { kind: 9 }", "target: -1"}) {
-    EXPECT_THAT(ErrorOf(text), HasSubstr(" is unknown")) << text;
+    EXPECT_THAT(ErrorOf(text), HasSubstr(" is the unknown number ")) << text;
   }
 }
 
