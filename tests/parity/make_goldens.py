@@ -147,6 +147,8 @@ def sampler_cases() -> list[dict]:
         cases += [{"name": f"{kind}_{steps}", "kind": kind, "config": plain, "steps": steps} for steps in (7, 25)]
         cases += [{"name": f"{kind}_{spacing}", "kind": kind, "steps": 9,
                    "config": dict(current, timestep_spacing=spacing)} for spacing in ("leading", "linspace", "trailing")]
+    cases += [{"name": f"{kind}_{spacing}", "kind": kind, "steps": 9, "config": dict(current, timestep_spacing=spacing)}
+              for kind in ("ddim", "ddpm") for spacing in ("linspace", "trailing")]
     # Starts in the middle, as from a picture; the last ones run a single step.
     for kind in ("unclip", "ddpm", "ddpm_learned_range", "ddim", "euler", "euler_ancestral", "dpm_solver_multistep"):
         config = published_configs.PRIOR_SCHEDULER if kind == "unclip" else clipping

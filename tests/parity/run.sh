@@ -40,6 +40,9 @@ echo "trained models"
 "$python" tests/parity/trained_model_parity.py --train "$build/training/kandinsky-train" \
   --make-tiny-model "$build/tools/kandinsky-make-tiny-model" 2>"$goldens/log" || { cat "$goldens/log" >&2; exit 1; }
 
+echo "faults of the reference"
+"$python" tests/parity/reference_faults.py --golden-dir "$goldens" 2>"$goldens/log" || { cat "$goldens/log" >&2; exit 1; }
+
 echo "live server"
 "$python" tests/parity/live_parity.py --server "$build/server/kandinsky-server" --golden-dir "$goldens"
 
