@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
@@ -21,6 +23,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Part by part through AtomicFile, whose errors say the system's reason: std::filesystem::copy_file calls a
+// full disk an input/output error.
+absl::Status CopyFile(const fs::path& from, const fs::path& to) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> source, MappedFile::Open(from.string()));
+  ASSIGN_OR_RETURN(const std::unique_ptr<AtomicFile> copy, AtomicFile::Create(to.string()));
+  const absl::Span<const std::byte> bytes = source->bytes();
+  RETURN_IF_ERROR(copy->Append({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
+  return copy->Commit();
+}
+
 // The same content at `to`. Weights without a second copy of them where that is possible: nobody edits them
 // in place. Everything else is small, and may well be edited.
 absl::Status PlaceFile(const fs::path& from, const fs::path& to) {
@@ -31,8 +43,7 @@ absl::Status PlaceFile(const fs::path& from, const fs::path& to) {
     fs::create_hard_link(original, to, error);
     if (!error) return absl::OkStatus();
   }
-  fs::copy_file(original, to, error);
-  return error ? FileError(to, error) : absl::OkStatus();
+  return CopyFile(original, to);
 }
 
 absl::Status PlaceFolder(const fs::path& from, const fs::path& to) {

@@ -1,5 +1,8 @@
 #include "training/run_identity.h"
 
+#include <map>
+#include <set>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "training/fingerprint.h"
@@ -31,33 +34,68 @@ std::string ModelFingerprint(const TrainingOptions& options, const ModelDirector
 
 }  // namespace
 
-std::string RunIdentityOf(const TrainingOptions& options, const ModelDirectory& files,
+RunIdentity RunIdentityOf(const TrainingOptions& options, const ModelDirectory& files,
                           const std::vector<TrainingSample>& samples) {
   const OptimizerOptions& optimizer = options.optimizer;
-  std::string text = absl::StrCat(
-      options.target == TrainingTarget::kPrior ? "prior" : "decoder", ", seed ", options.seed, ", ",
-      options.accumulation_steps, " x ", options.batch_size, " of ", samples.size(), " samples ",
-      DataFingerprint(options, samples), ", model ", ModelFingerprint(options, files), ", optimizer ",
-      static_cast<int>(optimizer.kind), " ",
-      absl::StrJoin({optimizer.beta1, optimizer.beta2, optimizer.epsilon, optimizer.weight_decay,
-                     optimizer.max_gradient_norm},
-                    "/"),
-      ", precision ", static_cast<int>(options.precision), ", weighting ", options.snr_gamma.value_or(0));
-  if (options.target == TrainingTarget::kPrior) {
-    absl::StrAppend(&text, ", caption dropout ", options.caption_dropout);
+  const bool prior = options.target == TrainingTarget::kPrior;
+  RunIdentity identity;
+  const auto add = [&](const char* field, const auto& value) {
+    identity.emplace_back(field, absl::StrCat(value));
+  };
+  add("target", prior ? "prior" : "decoder");
+  add("seed", options.seed);
+  add("batch_size", options.batch_size);
+  add("accumulation_steps", options.accumulation_steps);
+  add("number of images", samples.size());
+  add("fingerprint of images and captions", DataFingerprint(options, samples));
+  add("fingerprint of the model", ModelFingerprint(options, files));
+  add("optimizer.kind", optimizer.kind == OptimizerKind::kAdamW ? "AdamW" : "Adafactor");
+  add("optimizer.beta1", optimizer.beta1);
+  add("optimizer.beta2", optimizer.beta2);
+  add("optimizer.epsilon", optimizer.epsilon);
+  add("optimizer.weight_decay", optimizer.weight_decay);
+  add("optimizer.max_gradient_norm", optimizer.max_gradient_norm);
+  add("precision", options.precision == Precision::kBFloat16 ? "bfloat16" : "float32");
+  if (options.snr_gamma.has_value()) add("snr_gamma", *options.snr_gamma);
+  if (prior) {
+    add("caption_dropout", options.caption_dropout);
   } else {
-    absl::StrAppend(&text, ", embedding dropout ", options.embedding_dropout, ", noise ",
-                    options.embedding_noise, ", ", options.data.resolution, " pixels");
-    if (options.embedding_exchange > 0) {
-      absl::StrAppend(&text, ", embedding exchange ", options.embedding_exchange);
-    }
+    add("embedding_dropout", options.embedding_dropout);
+    add("embedding_noise", options.embedding_noise);
+    add("embedding_exchange", options.embedding_exchange);
+    add("data.resolution", options.data.resolution);
   }
   if (options.lora.has_value()) {
-    absl::StrAppend(&text, ", adapters of rank ", options.lora->rank, " on ",
-                    absl::StrJoin(options.lora->targets, "+"));
+    add("lora.rank", options.lora->rank);
+    add("lora.targets", absl::StrJoin(options.lora->targets, ","));
   }
-  if (options.ema.has_value()) absl::StrAppend(&text, ", average ", options.ema->decay);
-  return text;
+  if (options.ema.has_value()) add("ema.decay", options.ema->decay);
+  return identity;
+}
+
+std::string IdentityDifferences(const RunIdentity& before, const RunIdentity& now) {
+  std::set<std::string> fields;
+  const auto values = [&](const RunIdentity& identity) {
+    std::map<std::string, std::string> by_field;
+    for (const auto& [field, value] : identity) {
+      by_field[field] = value;
+      fields.insert(field);
+    }
+    return by_field;
+  };
+  const std::map<std::string, std::string> old_values = values(before);
+  const std::map<std::string, std::string> new_values = values(now);
+  std::vector<std::string> differences;
+  const auto value_in = [](const std::map<std::string, std::string>& by_field, const std::string& field) {
+    const auto found = by_field.find(field);
+    return found == by_field.end() ? "not set" : found->second;
+  };
+  for (const std::string& field : fields) {
+    const std::string was = value_in(old_values, field);
+    const std::string is = value_in(new_values, field);
+    if (was != is) differences.push_back(absl::StrCat(field, " was ", was, " and is ", is));
+  }
+  return absl::StrJoin(differences, ", ");
 }
 
 }  // namespace kandinsky

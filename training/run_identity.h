@@ -9,9 +9,13 @@
 
 namespace kandinsky {
 
-// Everything that decides a run's losses, as a text: its seed, batches, data, network and its rates. Two runs
-// with the same identity can continue each other; how long they are and what they write may differ.
-std::string RunIdentityOf(const TrainingOptions& options, const ModelDirectory& files,
+// Everything that decides a run's losses: its seed, batches, data, network and its rates. Two runs with the
+// same identity can continue each other; how long they are and what they write may differ.
+RunIdentity RunIdentityOf(const TrainingOptions& options, const ModelDirectory& files,
                           const std::vector<TrainingSample>& samples);
+
+// Every field in which two identities differ, e.g. "batch_size was 4 and is 2, seed was 1 and is not set".
+// Empty when they are equal.
+std::string IdentityDifferences(const RunIdentity& before, const RunIdentity& now);
 
 }  // namespace kandinsky

@@ -11,6 +11,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "pipeline/kandinsky/exception_translation.h"
 #include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
@@ -108,6 +109,42 @@ absl::Status Complete(const ModelDirectory& files, const std::vector<TrainingSam
   return CheckFirst(options, files);
 }
 
+std::string Count(int64_t count, const char* one, const char* many) {
+  return absl::StrCat(count, " ", count == 1 ? one : many);
+}
+
+// Tells what there is to learn from, how often it is seen, and what the reader of the data passed over.
+void SayData(const TrainingOptions& options, const CaptionDataset& dataset, TrainingLog& log) {
+  const auto images = static_cast<int64_t>(dataset.samples.size());
+  size_t captions = 0;
+  for (const TrainingSample& sample : dataset.samples) captions += sample.captions.size();
+  log.Say(absl::StrCat("data: ", Count(images, "image", "images"), " with ",
+                       Count(static_cast<int64_t>(captions), "caption", "captions"), " in ",
+                       options.data.path));
+  for (const std::string& note : dataset.notes) log.Say(absl::StrCat("note: ", note));
+  const int64_t per_step = int64_t{options.batch_size} * options.accumulation_steps;
+  log.Say(absl::StrFormat("steps: %s of %s, %.2f epochs", Count(options.max_steps, "step", "steps"),
+                          Count(per_step, "image", "images"),
+                          static_cast<double>(options.max_steps * per_step) / static_cast<double>(images)));
+  if (options.batch_size > images) {
+    log.Say(absl::StrCat("note: batch_size is ", options.batch_size, ", more than the ",
+                         Count(images, "image", "images"),
+                         " of the data: a batch holds some of them more than once"));
+  }
+}
+
+// Tells what learns and with what.
+void SayNetwork(const TrainingOptions& options, TrainingTask& task, const Trainer& trainer,
+                TrainingLog& log) {
+  int64_t parameters = 0;
+  for (const torch::Tensor& parameter : task.network().parameters()) parameters += parameter.numel();
+  const char* const kind = options.lora.has_value() ? " in adapters beside " : " of ";
+  log.Say(absl::StrCat(options.target == TrainingTarget::kPrior ? "prior: " : "decoder: ",
+                       trainer.trained_parameters(), " parameters are trained", kind, parameters, ", in ",
+                       options.precision == Precision::kBFloat16 ? "bfloat16" : "float32",
+                       " on the CPU with ", Count(options.threads, "thread", "threads")));
+}
+
 absl::Status TrainAndWrite(const TrainingOptions& options, const ModelDirectory& files,
                            const std::vector<TrainingSample>& samples, const std::atomic<bool>& stop,
                            TrainingLog& log) {
@@ -121,7 +158,8 @@ absl::Status TrainAndWrite(const TrainingOptions& options, const ModelDirectory&
                      return MakeTrainingTask(options, files, samples, on_features);
                    }));
   ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Make(options, *task));
-  log.BeginAt(trainer->finished_steps());
+  RETURN_IF_ERROR(log.BeginAt(trainer->finished_steps()));
+  SayNetwork(options, *task, *trainer, log);
   RunObserver observer(options, files, log);
   RETURN_IF_ERROR(trainer->Run(observer, stop));
   RETURN_IF_ERROR(log.WritePlot());
@@ -129,7 +167,12 @@ absl::Status TrainAndWrite(const TrainingOptions& options, const ModelDirectory&
     return absl::CancelledError(absl::StrCat("stopped after step ", trainer->finished_steps(),
                                              "; checkpoints.resume=latest goes on"));
   }
-  return WriteResult(options, files, *trainer, log);
+  const absl::Status written = WriteResult(options, files, *trainer, log);
+  if (written.ok()) return written;
+  return absl::Status(written.code(),
+                      absl::StrCat(written.message(), "; the weights are in ",
+                                   CheckpointFolder(options.output_folder, trainer->finished_steps()),
+                                   ", and checkpoints.resume=latest writes the model from there"));
 }
 
 }  // namespace
@@ -144,7 +187,7 @@ absl::Status RunTraining(const TrainingOptions& given, const ModelDirectory& fil
   TrainingOptions options = given;
   if (options.threads == 0) options.threads = AvailableCpus();
   at::set_num_threads(options.threads);
-  ASSIGN_OR_RETURN(const std::vector<TrainingSample> samples,
+  ASSIGN_OR_RETURN(const CaptionDataset dataset,
                    ReadCaptionDataset({.path = options.data.path,
                                        .image_column = options.data.image_column,
                                        .caption_column = options.data.caption_column,
@@ -152,10 +195,11 @@ absl::Status RunTraining(const TrainingOptions& given, const ModelDirectory& fil
                                        .max_samples = options.data.max_samples,
                                        .captions_required = options.target == TrainingTarget::kPrior ||
                                                             options.embedding_exchange > 0}));
-  RETURN_IF_ERROR(Complete(files, samples, options));
+  RETURN_IF_ERROR(Complete(files, dataset.samples, options));
   ASSIGN_OR_RETURN(const std::unique_ptr<TrainingLog> log,
                    TrainingLog::Open(options.output_folder, options.log_every_steps, out, terminal));
-  absl::Status status = TrainAndWrite(options, files, samples, stop, *log);
+  SayData(options, dataset, *log);
+  absl::Status status = TrainAndWrite(options, files, dataset.samples, stop, *log);
   log->EndLine();
   return status;
 }

@@ -58,6 +58,8 @@ class Trainer {
   absl::Status Run(TrainingObserver& observer, const std::atomic<bool>& stop);
 
   int64_t finished_steps() const { return state_.finished_steps; }
+  // Numbers that are learned: those of the network, or of its adapters.
+  int64_t trained_parameters() const { return CountNumbers(parameters_); }
 
   // Runs `use` while the network has the weights that a user would get: the average's when there is one, and
   // with adapters merged. `adapters` are their factors, empty without adapters.

@@ -17,6 +17,7 @@
 #include "base/status_macros.h"
 #include "pipeline/weights/safetensors.h"
 #include "training/folder_replacement.h"
+#include "training/run_identity.h"
 
 namespace kandinsky {
 namespace {
@@ -53,8 +54,9 @@ absl::Status WriteParts(const fs::path& folder, const CheckpointLayout& layout, 
     RETURN_IF_ERROR(WriteNetwork(folder / (layout.network_folder + "_ema"), layout, state.average));
   }
   RETURN_IF_ERROR(WriteSafetensors((folder / kOptimizer).string(), state.optimizer));
-  const nlohmann::ordered_json json = {{"finished_steps", state.finished_steps},
-                                       {"run", layout.run_identity}};
+  nlohmann::ordered_json run = nlohmann::ordered_json::object();
+  for (const auto& [field, value] : layout.run_identity) run[field] = value;
+  const nlohmann::ordered_json json = {{"finished_steps", state.finished_steps}, {"run", run}};
   return WriteText(folder / kState, json.dump(2) + "\n");
 }
 
@@ -115,17 +117,22 @@ absl::Status WriteCheckpoint(const std::string& folder, const CheckpointLayout& 
   return ReplaceFolder(folder, [&](const fs::path& partial) { return WriteParts(partial, layout, state); });
 }
 
-absl::StatusOr<int64_t> CheckCheckpoint(const std::string& folder, const std::string& run_identity) {
+absl::StatusOr<int64_t> CheckCheckpoint(const std::string& folder, const RunIdentity& run_identity) {
   const std::string path = (fs::path(folder) / kState).string();
   ASSIGN_OR_RETURN(const nlohmann::json json, ReadJsonFile(path, {}));
   const auto steps = json.find("finished_steps");
   const auto run = json.find("run");
-  const bool valid = json.is_object() && steps != json.end() && steps->is_number_integer() &&
-                     steps->get<int64_t>() >= 0 && run != json.end() && run->is_string();
+  const bool valid =
+      json.is_object() && steps != json.end() && steps->is_number_integer() && steps->get<int64_t>() >= 0 &&
+      run != json.end() && run->is_object() &&
+      std::all_of(run->begin(), run->end(), [](const auto& value) { return value.is_string(); });
   if (!valid) return absl::InvalidArgumentError(absl::StrCat(path, ": not the state of a training"));
-  if (run->get<std::string>() != run_identity) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": this is another run: ", run->get<std::string>(),
-                                                   "; the options say ", run_identity));
+  RunIdentity written;
+  for (const auto& [field, value] : run->items())
+    written.emplace_back(field, value.template get<std::string>());
+  const std::string differences = IdentityDifferences(written, run_identity);
+  if (!differences.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": this is another run: ", differences));
   }
   return steps->get<int64_t>();
 }

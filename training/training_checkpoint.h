@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "training/named_tensors.h"
+#include "training/training_options.h"
 
 namespace kandinsky {
 
@@ -23,8 +24,7 @@ struct CheckpointLayout {
   std::string network_folder;  // "prior" or "unet"; the average is in "<network_folder>_ema"
   std::string config_text;     // config.json of the network
   bool adapters = false;       // the weights are adapters: pytorch_lora_weights.safetensors
-  // What a run must have in common with the one that it continues, as text: order of the data, seed, batches.
-  std::string run_identity;
+  RunIdentity run_identity;    // what a run must have in common with the one that it continues
 };
 
 // "<output_folder>/checkpoint-<finished_steps>".
@@ -41,8 +41,9 @@ absl::Status WriteCheckpoint(const std::string& folder, const CheckpointLayout& 
 // checkpoint is of another network, optimizer or run; `state` is then unchanged.
 absl::Status ReadCheckpoint(const std::string& folder, const CheckpointLayout& layout, TrainingState& state);
 
-// The finished steps of a checkpoint. INVALID_ARGUMENT, naming the file, when it is of another run.
-absl::StatusOr<int64_t> CheckCheckpoint(const std::string& folder, const std::string& run_identity);
+// The finished steps of a checkpoint. INVALID_ARGUMENT, naming the file and every field that differs, when it
+// is of another run.
+absl::StatusOr<int64_t> CheckCheckpoint(const std::string& folder, const RunIdentity& run_identity);
 
 // The checkpoint folder that a run with this `resume` goes on from: itself, the one with the most steps for
 // "latest", or "" to start anew. So that the checkpoints of one run never mix with those of another:

@@ -12,14 +12,21 @@
 #include <memory>
 #include <optional>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "pipeline/hint_size.h"
 #include "pipeline/kandinsky/exception_translation.h"
 #include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/kandinsky/model_configs.h"
+#include "pipeline/models/prior_transformer.h"
+#include "pipeline/models/unet_2d_condition_model.h"
+#include "pipeline/models/vq_model.h"
 #include "training/autocast.h"
 #include "training/lora_adapters.h"
 #include "training/noising.h"
+#include "training/run_training.h"
 #include "training/training_losses.h"
 
 namespace kandinsky {
@@ -43,10 +50,26 @@ class MemoryPeak final : public c10::MemoryReportingInfoBase {
   std::atomic<int64_t> peak_ = 0;
 };
 
-PriorTransformerConfig PublishedPrior() {
-  PriorTransformerConfig config;
-  config.embedding_dim = 1280;
-  return config;
+// The configurations of the networks that a training is about.
+struct NetworkSizes {
+  PriorTransformerConfig prior;
+  UNet2DConditionConfig unet;
+  VQModelConfig movq;
+};
+
+absl::StatusOr<NetworkSizes> SizesFor(const TrainingOptions& options) {
+  NetworkSizes sizes;
+  sizes.prior.embedding_dim = 1280;  // of the published prior; the others' defaults are the published values
+  if (options.decoder_path.empty()) return sizes;
+  ASSIGN_OR_RETURN(const ModelDirectory files, OpenTrainingModel(options));
+  const auto parse = [](const NetworkFiles& network, auto parser, auto& config) -> absl::Status {
+    ASSIGN_OR_RETURN(config, parser(network.config.path, network.config.json));
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(parse(files.prior.prior, ParsePriorConfig, sizes.prior));
+  RETURN_IF_ERROR(parse(files.decoder.unet, ParseUNetConfig, sizes.unet));
+  RETURN_IF_ERROR(parse(files.decoder.movq, ParseVQModelConfig, sizes.movq));
+  return sizes;
 }
 
 // Measures one batch of `loss`.
@@ -128,8 +151,9 @@ absl::StatusOr<TrainingEstimate> Estimate(const TrainingOptions& options, torch:
   return estimate;
 }
 
-absl::StatusOr<TrainingEstimate> EstimatePrior(const TrainingOptions& options, int64_t available_bytes) {
-  const PriorTransformerConfig config = PublishedPrior();
+absl::StatusOr<TrainingEstimate> EstimatePrior(const TrainingOptions& options,
+                                               const PriorTransformerConfig& config,
+                                               int64_t available_bytes) {
   PriorTransformer prior(config);
   const int64_t rows = options.batch_size;
   return Estimate(options, prior, available_bytes, [&] {
@@ -148,56 +172,81 @@ absl::StatusOr<TrainingEstimate> EstimatePrior(const TrainingOptions& options, i
   });
 }
 
-absl::StatusOr<TrainingEstimate> EstimateDecoder(const TrainingOptions& options, int64_t available_bytes) {
-  constexpr int kLatentScale = 8;  // of the published MOVQ
-  const UNet2DConditionConfig config;
-  UNet2DConditionModel unet(config);
+absl::StatusOr<TrainingEstimate> EstimateDecoder(const TrainingOptions& options, const NetworkSizes& sizes,
+                                                 int64_t available_bytes) {
+  UNet2DConditionModel unet(sizes.unet);
   const int64_t rows = options.batch_size;
-  const int64_t edge = options.data.resolution / kLatentScale;
+  const auto scale = static_cast<int>(sizes.movq.DownsamplingFactor());
+  const int64_t multiple = sizes.unet.SizeMultiple() * scale;
+  if (options.data.resolution % multiple != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("data.resolution is ", options.data.resolution,
+                                                   ", must be a multiple of ", multiple, " for this model"));
+  }
+  const int64_t edge = options.data.resolution / scale;
   return Estimate(options, unet, available_bytes, [&] {
     const Noising noising = Noising::Make({}).value();
-    const torch::Tensor latents = at::randn({rows, 4, edge, edge});
+    const torch::Tensor latents = at::randn({rows, sizes.movq.latent_channels, edge, edge});
+    torch::Tensor further;
+    if (sizes.unet.addition_embed_type == "image_hint") {
+      const int64_t hint_edge = HintEdge(options.data.resolution, scale);
+      further = unet.encode_hint(at::rand({rows, 3, hint_edge, hint_edge}));
+    } else if (sizes.unet.in_channels > latents.size(1)) {
+      further = at::randn({rows, sizes.unet.in_channels - latents.size(1), edge, edge});
+    }
     return DecoderLoss(unet, noising,
                        {.latents = latents,
-                        .image_embeds = at::randn({rows, config.encoder_hid_dim}),
-                        .further_channels = {},
+                        .image_embeds = at::randn({rows, sizes.unet.encoder_hid_dim}),
+                        .further_channels = further,
                         .noise = at::randn(latents.sizes()),
                         .timesteps = at::full({rows}, 500, at::kLong)},
                        0.0);
   });
 }
 
-std::string Gigabytes(int64_t bytes) {
-  return bytes < 0 ? "not measured" : absl::StrFormat("%.2f GB", static_cast<double>(bytes) * 1e-9);
+std::string Bytes(int64_t bytes) {
+  if (bytes < 0) return "not measured";
+  const bool small = bytes < 1'000'000'000;
+  return absl::StrFormat("%.2f %s", static_cast<double>(bytes) * (small ? 1e-6 : 1e-9), small ? "MB" : "GB");
 }
 
-void Print(const char* name, const TrainingEstimate& estimate, const TrainingOptions& options,
+std::string Millions(int64_t count) {
+  return absl::StrFormat("%.3f million", static_cast<double>(count) * 1e-6);
+}
+
+// To the millisecond, or the second where it is long.
+std::string Time(double seconds) {
+  const absl::Duration unit = seconds < 60 ? absl::Milliseconds(1) : absl::Seconds(1);
+  return absl::FormatDuration(absl::Ceil(absl::Seconds(seconds), unit));
+}
+
+void Print(const std::string& name, const TrainingEstimate& estimate, const TrainingOptions& options,
            std::ostream& out) {
-  out << absl::StrFormat("%s: %.3f billion parameters, %.3f trained\n", name,
-                         static_cast<double>(estimate.parameters) * 1e-9,
-                         static_cast<double>(estimate.trained_parameters) * 1e-9)
-      << "  weights      " << Gigabytes(estimate.weight_bytes) << "\n"
-      << "  gradients    " << Gigabytes(estimate.gradient_bytes) << "\n"
-      << "  optimizer    " << Gigabytes(estimate.optimizer_bytes) << "\n"
-      << "  average      " << Gigabytes(estimate.average_bytes) << "\n"
-      << "  activations  " << Gigabytes(estimate.activation_bytes) << " (batch of " << options.batch_size
-      << ")\n"
-      << "  together     " << Gigabytes(estimate.TotalBytes()) << "\n";
+  out << name << ": " << Millions(estimate.parameters) << " parameters, "
+      << Millions(estimate.trained_parameters) << " trained\n"
+      << "  weights      " << Bytes(estimate.weight_bytes) << "\n"
+      << "  gradients    " << Bytes(estimate.gradient_bytes) << "\n"
+      << "  optimizer    " << Bytes(estimate.optimizer_bytes) << "\n"
+      << "  average      " << Bytes(estimate.average_bytes) << "\n"
+      << "  activations  " << Bytes(estimate.activation_bytes) << " (batch of " << options.batch_size << ")\n"
+      << "  together     " << Bytes(estimate.TotalBytes()) << "\n";
   if (estimate.seconds_per_batch < 0) {
     out << "  time         not measured: not enough memory on this machine\n";
     return;
   }
-  out << absl::StrFormat("  time         %.1f s for a batch, %.1f s for an optimizer step, on %d threads\n",
-                         estimate.seconds_per_batch, estimate.seconds_per_batch * options.accumulation_steps,
-                         at::get_num_threads());
+  const double step = estimate.seconds_per_batch * options.accumulation_steps;
+  out << "  time         " << Time(estimate.seconds_per_batch) << " for a batch, " << Time(step)
+      << " for an optimizer step, " << Time(step * static_cast<double>(options.max_steps)) << " for "
+      << options.max_steps << (options.max_steps == 1 ? " step" : " steps") << ", on the CPU with "
+      << at::get_num_threads() << (at::get_num_threads() == 1 ? " thread\n" : " threads\n");
 }
 
 }  // namespace
 
 absl::StatusOr<TrainingEstimate> EstimateTraining(const TrainingOptions& options, int64_t available_bytes) {
-  return TranslateExceptions("dry run", [&] {
-    if (options.target == TrainingTarget::kPrior) return EstimatePrior(options, available_bytes);
-    return EstimateDecoder(options, available_bytes);
+  return TranslateExceptions("dry run", [&]() -> absl::StatusOr<TrainingEstimate> {
+    ASSIGN_OR_RETURN(const NetworkSizes sizes, SizesFor(options));
+    if (options.target == TrainingTarget::kPrior) return EstimatePrior(options, sizes.prior, available_bytes);
+    return EstimateDecoder(options, sizes, available_bytes);
   });
 }
 
@@ -205,8 +254,11 @@ absl::Status PrintEstimate(const TrainingOptions& options, std::ostream& out) {
   at::set_num_threads(options.threads > 0 ? options.threads : AvailableCpus());
   const int64_t available = int64_t{sysconf(_SC_AVPHYS_PAGES)} * sysconf(_SC_PAGESIZE);
   ASSIGN_OR_RETURN(const TrainingEstimate estimate, EstimateTraining(options, available));
-  const bool prior = options.target == TrainingTarget::kPrior;
-  Print(prior ? "Kandinsky 2.2 prior" : "Kandinsky 2.2 decoder U-Net", estimate, options, out);
+  const char* const network = options.target == TrainingTarget::kPrior ? "prior" : "decoder U-Net";
+  Print(options.decoder_path.empty()
+            ? absl::StrCat("Kandinsky 2.2 ", network, " as published (no decoder_path is set)")
+            : absl::StrCat(network, " of ", options.decoder_path),
+        estimate, options, out);
   return absl::OkStatus();
 }
 

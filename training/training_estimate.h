@@ -10,8 +10,10 @@
 
 namespace kandinsky {
 
-// What a training of the published Kandinsky 2.2 networks takes with these options: a dry run of one forward
-// and backward pass at full size with random inputs, when there is memory for it, measured on this machine.
+// What a training takes: a dry run of one forward and backward pass of the network with random inputs, when
+// there is memory for it, measured on this machine. The network has the size of that in options.decoder_path
+// and options.prior_path, further input channels included; without a path, that of the published
+// Kandinsky 2.2.
 struct TrainingEstimate {
   int64_t parameters = 0;
   int64_t trained_parameters = 0;  // fewer with adapters
@@ -28,8 +30,8 @@ struct TrainingEstimate {
   }
 };
 
-// What does not fit into `available_bytes` is not measured, only counted.
-// NOT_FOUND when a LoRA target names no layer.
+// What does not fit into `available_bytes` is not measured, only counted. NOT_FOUND when a LoRA target names
+// no layer; the errors of OpenTrainingModel and of the configuration of a network, which name the file.
 absl::StatusOr<TrainingEstimate> EstimateTraining(const TrainingOptions& options, int64_t available_bytes);
 
 // Prints the estimate for the target of the options on this machine.

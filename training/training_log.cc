@@ -1,14 +1,19 @@
 #include "training/training_log.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/mapped_file.h"
+#include "base/status_macros.h"
 #include "imaging/line_plot.h"
+#include "training/folder_replacement.h"
 
 namespace kandinsky {
 namespace {
@@ -47,21 +52,23 @@ absl::StatusOr<std::unique_ptr<TrainingLog>> TrainingLog::Open(const std::string
                                                                bool terminal) {
   std::error_code error;
   std::filesystem::create_directories(output_folder, error);
+  if (error) return FileError(output_folder, error);
   std::unique_ptr<TrainingLog> log(new TrainingLog(output_folder, every_steps, out, terminal));
-  if (!log->metrics_) {
-    return absl::UnavailableError(absl::StrCat(output_folder, "/metrics.jsonl: cannot be written"));
-  }
+  RETURN_IF_ERROR(log->OpenMetrics());
   return log;
 }
 
 TrainingLog::TrainingLog(std::string output_folder, int64_t every_steps, std::ostream& out, bool terminal)
-    : output_folder_(std::move(output_folder)),
-      every_steps_(every_steps),
-      out_(out),
-      terminal_(terminal),
-      metrics_(output_folder_ + "/metrics.jsonl", std::ios::app) {}
+    : output_folder_(std::move(output_folder)), every_steps_(every_steps), out_(out), terminal_(terminal) {}
 
-void TrainingLog::BeginAt(int64_t finished_steps) {
+absl::Status TrainingLog::OpenMetrics() {
+  const std::string path = output_folder_ + "/metrics.jsonl";
+  metrics_.reset(std::fopen(path.c_str(), "ae"));
+  if (metrics_ == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
+  return absl::OkStatus();
+}
+
+absl::Status TrainingLog::BeginAt(int64_t finished_steps) {
   const std::string path = output_folder_ + "/metrics.jsonl";
   std::string kept;
   {
@@ -75,9 +82,8 @@ void TrainingLog::BeginAt(int64_t finished_steps) {
       kept += line + "\n";
     }
   }
-  metrics_.close();
-  metrics_.open(path, std::ios::trunc);
-  metrics_ << kept << std::flush;
+  RETURN_IF_ERROR(WriteFileAtomically(path, absl::Span<const char>(kept.data(), kept.size())));
+  return OpenMetrics();
 }
 
 void TrainingLog::EndLine() {
@@ -95,15 +101,16 @@ absl::Status TrainingLog::OnStep(const StepReport& report) {
   if (!logged) return absl::OkStatus();
   const StepReport mean = TakeMean(report);
   losses_.emplace_back(static_cast<double>(mean.step), mean.loss);
-  metrics_ << nlohmann::ordered_json{{"step", mean.step},
-                                     {"loss", mean.loss},
-                                     {"learning_rate", mean.learning_rate},
-                                     {"gradient_norm", mean.gradient_norm},
-                                     {"samples_per_second", SamplesPerSecond(mean)}}
-           << std::endl;
+  const nlohmann::ordered_json row = {{"step", mean.step},
+                                      {"loss", mean.loss},
+                                      {"learning_rate", mean.learning_rate},
+                                      {"gradient_norm", mean.gradient_norm},
+                                      {"samples_per_second", SamplesPerSecond(mean)}};
   Draw(DescribeStep(mean));
-  if (metrics_) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat(output_folder_, "/metrics.jsonl: cannot be written"));
+  const std::string line = row.dump() + "\n";
+  if (std::fputs(line.c_str(), metrics_.get()) >= 0 && std::fflush(metrics_.get()) == 0)
+    return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", output_folder_, "/metrics.jsonl"));
 }
 
 StepReport TrainingLog::TakeMean(const StepReport& last) {

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <fstream>
+#include <cstdio>
+#include <memory>
 #include <ostream>
 #include <string>
 #include <utility>
@@ -17,14 +18,16 @@ namespace kandinsky {
 // and loss.svg. Used by one thread.
 class TrainingLog {
  public:
-  // `out` outlives the log. UNAVAILABLE when the file cannot be opened.
+  // `out` outlives the log. Errors here and below are those of the system, with the file and its reason:
+  // PERMISSION_DENIED, RESOURCE_EXHAUSTED when the disk is full.
   static absl::StatusOr<std::unique_ptr<TrainingLog>> Open(const std::string& output_folder,
                                                            int64_t every_steps, std::ostream& out,
                                                            bool terminal);
 
   // The steps begin after `finished_steps`: what metrics.jsonl holds of later ones, of a run that went on
-  // from an earlier checkpoint, is taken out, and the rest is part of the plot.
-  void BeginAt(int64_t finished_steps);
+  // from an earlier checkpoint, is taken out, and the rest is part of the plot. Until the new file is
+  // complete the old one stays.
+  absl::Status BeginAt(int64_t finished_steps);
 
   // Ends the progress line, so that other text can follow.
   void EndLine();
@@ -32,7 +35,7 @@ class TrainingLog {
   // Embeddings of the frozen networks: `done` of `total`.
   void OnFeatures(int64_t done, int64_t total);
 
-  // Counts the step, and tells and writes it when its turn has come. UNAVAILABLE when it cannot be written.
+  // Counts the step, and tells and writes it when its turn has come.
   absl::Status OnStep(const StepReport& report);
 
   // Writes loss.svg, after at least two logged steps.
@@ -44,6 +47,7 @@ class TrainingLog {
  private:
   TrainingLog(std::string output_folder, int64_t every_steps, std::ostream& out, bool terminal);
 
+  absl::Status OpenMetrics();
   // The mean of the steps since the last logged one.
   StepReport TakeMean(const StepReport& last);
   void Draw(const std::string& text);
@@ -52,7 +56,7 @@ class TrainingLog {
   const int64_t every_steps_;
   std::ostream& out_;
   const bool terminal_;
-  std::ofstream metrics_;
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> metrics_ = {nullptr, &std::fclose};
   std::vector<StepReport> since_last_;
   std::vector<std::pair<double, double>> losses_;  // step, loss
   bool drawn_ = false;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace kandinsky {
@@ -72,6 +73,9 @@ struct CheckpointOptions {
   std::string resume;  // a checkpoint folder, "latest", or empty: start anew
 };
 
+// Names and values of what decides a run's losses.
+using RunIdentity = std::vector<std::pair<std::string, std::string>>;
+
 struct TrainingOptions {
   TrainingTarget target = TrainingTarget::kPrior;
   std::string decoder_path;   // published layout: the decoder, or a folder with prior/ and decoder/
@@ -98,8 +102,8 @@ struct TrainingOptions {
   ValidationOptions validation;
   CheckpointOptions checkpoints;
   int64_t log_every_steps = 10;
-  // What a run must have in common with the one that it continues, in words (RunIdentityOf).
-  std::string run_identity;
+  // What a run must have in common with the one that it continues (RunIdentityOf).
+  RunIdentity run_identity;
 };
 
 }  // namespace kandinsky

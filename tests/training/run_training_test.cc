@@ -11,6 +11,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -23,6 +24,7 @@
 #include "training/decoder_task.h"
 #include "training/frozen_networks.h"
 #include "training/picture_features.h"
+#include "training/training_estimate.h"
 #include "training/training_task.h"
 
 // Whole trainings of the tiny model on a few pictures.
@@ -33,6 +35,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr int kPictures = 6;
 constexpr int kSize = 64;
@@ -104,6 +107,16 @@ class RunTrainingTest : public ::testing::Test {
       if (absl::Status status = (*pipeline)->Step(batch); !status.ok()) return status;
     }
     return *batch[0]->TakeResult()->image;
+  }
+
+  static int64_t NumbersIn(const Checkpoint& file) {
+    int64_t count = 0;
+    for (const std::string& name : file.names()) {
+      int64_t size = 1;
+      for (const int64_t edge : file.Find(name)->shape) size *= edge;
+      count += size;
+    }
+    return count;
   }
 
   std::string Error() {
@@ -236,6 +249,97 @@ TEST_F(RunTrainingTest, WhatCannotBeDoneIsSaidBeforeAnythingIsComputed) {
   options_.validation.prompts = {"x"};
   EXPECT_THAT(Error(), HasSubstr("validation.prompts: the inpaint network"));
   EXPECT_FALSE(fs::exists(options_.output_folder + "/features"));
+}
+
+TEST_F(RunTrainingTest, SaysWhatItLearnsFromAndWhat) {
+  options_.lora = LoraOptions{.rank = 2, .targets = {"to_q"}};
+  options_.accumulation_steps = 2;
+  ASSERT_EQ(Train(), absl::OkStatus());
+  const auto prior =
+      *OpenCheckpoint(options_.decoder_path + "/prior/prior/diffusion_pytorch_model.safetensors");
+  const auto adapters = *OpenCheckpoint(options_.output_folder + "/pytorch_lora_weights.safetensors");
+  EXPECT_THAT(said_.str(),
+              AllOf(HasSubstr("data: 6 images with 12 captions in " + options_.data.path + "\n"),
+                    HasSubstr("steps: 3 steps of 4 images, 2.00 epochs\n"),
+                    HasSubstr(absl::StrCat("prior: ", NumbersIn(*adapters),
+                                           " parameters are trained in adapters beside ", NumbersIn(*prior),
+                                           ", in float32 on the CPU with 1 thread\n")),
+                    Not(HasSubstr("note:"))));
+}
+
+TEST_F(RunTrainingTest, SaysWhatTheDataDoNotGive) {
+  fs::create_directory(folder_.path() + "/pictures");
+  fs::copy(folder_.path() + "/0.png", folder_.path() + "/pictures/0.png");
+  std::ofstream(folder_.path() + "/pictures/0.txt") << "a picture";
+  std::ofstream(folder_.path() + "/pictures/1.gif") << "GIF89a";
+  options_.data.path = folder_.path() + "/pictures";
+  ASSERT_EQ(Train(), absl::OkStatus());
+  EXPECT_THAT(said_.str(),
+              AllOf(HasSubstr("data: 1 image with 1 caption in "), HasSubstr("1 .gif (" + options_.data.path),
+                    HasSubstr("note: batch_size is 2, more than the 1 image of the data")));
+}
+
+TEST_F(RunTrainingTest, AnEstimateCountsTheGivenNetwork) {
+  for (const auto& [network, target] : {std::pair(TinyNetwork::kDecoder, TrainingTarget::kPrior),
+                                        std::pair(TinyNetwork::kDecoder, TrainingTarget::kDecoder),
+                                        std::pair(TinyNetwork::kInpaint, TrainingTarget::kDecoder),
+                                        std::pair(TinyNetwork::kControlNetDepth, TrainingTarget::kDecoder)}) {
+    options_.decoder_path = Model(network);
+    options_.target = target;
+    const bool prior = target == TrainingTarget::kPrior;
+    const auto weights = *OpenCheckpoint(options_.decoder_path + (prior ? "/prior/prior" : "/decoder/unet") +
+                                         "/diffusion_pytorch_model.safetensors");
+    const auto estimate = EstimateTraining(options_, int64_t{1} << 40);
+    ASSERT_TRUE(estimate.ok()) << estimate.status();
+    EXPECT_EQ(estimate->parameters, NumbersIn(*weights));
+    EXPECT_EQ(estimate->trained_parameters, estimate->parameters);
+    EXPECT_EQ(estimate->weight_bytes, 4 * estimate->parameters);
+    EXPECT_GT(estimate->activation_bytes, 0);
+    EXPECT_GT(estimate->seconds_per_batch, 0);
+  }
+  std::ostringstream text;
+  ASSERT_EQ(PrintEstimate(options_, text), absl::OkStatus());
+  EXPECT_THAT(text.str(), AllOf(HasSubstr("decoder U-Net of " + options_.decoder_path),
+                                HasSubstr(" for 3 steps, on the CPU")));
+  options_.data.resolution = 72;
+  EXPECT_THAT(EstimateTraining(options_, 0).status().message(), HasSubstr("data.resolution is 72"));
+  options_.decoder_path = folder_.path() + "/nothing";
+  EXPECT_THAT(EstimateTraining(options_, 0).status().message(), HasSubstr(options_.decoder_path));
+}
+
+// As with a full disk, when all that is left to write is the model.
+TEST_F(RunTrainingTest, AModelThatCannotBeWrittenIsSaidWithFileReasonAndWhereTheWeightsAre) {
+  ASSERT_EQ(Train(), absl::OkStatus());
+  fs::remove_all(options_.output_folder + "/model");
+  options_.checkpoints.resume = "latest";
+  {
+    const testing::FileSizeLimit limit(16 << 10);
+    EXPECT_THAT(
+        Error(),
+        AllOf(HasSubstr("/model.partial/prior/prior/diffusion_pytorch_model.safetensors: File too large"),
+              HasSubstr("the weights are in " + options_.output_folder + "/checkpoint-3")));
+  }
+  {
+    const testing::FileSizeLimit limit(2 << 10);
+    EXPECT_THAT(Error(), AllOf(HasSubstr("/model.partial/prior/tokenizer/"), HasSubstr(": File too large;")))
+        << "copied";
+  }
+  EXPECT_FALSE(fs::exists(options_.output_folder + "/model"));
+  EXPECT_EQ(Train(), absl::OkStatus());
+  EXPECT_TRUE(Generate().ok());
+}
+
+TEST_F(RunTrainingTest, MetricsThatCannotBeWrittenAreSaidWithTheReason) {
+  ASSERT_EQ(Train(), absl::OkStatus());
+  const std::string metrics = options_.output_folder + "/metrics.jsonl";
+  const auto size = fs::file_size(metrics);
+  options_.checkpoints.resume = "latest";
+  options_.max_steps = 4;
+  {
+    const testing::FileSizeLimit limit(size);
+    EXPECT_THAT(Error(), HasSubstr("cannot write " + metrics + ": File too large"));
+  }
+  EXPECT_EQ(Train(), absl::OkStatus()) << "what was written before is whole";
 }
 
 TEST_F(RunTrainingTest, ValidationPicturesAreMadeOnTheWay) {

@@ -110,7 +110,7 @@ class TrainerTest : public ::testing::Test {
     options_.batch_size = 2;
     options_.max_steps = 8;
     options_.seed = 11;
-    options_.run_identity = "seed 11";
+    options_.run_identity = {{"seed", "11"}, {"batch_size", "2"}, {"precision", "float32"}};
     options_.optimizer.learning_rate = 0.05;
     options_.checkpoints.every_steps = 100;
     options_.ema = EmaOptions{.decay = 0.9};
@@ -300,8 +300,11 @@ class BadCheckpointTest : public TrainerTest {
 };
 
 TEST_F(BadCheckpointTest, OfAnotherRun) {
-  options_.run_identity = "seed 12";
-  EXPECT_THAT(ErrorOfResuming(), HasSubstr("training_state.json: this is another run: seed 11"));
+  options_.run_identity = {{"seed", "12"}, {"batch_size", "2"}, {"ema.decay", "0.9"}};
+  EXPECT_THAT(
+      ErrorOfResuming(),
+      HasSubstr("training_state.json: this is another run: ema.decay was not set and is 0.9, precision was "
+                "float32 and is not set, seed was 11 and is 12"));
 }
 
 TEST_F(BadCheckpointTest, OfAnotherShape) {
@@ -333,7 +336,7 @@ TEST_F(BadCheckpointTest, ThatIsNotThere) {
 
 TEST_F(BadCheckpointTest, AFailedWriteLeavesTheOldOneWhole) {
   const CheckpointLayout layout = {
-      .network_folder = "prior", .config_text = "{}", .adapters = false, .run_identity = "x"};
+      .network_folder = "prior", .config_text = "{}", .adapters = false, .run_identity = {}};
   TrainingState state;
   state.weights = {{"w", at::ones({1})}};
   state.optimizer = {{"s", torch::Tensor()}};  // cannot be written, as with a full disk
@@ -350,7 +353,7 @@ TEST_F(BadCheckpointTest, AFullDiskIsAnErrorThatNamesTheFile) {
   TrainingState state;
   state.weights = {{"w", at::ones({100})}};
   const absl::Status status = WriteCheckpoint(
-      checkpoint_, {.network_folder = "prior", .config_text = "{}", .adapters = false, .run_identity = "x"},
+      checkpoint_, {.network_folder = "prior", .config_text = "{}", .adapters = false, .run_identity = {}},
       state);
   EXPECT_FALSE(status.ok());
   EXPECT_THAT(std::string(status.message()), HasSubstr("diffusion_pytorch_model.safetensors"));

@@ -24,12 +24,13 @@ absl::StatusOr<v1::TrainingConfig> BuildConfig(const std::string& file,
   return WithDefaults(config);
 }
 
-// An estimate reads no data and writes nothing, so it asks for none of the required fields.
-void FillRequired(v1::TrainingConfig& config) {
+// An estimate reads no data and writes nothing, so it asks for none of the required fields. Without a model
+// it is about the published one, and `options` says so by an empty decoder_path.
+void FillRequired(bool published, v1::TrainingConfig& config) {
   const auto fill = [](const std::string& value, std::string* field) {
     if (value.empty()) *field = "unused";
   };
-  fill(config.decoder_path(), config.mutable_decoder_path());
+  if (published) fill(config.decoder_path(), config.mutable_decoder_path());
   fill(config.data().path(), config.mutable_data()->mutable_path());
   fill(config.output_folder(), config.mutable_output_folder());
   if (config.max_steps() == 0) config.set_max_steps(1);
@@ -56,7 +57,9 @@ TrainingCommandLine ParseTrainingCommandLine(int argc, const char* const* argv) 
       ->take_all();
   app.add_flag("--check_config", check,
                "Check the configuration, print it with all defaults as text proto and exit");
-  app.add_flag("--estimate", estimate, "Say what the run would take in memory and time and exit");
+  app.add_flag("--estimate", estimate,
+               "Say what the run would take in memory and time and exit; without decoder_path for the "
+               "published networks");
   app.set_version_flag("--version", "kandinsky-train " KANDINSKY_VERSION);
   try {
     app.parse(argc, argv);
@@ -67,9 +70,11 @@ TrainingCommandLine ParseTrainingCommandLine(int argc, const char* const* argv) 
   }
   absl::StatusOr<v1::TrainingConfig> config = BuildConfig(file, overrides);
   if (!config.ok()) return Refuse(config.status());
-  if (estimate) FillRequired(*config);
+  const bool published = config->decoder_path().empty() && config->prior_path().empty();
+  if (estimate) FillRequired(published, *config);
   absl::StatusOr<TrainingOptions> options = ToTrainingOptions(*config);
   if (!options.ok()) return Refuse(options.status());
+  if (estimate && published) options->decoder_path.clear();
   if (check) {
     std::fputs(PrintMessage(*config).c_str(), stdout);
     return {};

@@ -16,6 +16,13 @@ struct TrainingSample {
   std::string hint_path = {};         // picture that a ControlNet follows, as image_path; empty without one
 };
 
+// A dataset, and what its reader should know of it: a line for each kind of file or column that nothing is
+// learned from, e.g. pictures in a format that cannot be read, or captions without a picture.
+struct CaptionDataset {
+  std::vector<TrainingSample> samples;
+  std::vector<std::string> notes;
+};
+
 // "table.csv:12", or the source alone where it has no lines.
 std::string PlaceOf(const TrainingSample& sample);
 
@@ -48,6 +55,6 @@ struct DataSource {
 // without samples, and with one line "place: rule" for each of the first 20 samples that are wrong (a picture
 // that is missing, a caption that is empty, text that is not UTF-8, a line that is no JSON object, a record
 // with more or fewer fields than the header) and the number of the others. Thread-safe.
-absl::StatusOr<std::vector<TrainingSample>> ReadCaptionDataset(const DataSource& source);
+absl::StatusOr<CaptionDataset> ReadCaptionDataset(const DataSource& source);
 
 }  // namespace kandinsky

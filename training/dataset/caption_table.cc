@@ -1,10 +1,12 @@
 #include "training/dataset/caption_table.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -33,6 +35,17 @@ std::vector<std::string> ImageColumns(const DataSource& source) {
 }
 std::vector<std::string> CaptionColumns(const DataSource& source) {
   return {source.caption_column, "caption"};
+}
+
+// Those of `names` that are there, each once.
+template <typename IsThere>
+std::vector<std::string> Present(const std::vector<std::string>& names, IsThere is_there) {
+  std::vector<std::string> present;
+  for (const std::string& name : names) {
+    const bool seen = std::find(present.begin(), present.end(), name) != present.end();
+    if (!seen && is_there(name)) present.push_back(name);
+  }
+  return present;
 }
 
 // "no column "image", nor file_name or image_name".
@@ -89,11 +102,19 @@ class SampleList {
     problems_.Add(std::move(message));
   }
 
-  absl::StatusOr<std::vector<TrainingSample>> Finish() {
+  // The columns or keys `present` stand in for each other, and the first is read.
+  void NoteColumns(const char* what, const std::vector<std::string>& present) {
+    for (size_t i = 1; i < present.size(); ++i) {
+      notes_.insert(
+          absl::StrCat(what, " \"", present[i], "\" is not read, since there is \"", present[0], "\""));
+    }
+  }
+
+  absl::StatusOr<CaptionDataset> Finish() {
     RETURN_IF_ERROR(problems_.ToStatus());
     if (samples_.empty())
       return absl::InvalidArgumentError(absl::StrCat(path_, ": there are no samples in it"));
-    return std::move(samples_);
+    return CaptionDataset{std::move(samples_), {notes_.begin(), notes_.end()}};
   }
 
  private:
@@ -102,6 +123,7 @@ class SampleList {
   const DataSource& source_;
   std::vector<TrainingSample> samples_;
   DatasetProblems problems_;
+  std::set<std::string> notes_;
   int rows_ = 0;
 };
 
@@ -160,8 +182,14 @@ absl::Status ReadCsvRows(absl::string_view text, const std::string& path, const 
       header_status = found.ok() ? absl::OkStatus()
                                  : absl::InvalidArgumentError(
                                        absl::StrCat(list.Place(record.line), ": ", found.status().message()));
-      if (found.ok()) columns = *found;
-      return found.ok();
+      if (!found.ok()) return false;
+      columns = *found;
+      const auto in_header = [&](const std::string& name) {
+        return std::find(record.fields.begin(), record.fields.end(), name) != record.fields.end();
+      };
+      list.NoteColumns("the column", Present(ImageColumns(source), in_header));
+      list.NoteColumns("the column", Present(CaptionColumns(source), in_header));
+      return true;
     }
     if (record.fields.size() != columns->count) {
       list.AddProblem(record.line, absl::StrCat("the record has ", record.fields.size(),
@@ -228,6 +256,9 @@ void AddJsonRow(int line, absl::string_view text, const DataSource& source, Samp
   const nlohmann::json* const hint = FindValue(*row, {source.hint_column});
   const bool has_hint = hint != nullptr && !hint->is_null();
   if (has_hint && !hint->is_string()) return list.AddProblem(line, "the hint's path is no string");
+  const auto in_row = [&](const std::string& name) { return row->contains(name); };
+  list.NoteColumns("the key", Present(ImageColumns(source), in_row));
+  list.NoteColumns("the key", Present(CaptionColumns(source), in_row));
   list.AddRow(line, image->get<std::string>(), has_hint ? hint->get<std::string>() : "", std::move(captions));
 }
 
@@ -250,8 +281,7 @@ bool IsCaptionTable(const std::string& path) {
   return IsCsv(path) || absl::EndsWithIgnoreCase(path, ".jsonl");
 }
 
-absl::StatusOr<std::vector<TrainingSample>> ReadCaptionTable(const std::string& path,
-                                                             const DataSource& source) {
+absl::StatusOr<CaptionDataset> ReadCaptionTable(const std::string& path, const DataSource& source) {
   ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> file, MappedFile::Open(path));
   const absl::Span<const std::byte> bytes = file->bytes();
   if (bytes.size() > kMaxTableBytes) {

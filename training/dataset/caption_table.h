@@ -1,7 +1,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "training/dataset/caption_dataset.h"
@@ -13,7 +12,6 @@ bool IsCaptionTable(const std::string& path);
 
 // The samples of the table at `path`, which is a table by its name; `source` gives the columns and what is
 // wanted. Rules and errors as ReadCaptionDataset. Thread-safe.
-absl::StatusOr<std::vector<TrainingSample>> ReadCaptionTable(const std::string& path,
-                                                             const DataSource& source);
+absl::StatusOr<CaptionDataset> ReadCaptionTable(const std::string& path, const DataSource& source);
 
 }  // namespace kandinsky

@@ -103,6 +103,16 @@ TEST_F(TrainingCommandLineTest, AnEstimateNeedsNeitherModelNorData) {
   ASSERT_TRUE(outcome.line.options.has_value()) << outcome.errors;
   EXPECT_TRUE(outcome.line.estimate);
   EXPECT_EQ(outcome.line.options->batch_size, 2);
+  EXPECT_EQ(outcome.line.options->decoder_path, "") << "the published networks";
+}
+
+TEST_F(TrainingCommandLineTest, AnEstimateIsOfTheModelThatIsGiven) {
+  const Outcome outcome = Parse({"--estimate", "--set", "decoder_path=m", "--set", "max_steps=7"});
+  ASSERT_TRUE(outcome.line.options.has_value()) << outcome.errors;
+  EXPECT_EQ(outcome.line.options->decoder_path, "m");
+  EXPECT_EQ(outcome.line.options->max_steps, 7);
+  EXPECT_EQ(Parse({"--estimate", "--set", "prior_path=m"}).errors,
+            "kandinsky-train: decoder_path is not set\n");
 }
 
 TEST_F(TrainingCommandLineTest, SaysInOneLineWhatIsWrong) {

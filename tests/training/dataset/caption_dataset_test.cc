@@ -14,11 +14,11 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-std::vector<std::string> ImagesOf(const absl::StatusOr<std::vector<TrainingSample>>& samples) {
-  EXPECT_TRUE(samples.ok()) << samples.status();
+std::vector<std::string> ImagesOf(const absl::StatusOr<CaptionDataset>& dataset) {
+  EXPECT_TRUE(dataset.ok()) << dataset.status();
   std::vector<std::string> images;
-  if (!samples.ok()) return images;
-  for (const TrainingSample& sample : *samples) images.push_back(sample.image_path);
+  if (!dataset.ok()) return images;
+  for (const TrainingSample& sample : dataset->samples) images.push_back(sample.image_path);
   return images;
 }
 
@@ -39,13 +39,13 @@ TEST(CaptionDatasetTest, AFolderHoldsPicturesWithCaptionsBesideThem) {
   folder.Picture("d.jpeg");
   folder.Write("d.txt", "a dog");
   folder.Write("readme.md", "no picture");
-  const auto samples = ReadCaptionDataset({.path = folder.path()});
-  EXPECT_THAT(ImagesOf(samples), ElementsAre(folder.Path("a.webp"), folder.Path("b.png"),
+  const auto dataset = ReadCaptionDataset({.path = folder.path()});
+  EXPECT_THAT(ImagesOf(dataset), ElementsAre(folder.Path("a.webp"), folder.Path("b.png"),
                                              folder.Path("d.jpeg"), folder.Path("in/c.JPG")));
-  EXPECT_THAT((*samples)[1].captions, ElementsAre("a bird,\nflying"));
-  EXPECT_EQ((*samples)[1].source, folder.Path("b.txt"));
-  EXPECT_EQ((*samples)[1].line, 0);
-  EXPECT_EQ(PlaceOf((*samples)[1]), folder.Path("b.txt"));
+  EXPECT_THAT(dataset->samples[1].captions, ElementsAre("a bird,\nflying"));
+  EXPECT_EQ(dataset->samples[1].source, folder.Path("b.txt"));
+  EXPECT_EQ(dataset->samples[1].line, 0);
+  EXPECT_EQ(PlaceOf(dataset->samples[1]), folder.Path("b.txt"));
 }
 
 TEST(CaptionDatasetTest, HiddenFilesAndFoldersAreLeftOut) {
@@ -74,12 +74,12 @@ TEST(CaptionDatasetTest, CaptionsInAFolderMayBeAbsentWhereNoneAreRequired) {
   folder.Write("b.txt", "");
   folder.Picture("c.png");
   folder.Write("c.txt", "a cat");
-  const auto samples = ReadCaptionDataset({.path = folder.path(), .captions_required = false});
-  ASSERT_TRUE(samples.ok()) << samples.status();
-  EXPECT_THAT((*samples)[0].captions, IsEmpty());
-  EXPECT_EQ((*samples)[0].source, folder.Path("a.png"));
-  EXPECT_THAT((*samples)[1].captions, IsEmpty());
-  EXPECT_THAT((*samples)[2].captions, ElementsAre("a cat"));
+  const auto dataset = ReadCaptionDataset({.path = folder.path(), .captions_required = false});
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_THAT(dataset->samples[0].captions, IsEmpty());
+  EXPECT_EQ(dataset->samples[0].source, folder.Path("a.png"));
+  EXPECT_THAT(dataset->samples[1].captions, IsEmpty());
+  EXPECT_THAT(dataset->samples[2].captions, ElementsAre("a cat"));
 }
 
 TEST(CaptionDatasetTest, NamesEveryCaptionOfAFolderThatIsWrong) {
@@ -113,13 +113,49 @@ TEST(CaptionDatasetTest, AFolderWithMetadataIsReadByIt) {
   const std::string json = folder.Write(
       "metadata.jsonl",
       "{\"file_name\": \"in/b.png\", \"text\": \"b\"}\n{\"file_name\": \"a.png\", \"text\": \"a\"}");
-  const auto samples = ReadCaptionDataset({.path = folder.path()});
-  EXPECT_THAT(ImagesOf(samples), ElementsAre(folder.Path("in/b.png"), folder.Path("a.png")));
-  EXPECT_EQ(PlaceOf((*samples)[1]), json + ":2");
+  const auto dataset = ReadCaptionDataset({.path = folder.path()});
+  EXPECT_THAT(ImagesOf(dataset), ElementsAre(folder.Path("in/b.png"), folder.Path("a.png")));
+  EXPECT_EQ(PlaceOf(dataset->samples[1]), json + ":2");
   std::filesystem::remove(json);
   folder.Write("metadata.csv", "file_name,words\na.png,x\n");
   EXPECT_THAT(ImagesOf(ReadCaptionDataset({.path = folder.path(), .caption_column = "words"})),
               ElementsAre(folder.Path("a.png")));
+}
+
+TEST(CaptionDatasetTest, SaysWhatAFolderHoldsThatNothingIsLearnedFrom) {
+  const DatasetFolder folder;
+  folder.Picture("a.png");
+  folder.Write("a.txt", "x");
+  EXPECT_THAT(ReadCaptionDataset({.path = folder.path()})->notes, IsEmpty());
+  folder.Picture("a.jpg");
+  folder.Picture("b.gif");
+  folder.Picture("c.GIF");
+  folder.Write("b.txt", "a caption of a file that is no picture here");
+  for (const char* name : {"m.txt", "n.txt", "o.txt"}) folder.Write(name, "x");
+  folder.Write("notes", "x");
+  EXPECT_THAT(
+      ReadCaptionDataset({.path = folder.path()})->notes,
+      ElementsAre("passed over, since they are no .png, .jpg, .jpeg or .webp: 1 without an extension (" +
+                      folder.Path("notes") + "), 2 .gif (" + folder.Path("b.gif") + ", ...)",
+                  "captions without a picture of their name: " + folder.Path("b.txt") + ", " +
+                      folder.Path("m.txt") + ", " + folder.Path("n.txt") + " and 1 more",
+                  "pictures that share the caption of another of their name: " + folder.Path("a.png")));
+}
+
+TEST(CaptionDatasetTest, SaysWhatATableInAFolderLeavesOut) {
+  const DatasetFolder folder;
+  folder.Picture("a.png");
+  folder.Write("a.txt", "another caption than that of the table");
+  folder.Picture("in/b.png");
+  folder.Picture("c.png");
+  folder.Picture("hint.png");
+  folder.Write("metadata.csv", "file_name,text,hint\n./a.png,x,hint.png\n");
+  EXPECT_THAT(
+      ReadCaptionDataset({.path = folder.path()})->notes,
+      ElementsAre("pictures that metadata.csv does not name, passed over: " + folder.Path("c.png") + ", " +
+                      folder.Path("in/b.png"),
+                  "captions that are not read, since metadata.csv has them: " + folder.Path("a.txt")));
+  EXPECT_THAT(ReadCaptionDataset({.path = folder.path(), .max_samples = 1})->notes, IsEmpty());
 }
 
 TEST(CaptionDatasetTest, TwoTablesInAFolderAreOneTooMany) {

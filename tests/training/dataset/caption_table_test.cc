@@ -20,9 +20,9 @@ class CaptionTableTest : public testing::Test {
   }
 
   std::vector<TrainingSample> Read(const DataSource& source) {
-    auto samples = ReadCaptionDataset(source);
-    EXPECT_TRUE(samples.ok()) << samples.status();
-    return samples.ok() ? *std::move(samples) : std::vector<TrainingSample>();
+    auto dataset = ReadCaptionDataset(source);
+    EXPECT_TRUE(dataset.ok()) << dataset.status();
+    return dataset.ok() ? std::move(dataset->samples) : std::vector<TrainingSample>();
   }
 
   // The error of a table with this content, with "T" for its path.
@@ -199,6 +199,19 @@ TEST_F(CaptionTableTest, RefusesATableWithoutSamples) {
   EXPECT_EQ(ErrorOf("t.csv", "image,text\n"), "T: there are no samples in it");
   EXPECT_EQ(ErrorOf("t.jsonl", ""), "T: there are no samples in it");
   EXPECT_EQ(ErrorOf("t.jsonl", "\n \n"), "T: there are no samples in it");
+}
+
+TEST_F(CaptionTableTest, SaysWhichOfTwoColumnsForTheSameIsNotRead) {
+  const auto notes = [&](const std::string& name, const std::string& content) {
+    return ReadCaptionDataset({.path = folder_.Write(name, content)})->notes;
+  };
+  EXPECT_THAT(notes("t.csv", "image,text\na.png,x\n"), IsEmpty());
+  EXPECT_THAT(notes("t.csv", "caption,image_name,file_name,text\nx,a.png,a.png,y\n"),
+              ElementsAre("the column \"caption\" is not read, since there is \"text\"",
+                          "the column \"image_name\" is not read, since there is \"file_name\""));
+  const std::string row = R"({"image": "a.png", "text": "x", "caption": "y"})";
+  EXPECT_THAT(notes("t.jsonl", row + "\n" + row),
+              ElementsAre("the key \"caption\" is not read, since there is \"text\""));
 }
 
 TEST_F(CaptionTableTest, RefusesATableAboveAGibibyte) {

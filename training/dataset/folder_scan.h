@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "training/dataset/caption_dataset.h"
+
+namespace kandinsky {
+
+// The files of a dataset's folder and of those within it, by what they are to a training. Sorted, with paths.
+struct FolderScan {
+  std::vector<std::string> pictures;  // by their names
+  std::vector<std::string> texts;     // .txt
+  // The first of the others and how many there are, by extension in lower case, e.g. ".gif".
+  struct Others {
+    std::string first;
+    size_t count = 0;
+  };
+  std::map<std::string, Others> others;
+};
+
+// Lists all files below `folder`, not through links to folders, and nothing whose name begins with a dot.
+// INVALID_ARGUMENT when a folder cannot be listed.
+absl::StatusOr<FolderScan> ScanFolder(const std::string& folder);
+
+// The .txt file that holds a picture's caption: that of its name beside it.
+std::string CaptionFileOf(const std::string& picture);
+
+// What a folder holds that nothing is learned from, a line for each kind: files that are no pictures,
+// captions without a picture, and one caption for two pictures.
+std::vector<std::string> NotesOnFolder(const FolderScan& scan);
+
+// The same where the table named `table` in the folder gave `samples`: pictures that it does not name, and
+// captions beside pictures, which are not read.
+std::vector<std::string> NotesOnTableFolder(const FolderScan& scan, const std::string& table,
+                                            const std::vector<TrainingSample>& samples);
+
+}  // namespace kandinsky
