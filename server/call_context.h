@@ -11,6 +11,8 @@
 namespace kandinsky {
 
 class GenerationStore;
+class MessageWatch;
+class RefusalLog;
 
 // What all calls and the requests behind them share; outlives them.
 struct CallContext {
@@ -23,6 +25,8 @@ struct CallContext {
   Timer& timer;
   ByteBudget& budget;
   GenerationStore& store;
+  RefusalLog& refusals;
+  MessageWatch& watch;  // over messages that are coming in
 };
 
 }  // namespace kandinsky

@@ -9,6 +9,7 @@
 #include "server/call_metadata.h"
 #include "server/error_details.h"
 #include "server/exception_guard.h"
+#include "server/refusal_log.h"
 
 namespace kandinsky {
 namespace {
@@ -18,12 +19,10 @@ constexpr absl::Duration kWriteGrace = absl::Seconds(1);
 
 }  // namespace
 
-CallLifetime::CallLifetime(const CallContext& context, const char* method, grpc::CallbackServerContext& rpc)
-    : live_call_(context.serving),
-      context_(context),
-      method_(method),
-      rpc_(rpc),
-      arrival_(context.clock.Now()) {
+CallLifetime::CallLifetime(const CallContext& context, const RpcMethod& method,
+                           grpc::CallbackServerContext& rpc, LogLine line)
+    : context_(context), method_(method), line_(line), rpc_(rpc), arrival_(context.clock.Now()) {
+  if (line == LogLine::kWork) live_call_.emplace(context.serving);
   context.metrics.RecordStarted(method);
 }
 
@@ -57,36 +56,68 @@ void CallLifetime::LimitWriting(const std::weak_ptr<void>& call) {
 }
 
 bool CallLifetime::Conclude(const grpc::Status& status, const CallFacts& facts) {
+  const End end = {.code = status.error_code(), .reason = ErrorReason(status), .facts = facts};
+  bool delivered = false;
   {
     MutexLock lock(mutex_);
-    if (std::exchange(concluded_, true)) return false;
+    if (end_.has_value()) return false;
+    end_ = end;
+    if (!rpc_done_) {
+      GuardExceptions([&] { AddRetryPushback(status, rpc_); }, [](const std::string&) {});
+      return true;  // RpcDone records it
+    }
+    delivered = delivered_;
   }
-  GuardExceptions(
-      [&] {
-        const std::string reason = ErrorReason(status);
-        const absl::Duration duration = context_.clock.Now() - arrival_;
-        context_.metrics.RecordRequest(method_, StatusCodeName(status.error_code()), reason, duration);
-        LogEnd(status, reason, facts, duration);
-        MutexLock lock(mutex_);
-        if (!rpc_done_) AddRetryPushback(status, rpc_);
-      },
-      [](const std::string&) {});
+  Record(end, delivered);
   return true;
 }
 
 void CallLifetime::RpcDone() {
-  MutexLock lock(mutex_);
-  rpc_done_ = true;
-  message_.Resize(0);
-  if (timer_ != 0) context_.timer.Cancel(timer_time_, timer_);
+  End end;
+  bool delivered = false;
+  {
+    MutexLock lock(mutex_);
+    rpc_done_ = true;
+    delivered_ = delivered = !rpc_.IsCancelled();
+    message_.Resize(0);
+    if (timer_ != 0) context_.timer.Cancel(timer_time_, timer_);
+    if (!end_.has_value()) return;  // Conclude is under way
+    end = *end_;
+  }
+  Record(std::move(end), delivered);
 }
 
-void CallLifetime::LogEnd(const grpc::Status& status, const std::string& reason, const CallFacts& facts,
-                          absl::Duration duration) const {
+bool CallLifetime::concluded() const {
+  MutexLock lock(mutex_);
+  return end_.has_value();
+}
+
+void CallLifetime::Record(End end, bool delivered) const {
+  const bool own_end =
+      end.code == grpc::StatusCode::CANCELLED || end.code == grpc::StatusCode::DEADLINE_EXCEEDED;
+  if (!delivered && !own_end) {
+    end.code = IsLateNow() ? grpc::StatusCode::DEADLINE_EXCEEDED : grpc::StatusCode::CANCELLED;
+    end.reason = "NOT_DELIVERED";
+  }
+  GuardExceptions(
+      [&] {
+        const absl::Duration duration = context_.clock.Now() - arrival_;
+        context_.metrics.RecordRequest(method_, StatusCodeName(end.code), end.reason, duration);
+        if (end.facts.refused) {
+          context_.refusals.Add(method_.name, StatusCodeName(end.code), end.reason);
+        } else if (line_ == LogLine::kWork) {
+          LogWork(end, duration);
+        }
+      },
+      [](const std::string&) {});
+}
+
+void CallLifetime::LogWork(const End& end, absl::Duration duration) const {
+  const CallFacts& facts = end.facts;
   Log(LogLevel::kInfo, "request",
-      {{"method", method_},
-       {"code", StatusCodeName(status.error_code())},
-       {"reason", reason},
+      {{"method", method_.name},
+       {"code", StatusCodeName(end.code)},
+       {"reason", end.reason},
        {"request_id", facts.request_id},
        {"duration_ms", absl::ToDoubleMilliseconds(duration)},
        {"queue_ms", absl::ToDoubleMilliseconds(facts.queued)},

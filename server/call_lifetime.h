@@ -4,12 +4,14 @@
 #include <grpcpp/support/status.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "absl/time/time.h"
 #include "base/mutex.h"
 #include "pipeline/generation_request.h"
 #include "server/call_context.h"
+#include "server/rpc_method.h"
 
 namespace kandinsky {
 
@@ -22,14 +24,20 @@ struct CallFacts {
   int steps = 0;
   int results = 0;  // images or embeddings
   absl::Duration queued = absl::ZeroDuration();
+  bool refused = false;  // before its message was there: in the log one line stands for many such calls
 };
 
-// The frame of a call that asks for work: when it came, when it has to be over, and that its end is counted
-// and logged exactly once. Thread-safe.
+// The frame of a call: when it came, when it has to be over, and that its end is counted and logged exactly
+// once, as the client saw it. An end that could not be delivered counts as CANCELLED, or DEADLINE_EXCEEDED
+// when that had passed, with the reason NOT_DELIVERED. Thread-safe.
 class CallLifetime {
  public:
-  // `method` is the RPC's name, for metrics and logs; it must be a literal. `rpc` lives until RpcDone.
-  CallLifetime(const CallContext& context, const char* method, grpc::CallbackServerContext& rpc);
+  // Which calls get a log line of their own.
+  enum class LogLine { kNone, kWork };
+
+  // `rpc` lives until RpcDone.
+  CallLifetime(const CallContext& context, const RpcMethod& method, grpc::CallbackServerContext& rpc,
+               LogLine line = LogLine::kNone);
 
   absl::Time arrival() const { return arrival_; }
 
@@ -52,26 +60,39 @@ class CallLifetime {
   // Gives the client a moment to take what is ready, then breaks the RPC.
   void LimitWriting(const std::weak_ptr<void>& call) EXCLUDES(mutex_);
 
-  // Counts and logs the end; false when that was done before.
+  // How the call ends; to be sent if this is the first end, false if not. Counted and logged when the RPC is
+  // over as well.
   bool Conclude(const grpc::Status& status, const CallFacts& facts) EXCLUDES(mutex_);
 
+  // The RPC is over: gRPC has sent the end, or can not any more.
   void RpcDone() EXCLUDES(mutex_);
 
+  bool concluded() const EXCLUDES(mutex_);
+
  private:
-  void LogEnd(const grpc::Status& status, const std::string& reason, const CallFacts& facts,
-              absl::Duration duration) const;
+  struct End {
+    grpc::StatusCode code = grpc::StatusCode::OK;
+    std::string reason = {};
+    CallFacts facts = {};
+  };
+
+  // Counts and logs the end of an RPC that is over.
+  void Record(End end, bool delivered) const;
+  void LogWork(const End& end, absl::Duration duration) const;
 
   // First, so that it goes last: whoever waits for the call may destroy what all the rest uses.
-  const ServingState::LiveCall live_call_;
+  std::optional<ServingState::LiveCall> live_call_;  // of a call that asks for work
   const CallContext context_;
-  const char* const method_;
+  const RpcMethod method_;
+  const LogLine line_;
   grpc::CallbackServerContext& rpc_;
   const absl::Time arrival_;
   absl::Time deadline_ = absl::InfiniteFuture();
 
-  Mutex mutex_;
-  bool concluded_ GUARDED_BY(mutex_) = false;
+  mutable Mutex mutex_;
+  std::optional<End> end_ GUARDED_BY(mutex_);
   bool rpc_done_ GUARDED_BY(mutex_) = false;
+  bool delivered_ GUARDED_BY(mutex_) = false;           // when rpc_done_
   ByteBudget::Reservation message_ GUARDED_BY(mutex_);  // until the RPC is over
   absl::Time timer_time_ GUARDED_BY(mutex_);
   Timer::Id timer_ GUARDED_BY(mutex_) = 0;  // 0: none

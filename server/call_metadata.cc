@@ -17,6 +17,13 @@ std::optional<std::string> ClientIdOf(const grpc::ServerContextBase& rpc) {
   return name;
 }
 
+int64_t MetadataBytes(const grpc::ServerContextBase& rpc) {
+  int64_t bytes = 0;
+  for (const auto& [key, value] : rpc.client_metadata())
+    bytes += static_cast<int64_t>(key.size() + value.size()) + 32;
+  return bytes;
+}
+
 grpc::Status InvalidClientIdError() {
   return InvalidRequestError(
       {{kClientIdKey, "must be given once, with 1 to 128 characters of A-Z a-z 0-9 . _ -"}});

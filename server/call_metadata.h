@@ -3,6 +3,7 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/status.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -18,6 +19,9 @@ inline constexpr char kClientIdKey[] = "x-client-id";
 
 // The client's name, "" when it gives none; nothing when it is not a valid name or there are several.
 std::optional<std::string> ClientIdOf(const grpc::ServerContextBase& rpc);
+
+// Keys and values as HTTP/2 counts them: with 32 bytes for each pair.
+int64_t MetadataBytes(const grpc::ServerContextBase& rpc);
 
 // INVALID_ARGUMENT that names the key.
 grpc::Status InvalidClientIdError();

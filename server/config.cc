@@ -76,6 +76,7 @@ constexpr char kDefaults[] = R"pb(
   codec_threads: 2
   drain { lame_duck_seconds: 5 }
   reflection: true
+  operator_client_id: ""
 )pb";
 
 // Sizes that do not fit are refused by ValidateConfig.

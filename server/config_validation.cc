@@ -174,6 +174,10 @@ absl::Status ValidateConfig(const v1::ServerConfig& config) {
   if (!config.metrics_address().empty()) {
     RETURN_IF_ERROR(CheckAddress("metrics_address", config.metrics_address()));
   }
+  if (!config.operator_client_id().empty() && !IsValidName(config.operator_client_id())) {
+    return absl::InvalidArgumentError(
+        "operator_client_id must be empty or have 1 to 128 characters of A-Z a-z 0-9 . _ -");
+  }
   RETURN_IF_ERROR(CheckEnums(config));
   RETURN_IF_ERROR(CheckRanges(kRanges, config));
   RETURN_IF_ERROR(CheckMessageSizes(config.limits()));

@@ -5,7 +5,6 @@
 #include "server/call_metadata.h"
 #include "server/error_details.h"
 #include "server/exception_guard.h"
-#include "server/reaction_order.h"
 #include "server/served_model.h"
 
 namespace kandinsky {
@@ -24,80 +23,70 @@ CallFacts FactsOf(const EmbeddingJob& job) {
 
 }  // namespace
 
-grpc::ServerUnaryReactor* EmbeddingCall::Run(const CallContext& context, const char* method,
-                                             grpc::CallbackServerContext& rpc,
-                                             const grpc::ByteBuffer& request, grpc::ByteBuffer& response,
-                                             const ReadEmbeddingJob& read) {
-  const auto call = std::make_shared<EmbeddingCall>(context, method, rpc, response);
-  const ReactionOrder order(call.get());
-  call->self_ = call;
-  call->Start(request, read);
-  return call.get();
+EmbeddingCall::EmbeddingCall(const CallContext& context, const RpcMethod& method,
+                             grpc::CallbackServerContext& rpc, int64_t max_message_bytes,
+                             ReadEmbeddingJob read)
+    : IncomingCall(context, method, rpc, max_message_bytes, CallLifetime::LogLine::kWork),
+      read_(std::move(read)) {}
+
+std::shared_ptr<EmbeddingCall> EmbeddingCall::Self() {
+  return std::static_pointer_cast<EmbeddingCall>(shared_from_this());
 }
 
-EmbeddingCall::EmbeddingCall(const CallContext& context, const char* method, grpc::CallbackServerContext& rpc,
-                             grpc::ByteBuffer& response)
-    : lifetime_(context, method, rpc), context_(context), rpc_(rpc), response_(response) {}
+absl::Time EmbeddingCall::deadline() const { return lifetime().deadline(); }
 
-void EmbeddingCall::Start(const grpc::ByteBuffer& request, const ReadEmbeddingJob& read) {
+void EmbeddingCall::OnMessage(const grpc::ByteBuffer& request) {
   std::optional<grpc::Status> status;
-  GuardExceptions([&] { status = Begin(request, read); },
+  GuardExceptions([&] { status = Begin(request); },
                   [&](const std::string& cause) { status = InternalError(cause); });
   if (status.has_value()) End(*status);
 }
 
-std::optional<grpc::Status> EmbeddingCall::Begin(const grpc::ByteBuffer& request,
-                                                 const ReadEmbeddingJob& read) {
-  const std::optional<std::string> client = ClientIdOf(rpc_);
+void EmbeddingCall::Refuse(const grpc::Status& error) {
+  facts_.refused = true;
+  End(error);
+}
+
+std::optional<grpc::Status> EmbeddingCall::Begin(const grpc::ByteBuffer& request) {
+  const std::optional<std::string> client = ClientIdOf(rpc());
   if (!client.has_value()) return InvalidClientIdError();
   grpc::Status refusal;
-  Engine* const engine = context_.serving.EngineForNewWork(refusal);
+  Engine* const engine = context().serving.EngineForNewWork(refusal);
   if (engine == nullptr) return refusal;
-  const grpc::Status held = lifetime_.HoldMessage(static_cast<int64_t>(request.Length()), *engine);
+  const grpc::Status held = lifetime().HoldMessage(static_cast<int64_t>(request.Length()), *engine);
   if (!held.ok()) return held;
   const Capabilities& capabilities = engine->capabilities();
   auto checked =
-      read(request, {.limits = context_.limits, .capabilities = capabilities, .reply = ReplyKind::kUnary});
+      read_(request, {.limits = context().limits, .capabilities = capabilities, .reply = ReplyKind::kUnary});
   if (const auto* error = std::get_if<grpc::Status>(&checked)) return *error;
   EmbeddingJob& job = std::get<EmbeddingJob>(checked);
   const grpc::Status served = CheckServed(capabilities, job.model, job.requests.front().adapter);
   if (!served.ok()) return served;
   if (!job.lacks.empty()) return FailedPreconditionError(job.lacks);
-  lifetime_.TakeDeadline();
   facts_ = FactsOf(job);
   text_list_ = job.text_list;
   answer_ = std::move(job.answer);
   Work work = {.request = {.images = std::move(job.requests),
                            .client = *client,
                            .priority = Priority::kNormal,
-                           .deadline = lifetime_.deadline()},
+                           .deadline = lifetime().deadline()},
                .inputs = std::move(job.inputs),
                .message = std::move(job.message),
                .message_bytes = static_cast<int64_t>(request.Length()),
                .result_bytes = job.reply_bytes};
-  lifetime_.SetTimer(lifetime_.deadline(), [call = weak_from_this()] {
+  lifetime().SetTimer(lifetime().deadline(), [call = std::weak_ptr<EmbeddingCall>(Self())] {
     if (const auto self = call.lock()) self->OnDeadline();
   });
-  SubmitWork(context_, *engine, std::move(work), shared_from_this());
+  SubmitWork(context(), *engine, std::move(work), Self());
   return std::nullopt;
 }
 
 void EmbeddingCall::OnDeadline() {
   if (!ticket_.submitted()) Leave(/*late=*/true);  // else the engine ends the work
-  lifetime_.LimitWriting(weak_from_this());
+  lifetime().LimitWriting(weak_from_this());
 }
 
-void EmbeddingCall::OnCancel() {
-  const ReactionOrder order(this);
-  GuardExceptions([&] { Leave(lifetime_.IsLateNow()); }, [](const std::string&) {});
-}
-
-void EmbeddingCall::OnDone() {
-  const ReactionOrder order(this);
-  GuardExceptions([&] { Leave(/*late=*/false); }, [](const std::string&) {});
-  lifetime_.RpcDone();
-  self_.reset();
-}
+void EmbeddingCall::Abandon() { Leave(lifetime().IsLateNow()); }
 
 void EmbeddingCall::Leave(bool late) {
   bool started = false;
@@ -158,8 +147,8 @@ void EmbeddingCall::OnImage(FinishedImage image) {
 
 void EmbeddingCall::OnFinished(const absl::Status& status, const GenerationStatistics& statistics) {
   ticket_.Ended();
-  GuardExceptions([&] { context_.metrics.RecordGeneration(statistics); }, [](const std::string&) {});
-  WorkFacts facts = {.by_shutdown = context_.serving.state() == ServingState::State::kRefusing,
+  GuardExceptions([&] { context().metrics.RecordGeneration(statistics); }, [](const std::string&) {});
+  WorkFacts facts = {.by_shutdown = context().serving.state() == ServingState::State::kRefusing,
                      .text_list = text_list_};
   {
     MutexLock lock(mutex_);
@@ -169,7 +158,7 @@ void EmbeddingCall::OnFinished(const absl::Status& status, const GenerationStati
   }
   if (!status.ok()) return End(EndOfWork(status, facts));
   // As with images: never by the worker, and the byte budget bounds what waits.
-  GuardExceptions([&] { context_.codec.Schedule([self = shared_from_this()] { self->Answer(); }); },
+  GuardExceptions([&] { context().codec.Schedule([self = Self()] { self->Answer(); }); },
                   [this](const std::string& cause) { End(InternalError(cause)); });
 }
 
@@ -199,9 +188,10 @@ void EmbeddingCall::End(const grpc::Status& status, grpc::ByteBuffer* response) 
     MutexLock lock(mutex_);
     facts.queued = statistics_.queued;
   }
-  if (!lifetime_.Conclude(status, facts)) return;
-  if (status.ok() && response != nullptr) response_.Swap(response);
-  Finish(status);
+  if (!lifetime().Conclude(status, facts)) return;
+  if (!status.ok() || response == nullptr) return Finish(status);
+  response_.Swap(response);
+  StartWriteAndFinish(&response_, grpc::WriteOptions(), status);
 }
 
 }  // namespace kandinsky

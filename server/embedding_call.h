@@ -1,7 +1,5 @@
 #pragma once
 
-#include <grpcpp/support/server_callback.h>
-
 #include <functional>
 #include <map>
 #include <memory>
@@ -12,8 +10,8 @@
 
 #include "base/mutex.h"
 #include "server/call_context.h"
-#include "server/call_lifetime.h"
 #include "server/embedding_validation.h"
+#include "server/incoming_call.h"
 #include "server/work_submission.h"
 #include "server/work_ticket.h"
 
@@ -38,26 +36,13 @@ using ReadEmbeddingJob =
 
 // One call of EmbeddingService, from its bytes to its status: submits the job to the engine, gathers the
 // results and answers once. Lives until OnDone and until engine and codec have let go of it.
-class EmbeddingCall final : public grpc::ServerUnaryReactor,
-                            public WorkOwner,
-                            public std::enable_shared_from_this<EmbeddingCall> {
+class EmbeddingCall final : public IncomingCall, public WorkOwner {
  public:
-  // Starts the call and returns its reactor, which owns itself. `method` is a literal, `response` belongs to
-  // the RPC.
-  static grpc::ServerUnaryReactor* Run(const CallContext& context, const char* method,
-                                       grpc::CallbackServerContext& rpc, const grpc::ByteBuffer& request,
-                                       grpc::ByteBuffer& response, const ReadEmbeddingJob& read);
+  EmbeddingCall(const CallContext& context, const RpcMethod& method, grpc::CallbackServerContext& rpc,
+                int64_t max_message_bytes, ReadEmbeddingJob read);
 
-  EmbeddingCall(const CallContext& context, const char* method, grpc::CallbackServerContext& rpc,
-                grpc::ByteBuffer& response);
-
-  // The reactor's side.
-  void OnCancel() override;
-  void OnDone() override;
-
-  // The work's side.
   bool BeginSubmission(ByteBudget::Reservation bytes) override EXCLUDES(mutex_);
-  absl::Time deadline() const override { return lifetime_.deadline(); }
+  absl::Time deadline() const override;
   bool wanted() const override EXCLUDES(mutex_);
   void Accepted(Engine& engine, const Submission& submission) override;
   void Refused(const grpc::Status& status) override;
@@ -70,9 +55,14 @@ class EmbeddingCall final : public grpc::ServerUnaryReactor,
       EXCLUDES(mutex_);
 
  private:
-  void Start(const grpc::ByteBuffer& request, const ReadEmbeddingJob& read);
+  // The reactor's side.
+  void OnMessage(const grpc::ByteBuffer& request) override;
+  void Refuse(const grpc::Status& error) override;
+  void Abandon() override;
+  std::shared_ptr<EmbeddingCall> Self();
+
   // Reads, checks and submits. The error that ends the call at once, or nothing when its end comes later.
-  std::optional<grpc::Status> Begin(const grpc::ByteBuffer& request, const ReadEmbeddingJob& read);
+  std::optional<grpc::Status> Begin(const grpc::ByteBuffer& request);
   void OnDeadline();
   // Ends the call and its work, unless they have ended.
   void Leave(bool late) EXCLUDES(mutex_);
@@ -81,14 +71,11 @@ class EmbeddingCall final : public grpc::ServerUnaryReactor,
   // The first call ends the RPC, with `response` if `status` is OK.
   void End(const grpc::Status& status, grpc::ByteBuffer* response = nullptr) EXCLUDES(mutex_);
 
-  CallLifetime lifetime_;  // first, so that it goes last
-  const CallContext context_;
-  grpc::CallbackServerContext& rpc_;
-  grpc::ByteBuffer& response_;
-  std::shared_ptr<EmbeddingCall> self_;  // until OnDone
+  const ReadEmbeddingJob read_;
+  grpc::ByteBuffer response_;  // constant once it is being sent
   WorkTicket ticket_;
 
-  // Written by Start before other threads know the call, constant afterwards.
+  // Written by OnMessage before other threads know the call, constant afterwards.
   CallFacts facts_;
   const char* text_list_ = nullptr;
   std::function<absl::Status(const EmbeddingResults&, grpc::ByteBuffer&)> answer_;

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "base/status_macros.h"
+#include "kandinsky/v1/embedding.grpc.pb.h"
 #include "server/call_message.h"
 #include "server/embedding_call.h"
-#include "server/exception_guard.h"
 #include "server/random_seed.h"
 
 namespace kandinsky {
@@ -41,55 +41,28 @@ std::variant<EmbeddingJob, grpc::Status> ReadJob(const grpc::ByteBuffer& bytes, 
                       .answer = answer};
 }
 
-// Null, which gRPC answers with an error, when not even a call can be made.
 template <typename Request, typename Response>
-grpc::ServerUnaryReactor* RunCall(const CallContext& context, const char* method,
-                                  grpc::CallbackServerContext& rpc, const grpc::ByteBuffer& request,
-                                  grpc::ByteBuffer& response) {
-  grpc::ServerUnaryReactor* reactor = nullptr;
-  const auto read = [&context](const grpc::ByteBuffer& bytes, const ValidationRules& rules) {
-    return ReadJob<Request, Response>(bytes, rules, context.metrics);
-  };
-  GuardExceptions([&] { reactor = EmbeddingCall::Run(context, method, rpc, request, response, read); },
-                  [](const std::string& cause) { InternalError(cause); });
-  return reactor;
+void Add(const char* name, int64_t max_message_bytes, const CallContext& context, RpcDispatcher& dispatcher) {
+  const RpcMethod method = {v1::EmbeddingService::service_full_name(), name, "unary"};
+  dispatcher.Add(method, [context, method, max_message_bytes](grpc::GenericCallbackServerContext& rpc) {
+    const auto read = [context](const grpc::ByteBuffer& bytes, const ValidationRules& rules) {
+      return ReadJob<Request, Response>(bytes, rules, context.metrics);
+    };
+    return IncomingCall::Run(std::make_shared<EmbeddingCall>(context, method, rpc, max_message_bytes, read));
+  });
 }
 
 }  // namespace
 
-grpc::ServerUnaryReactor* EmbeddingService::EmbedText(grpc::CallbackServerContext* rpc,
-                                                      const grpc::ByteBuffer* request,
-                                                      grpc::ByteBuffer* response) {
-  return RunCall<v1::EmbedTextRequest, v1::EmbedTextResponse>(context_, "EmbedText", *rpc, *request,
-                                                              *response);
-}
-
-grpc::ServerUnaryReactor* EmbeddingService::EmbedImages(grpc::CallbackServerContext* rpc,
-                                                        const grpc::ByteBuffer* request,
-                                                        grpc::ByteBuffer* response) {
-  return RunCall<v1::EmbedImagesRequest, v1::EmbedImagesResponse>(context_, "EmbedImages", *rpc, *request,
-                                                                  *response);
-}
-
-grpc::ServerUnaryReactor* EmbeddingService::GenerateImageEmbedding(grpc::CallbackServerContext* rpc,
-                                                                   const grpc::ByteBuffer* request,
-                                                                   grpc::ByteBuffer* response) {
-  return RunCall<v1::GenerateImageEmbeddingRequest, v1::GenerateImageEmbeddingResponse>(
-      context_, "GenerateImageEmbedding", *rpc, *request, *response);
-}
-
-grpc::ServerUnaryReactor* EmbeddingService::EncodeLatents(grpc::CallbackServerContext* rpc,
-                                                          const grpc::ByteBuffer* request,
-                                                          grpc::ByteBuffer* response) {
-  return RunCall<v1::EncodeLatentsRequest, v1::EncodeLatentsResponse>(context_, "EncodeLatents", *rpc,
-                                                                      *request, *response);
-}
-
-grpc::ServerUnaryReactor* EmbeddingService::DecodeLatents(grpc::CallbackServerContext* rpc,
-                                                          const grpc::ByteBuffer* request,
-                                                          grpc::ByteBuffer* response) {
-  return RunCall<v1::DecodeLatentsRequest, v1::DecodeLatentsResponse>(context_, "DecodeLatents", *rpc,
-                                                                      *request, *response);
+void AddEmbeddingService(const CallContext& context, RpcDispatcher& dispatcher) {
+  const int64_t text = context.limits.max_text_message_bytes();
+  const int64_t all = context.limits.max_receive_message_bytes();
+  Add<v1::EmbedTextRequest, v1::EmbedTextResponse>("EmbedText", text, context, dispatcher);
+  Add<v1::EmbedImagesRequest, v1::EmbedImagesResponse>("EmbedImages", all, context, dispatcher);
+  Add<v1::GenerateImageEmbeddingRequest, v1::GenerateImageEmbeddingResponse>("GenerateImageEmbedding", all,
+                                                                             context, dispatcher);
+  Add<v1::EncodeLatentsRequest, v1::EncodeLatentsResponse>("EncodeLatents", all, context, dispatcher);
+  Add<v1::DecodeLatentsRequest, v1::DecodeLatentsResponse>("DecodeLatents", all, context, dispatcher);
 }
 
 }  // namespace kandinsky

@@ -115,6 +115,37 @@ grpc::Status MalformedRequestError() {
       .Build();
 }
 
+grpc::Status NoMessageError() {
+  return ErrorBuilder(grpc::StatusCode::INVALID_ARGUMENT, "the call has no whole message", "NO_MESSAGE")
+      .Build();
+}
+
+grpc::Status UnknownMethodError() {
+  return ErrorBuilder(grpc::StatusCode::UNIMPLEMENTED, "the server has no such method", "UNKNOWN_METHOD")
+      .Build();
+}
+
+grpc::Status CompressedMessageError() {
+  return ErrorBuilder(grpc::StatusCode::UNIMPLEMENTED, "messages must not be compressed",
+                      "COMPRESSED_MESSAGE")
+      .Build();
+}
+
+grpc::Status ReceiveLimitError(int64_t limit) {
+  return ErrorBuilder(grpc::StatusCode::RESOURCE_EXHAUSTED, "the message is too large", "MESSAGE_TOO_LARGE")
+      .Metadata("limit_bytes", absl::StrCat(limit))
+      .Add(Quota("limits.max_receive_message_bytes", "bytes of a message"))
+      .Build();
+}
+
+grpc::Status MetadataTooLargeError(int64_t limit) {
+  return ErrorBuilder(grpc::StatusCode::RESOURCE_EXHAUSTED, "the metadata are too large",
+                      "METADATA_TOO_LARGE")
+      .Metadata("limit_bytes", absl::StrCat(limit))
+      .Add(Quota("limits.max_metadata_bytes", "bytes of keys and values, with 32 for each of them"))
+      .Build();
+}
+
 grpc::Status FailedPreconditionError(const std::vector<PreconditionViolation>& violations) {
   google::rpc::PreconditionFailure failure;
   for (const PreconditionViolation& violation : violations) {
@@ -144,6 +175,14 @@ grpc::Status DecodeQueueFullError() {
                       "DECODE_QUEUE_FULL")
       .Add(Quota("codec_threads", "tasks that wait for these threads"))
       .Add(RetryAfter(kDecodeQueueRetry))
+      .Build();
+}
+
+grpc::Status TooManyReflectionStreamsError(int most) {
+  return ErrorBuilder(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many reflection streams are open",
+                      "TOO_MANY_REFLECTION_STREAMS")
+      .Metadata("limit", absl::StrCat(most))
+      .Add(RetryAfter(absl::Seconds(1)))
       .Build();
 }
 

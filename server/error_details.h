@@ -39,6 +39,13 @@ grpc::Status InvalidRequestError(const std::vector<FieldViolation>& violations);
 // INVALID_ARGUMENT, reason MALFORMED_REQUEST: the bytes are not the message, or a string is not UTF-8.
 grpc::Status MalformedRequestError();
 
+// INVALID_ARGUMENT, reason NO_MESSAGE: the call ended before its message was there.
+grpc::Status NoMessageError();
+
+// UNIMPLEMENTED, reason UNKNOWN_METHOD or COMPRESSED_MESSAGE.
+grpc::Status UnknownMethodError();
+grpc::Status CompressedMessageError();
+
 // FAILED_PRECONDITION, reason NOT_OFFERED_BY_MODEL, PreconditionFailure with every violation.
 grpc::Status FailedPreconditionError(const std::vector<PreconditionViolation>& violations);
 
@@ -46,11 +53,20 @@ grpc::Status FailedPreconditionError(const std::vector<PreconditionViolation>& v
 // tensors and embeddings exceeds limits.max_text_message_bytes.
 grpc::Status MessageTooLargeError(int64_t limit);
 
+// RESOURCE_EXHAUSTED, reason MESSAGE_TOO_LARGE or METADATA_TOO_LARGE, with QuotaFailure: all of a message
+// exceeds limits.max_receive_message_bytes, or the metadata limits.max_metadata_bytes.
+grpc::Status ReceiveLimitError(int64_t limit);
+grpc::Status MetadataTooLargeError(int64_t limit);
+
 // RESOURCE_EXHAUSTED, reason DECODE_QUEUE_FULL, with QuotaFailure and RetryInfo: too many pictures wait to be
 // decoded.
 grpc::Status DecodeQueueFullError();
 
-// NOT_FOUND with ResourceInfo; `type` is "model", "adapter" or "generation", the reason e.g. MODEL_NOT_FOUND.
+// RESOURCE_EXHAUSTED, reason TOO_MANY_REFLECTION_STREAMS, with RetryInfo: `most` are open.
+grpc::Status TooManyReflectionStreamsError(int most);
+
+// NOT_FOUND with ResourceInfo; `type` is "model", "adapter", "generation" or "service", the reason e.g.
+// MODEL_NOT_FOUND.
 grpc::Status NotFoundError(const std::string& type, const std::string& name);
 
 // ALREADY_EXISTS, reason REQUEST_ID_IN_USE, with ResourceInfo.
@@ -79,7 +95,8 @@ grpc::Status UnavailableError(const char* reason, const char* message, absl::Dur
 // RESOURCE_EXHAUSTED, reason SHED, with RetryInfo: the request lost its place in the full queue.
 grpc::Status ShedError(absl::Duration retry_after);
 
-// DEADLINE_EXCEEDED, reason DEADLINE_EXCEEDED, metadata phase: "queued" or "running".
+// DEADLINE_EXCEEDED, reason DEADLINE_EXCEEDED, metadata phase: "message" (it was still coming), "queued" or
+// "running".
 grpc::Status DeadlineExceededError(const char* phase);
 
 // CANCELLED, reason CANCELLED_BY_CLIENT or CANCELLED_BY_SHUTDOWN.

@@ -3,21 +3,9 @@
 #include <utility>
 
 #include "server/exception_guard.h"
-#include "server/reaction_order.h"
 #include "server/wire.h"
 
 namespace kandinsky {
-
-grpc::ServerUnaryReactor* GenerateImagesReactor::Run(const CallContext& context,
-                                                     grpc::CallbackServerContext& rpc,
-                                                     const grpc::ByteBuffer& request_bytes,
-                                                     grpc::ByteBuffer& response) {
-  const auto call = std::make_shared<GenerateImagesReactor>(context, rpc, response);
-  const ReactionOrder order(call.get());
-  call->self_ = call;
-  call->Start(request_bytes);
-  return call.get();
-}
 
 void GenerateImagesReactor::OnEvent(const v1::GenerateEvent&) {}
 
@@ -43,18 +31,8 @@ void GenerateImagesReactor::Close(const grpc::Status& status, const v1::Generati
         },
         [&](const std::string& cause) { final_status = InternalError(cause); });
   }
-  Finish(final_status);
-}
-
-void GenerateImagesReactor::OnCancel() {
-  const ReactionOrder order(this);
-  GuardExceptions([&] { Abandon(); }, [](const std::string&) {});
-}
-
-void GenerateImagesReactor::OnDone() {
-  const ReactionOrder order(this);
-  RpcDone();
-  self_.reset();
+  if (!final_status.ok()) return Finish(final_status);
+  StartWriteAndFinish(&response_bytes_, grpc::WriteOptions(), final_status);
 }
 
 }  // namespace kandinsky

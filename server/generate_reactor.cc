@@ -26,18 +26,9 @@ bool TakeMessage(EventQueue& events, grpc::ByteBuffer& message, grpc::Status& st
 
 }  // namespace
 
-grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerateReactor::Run(const CallContext& context,
-                                                                 grpc::CallbackServerContext& rpc,
-                                                                 const grpc::ByteBuffer& request_bytes) {
-  const auto call = std::make_shared<GenerateReactor>(context, rpc);
-  const ReactionOrder order(call.get());
-  call->self_ = call;
-  call->Start(request_bytes);
-  return call.get();
-}
-
-GenerateReactor::GenerateReactor(const CallContext& context, grpc::CallbackServerContext& rpc)
-    : GenerationCall(context, "Generate", ReplyKind::kStream, rpc),
+GenerateReactor::GenerateReactor(const CallContext& context, const RpcMethod& method,
+                                 grpc::CallbackServerContext& rpc)
+    : GenerationCall(context, method, ReplyKind::kStream, rpc),
       writer_(context.writer),
       events_(static_cast<size_t>(context.limits.image_chunk_bytes())) {}
 
@@ -142,17 +133,6 @@ void GenerateReactor::OnWriteDone(bool ok) {
     }
   }
   WriteNext();
-}
-
-void GenerateReactor::OnCancel() {
-  const ReactionOrder order(this);
-  GuardExceptions([&] { Abandon(); }, [](const std::string&) {});
-}
-
-void GenerateReactor::OnDone() {
-  const ReactionOrder order(this);
-  RpcDone();
-  self_.reset();
 }
 
 }  // namespace kandinsky

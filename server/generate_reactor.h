@@ -1,8 +1,5 @@
 #pragma once
 
-#include <grpcpp/support/server_callback.h>
-
-#include <memory>
 #include <optional>
 
 #include "base/executor.h"
@@ -14,18 +11,11 @@ namespace kandinsky {
 // The streaming call: writes one message after the other as fast as the client reads, and finishes once, when
 // the work has ended and everything is written. Whoever brings an event, a worker for one, only leaves it
 // here: the writer's thread begins the write. Lives until OnDone and until the record has let go of it.
-class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public GenerationCall {
+class GenerateReactor final : public GenerationCall {
  public:
-  // Starts the call and returns its reactor, which owns itself.
-  static grpc::ServerWriteReactor<grpc::ByteBuffer>* Run(const CallContext& context,
-                                                         grpc::CallbackServerContext& rpc,
-                                                         const grpc::ByteBuffer& request_bytes);
-
-  GenerateReactor(const CallContext& context, grpc::CallbackServerContext& rpc);
+  GenerateReactor(const CallContext& context, const RpcMethod& method, grpc::CallbackServerContext& rpc);
 
   void OnWriteDone(bool ok) override EXCLUDES(write_mutex_);
-  void OnCancel() override;
-  void OnDone() override;
 
  private:
   void OnEvent(const v1::GenerateEvent& event) override EXCLUDES(write_mutex_);
@@ -53,7 +43,6 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   bool TakeNextMessage() REQUIRES(write_mutex_);
 
   Executor& writer_;
-  std::shared_ptr<GenerateReactor> self_;  // until OnDone
 
   Mutex write_mutex_;
   EventQueue events_ GUARDED_BY(write_mutex_);

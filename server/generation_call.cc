@@ -64,11 +64,24 @@ CallFacts FactsOf(const GenerationSpec& spec) {
 
 }  // namespace
 
-GenerationCall::GenerationCall(const CallContext& context, const char* method, ReplyKind reply,
+GenerationCall::GenerationCall(const CallContext& context, const RpcMethod& method, ReplyKind reply,
                                grpc::CallbackServerContext& rpc)
-    : lifetime_(context, method, rpc), context_(context), reply_(reply), rpc_(rpc) {}
+    : IncomingCall(context, method, rpc, context.limits.max_receive_message_bytes(),
+                   CallLifetime::LogLine::kWork),
+      reply_(reply) {}
 
-void GenerationCall::Start(const grpc::ByteBuffer& request_bytes) {
+std::shared_ptr<GenerationCall> GenerationCall::Self() {
+  return std::static_pointer_cast<GenerationCall>(shared_from_this());
+}
+
+void GenerationCall::Refuse(const grpc::Status& error) {
+  facts_.refused = true;
+  GenerationEnd end;
+  end.status = error;
+  Conclude(end);
+}
+
+void GenerationCall::OnMessage(const grpc::ByteBuffer& request_bytes) {
   std::optional<grpc::Status> status;
   GuardExceptions([&] { status = Begin(request_bytes); },
                   [&](const std::string& cause) { status = InternalError(cause); });
@@ -80,30 +93,29 @@ void GenerationCall::Start(const grpc::ByteBuffer& request_bytes) {
 }
 
 std::optional<grpc::Status> GenerationCall::Begin(const grpc::ByteBuffer& bytes) {
-  const std::optional<std::string> client = ClientIdOf(rpc_);
+  const std::optional<std::string> client = ClientIdOf(rpc());
   if (!client.has_value()) return InvalidClientIdError();
   grpc::Status refusal;
-  Engine* const engine = context_.serving.EngineForNewWork(refusal);
+  Engine* const engine = context().serving.EngineForNewWork(refusal);
   if (engine == nullptr) return refusal;
   const auto message_bytes = static_cast<int64_t>(bytes.Length());
-  const grpc::Status held = lifetime_.HoldMessage(message_bytes, *engine);
+  const grpc::Status held = lifetime().HoldMessage(message_bytes, *engine);
   if (!held.ok()) return held;
   const auto request = std::make_shared<v1::GenerateRequest>();
-  std::optional<grpc::Status> error = ReadMessage(bytes, context_.limits, *request);
+  std::optional<grpc::Status> error = ReadMessage(bytes, context().limits, *request);
   if (error.has_value()) return error;
 
   const Capabilities& capabilities = engine->capabilities();
   auto checked = ValidateGenerateRequest(
-      *request, {.limits = context_.limits, .capabilities = capabilities, .reply = reply_}, DrawSeed);
+      *request, {.limits = context().limits, .capabilities = capabilities, .reply = reply_}, DrawSeed);
   if (const auto* violations = std::get_if<std::vector<FieldViolation>>(&checked)) {
-    context_.metrics.RecordRejectedPictures(*violations);
+    context().metrics.RecordRejectedPictures(*violations);
     return InvalidRequestError(*violations);
   }
   const grpc::Status served = CheckServed(capabilities, request->model(), request->adapter());
   if (!served.ok()) return served;
   ValidatedRequest& validated = std::get<ValidatedRequest>(checked);
   if (!validated.lacks.empty()) return FailedPreconditionError(validated.lacks);
-  lifetime_.TakeDeadline();
   GenerationSpec spec = MakeSpec(*request, validated, capabilities.model_name);
   spec.client = *client;
   facts_ = FactsOf(spec);
@@ -118,7 +130,7 @@ std::optional<grpc::Status> GenerationCall::Begin(const grpc::ByteBuffer& bytes)
 
 GenerationSpec GenerationCall::MakeSpec(v1::GenerateRequest& request, const ValidatedRequest& validated,
                                         const std::string& model) const {
-  const absl::Time longest = lifetime_.arrival() + absl::Seconds(context_.limits.max_deadline_seconds());
+  const absl::Time longest = lifetime().arrival() + absl::Seconds(context().limits.max_deadline_seconds());
   return {.client = "",
           .request_id = validated.request_id,
           .body = request.has_request_id() ? BodyOf(request) : "",
@@ -128,14 +140,14 @@ GenerationSpec GenerationCall::MakeSpec(v1::GenerateRequest& request, const Vali
           .result_bytes = validated.result_bytes,
           .first_image = validated.images.front(),
           .image_count = static_cast<int>(validated.images.size()),
-          .arrival = lifetime_.arrival(),
-          .deadline = validated.detach ? longest : lifetime_.deadline(),
+          .arrival = lifetime().arrival(),
+          .deadline = validated.detach ? longest : lifetime().deadline(),
           .summary = MakeSummary(validated, model)};
 }
 
 grpc::Status GenerationCall::CheckOnly(const GenerationSpec& spec, ValidatedRequest validated,
                                        const Engine& engine) {
-  if (context_.store.Meet(spec).match == GenerationStore::Match::kConflict) {
+  if (context().store.Meet(spec).match == GenerationStore::Match::kConflict) {
     return RequestIdInUseError(spec.request_id);
   }
   checked_ = spec.summary;
@@ -146,20 +158,20 @@ grpc::Status GenerationCall::CheckOnly(const GenerationSpec& spec, ValidatedRequ
 std::optional<grpc::Status> GenerationCall::JoinOrSubmit(GenerationSpec spec, Work work, Engine& engine) {
   const std::string request_id = spec.request_id;
   const absl::Time wanted = spec.deadline;
-  const auto candidate = std::make_shared<GenerationRecord>(context_, std::move(spec), shared_from_this());
+  const auto candidate = std::make_shared<GenerationRecord>(context(), std::move(spec), Self());
   for (;;) {
-    const auto [match, record] = context_.store.FindOrAdd(candidate);
+    const auto [match, record] = context().store.FindOrAdd(candidate);
     if (match == GenerationStore::Match::kConflict) return RequestIdInUseError(request_id);
     {
       MutexLock lock(mutex_);
       record_ = record;
     }
     if (match == GenerationStore::Match::kNone) break;
-    if (!record->Attach(shared_from_this(), wanted)) continue;  // it has died meanwhile
+    if (!record->Attach(Self(), wanted)) continue;  // it has died meanwhile
     WatchDeadline();
     return std::nullopt;
   }
-  GuardExceptions([&] { SubmitWork(context_, engine, std::move(work), candidate); },
+  GuardExceptions([&] { SubmitWork(context(), engine, std::move(work), candidate); },
                   [&](const std::string& cause) {
                     if (candidate->BeginSubmission({})) candidate->Refused(InternalError(cause));
                   });
@@ -173,7 +185,7 @@ std::shared_ptr<GenerationRecord> GenerationCall::record() const {
 }
 
 void GenerationCall::WatchDeadline() {
-  lifetime_.SetTimer(lifetime_.deadline(), [call = weak_from_this()] {
+  lifetime().SetTimer(lifetime().deadline(), [call = std::weak_ptr<GenerationCall>(Self())] {
     if (const auto self = call.lock()) self->OnDeadline();
   });
 }
@@ -181,11 +193,11 @@ void GenerationCall::WatchDeadline() {
 void GenerationCall::OnDeadline() {
   const std::shared_ptr<GenerationRecord> record = this->record();
   // Work that has the same deadline is ended by the engine, once it is there.
-  if (record->deadline() > lifetime_.deadline() || !record->submitted()) Leave(/*late=*/true);
-  lifetime_.LimitWriting(weak_from_this());
+  if (record->deadline() > lifetime().deadline() || !record->submitted()) Leave(/*late=*/true);
+  lifetime().LimitWriting(weak_from_this());
 }
 
-void GenerationCall::Abandon() { Leave(lifetime_.IsLateNow()); }
+void GenerationCall::Abandon() { Leave(lifetime().IsLateNow()); }
 
 void GenerationCall::Leave(bool late) {
   const std::shared_ptr<GenerationRecord> record = this->record();
@@ -196,17 +208,12 @@ void GenerationCall::Leave(bool late) {
   Conclude(end);
 }
 
-void GenerationCall::RpcDone() {
-  Abandon();  // in case that it failed before its work ended
-  lifetime_.RpcDone();
-}
-
 void GenerationCall::OnEnd(const GenerationEnd& end) { Conclude(end); }
 
 void GenerationCall::Conclude(const GenerationEnd& end) {
   CallFacts facts = facts_;
   facts.queued = end.queued;
-  if (lifetime_.Conclude(end.status, facts)) Close(end.status, end.summary);
+  if (lifetime().Conclude(end.status, facts)) Close(end.status, end.summary);
 }
 
 }  // namespace kandinsky

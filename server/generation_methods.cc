@@ -51,8 +51,16 @@ std::optional<uint64_t> PlaceIn(const std::string& token, const GenerationStore:
   return place;
 }
 
-std::vector<FieldViolation> ViolationsOf(const v1::ListGenerationsRequest& request) {
+// Who lists: clients see their own requests, the operator everybody's.
+struct Lister {
+  std::string client;
+  bool is_operator = false;
+};
+
+std::vector<FieldViolation> ViolationsOf(const v1::ListGenerationsRequest& request, const Lister& lister) {
   std::vector<FieldViolation> violations;
+  // The ids of nameless clients are all that keeps their results apart.
+  if (lister.client.empty()) violations.push_back({kClientIdKey, "is needed to list requests"});
   if (request.has_page_size() && (request.page_size() < 1 || request.page_size() > kLargestPageSize)) {
     violations.push_back({"page_size", absl::StrCat("must be 1 to ", kLargestPageSize)});
   }
@@ -61,6 +69,9 @@ std::vector<FieldViolation> ViolationsOf(const v1::ListGenerationsRequest& reque
   }
   if (!request.client_id().empty() && !IsValidName(request.client_id())) {
     violations.push_back({"client_id", kNameRule});
+  } else if (!lister.is_operator && !request.client_id().empty() && request.client_id() != lister.client) {
+    violations.push_back(
+        {"client_id", "must be empty or your own x-client-id: only the operator lists others"});
   }
   return violations;
 }
@@ -99,9 +110,13 @@ grpc::Status GenerationMethods::Get(const grpc::ServerContextBase& rpc,
 grpc::Status GenerationMethods::List(const grpc::ServerContextBase& rpc,
                                      const v1::ListGenerationsRequest& request,
                                      v1::ListGenerationsResponse& response) const {
-  if (!ClientIdOf(rpc).has_value()) return InvalidClientIdError();
-  std::vector<FieldViolation> violations = ViolationsOf(request);
-  const GenerationStore::Filter filter = {.client = request.client_id(), .state = request.state()};
+  const std::optional<std::string> client = ClientIdOf(rpc);
+  if (!client.has_value()) return InvalidClientIdError();
+  const Lister lister = {.client = *client,
+                         .is_operator = !client->empty() && *client == operator_client_id_};
+  std::vector<FieldViolation> violations = ViolationsOf(request, lister);
+  const GenerationStore::Filter filter = {.client = lister.is_operator ? request.client_id() : lister.client,
+                                          .state = request.state()};
   const std::optional<uint64_t> after = PlaceIn(request.page_token(), filter);
   if (!after.has_value()) {
     violations.push_back({"page_token", "must be a next_page_token that this server gave for this request"});

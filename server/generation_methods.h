@@ -3,6 +3,9 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/status.h>
 
+#include <string>
+#include <utility>
+
 #include "kandinsky/v1/image_generation.pb.h"
 #include "server/call_context.h"
 
@@ -11,7 +14,9 @@ namespace kandinsky {
 // The unary methods that deal with requests of other calls. None blocks. Thread-safe.
 class GenerationMethods {
  public:
-  explicit GenerationMethods(const CallContext& context) : context_(context) {}
+  // `operator_client_id` is the client that may list everybody's requests, "" for none.
+  GenerationMethods(const CallContext& context, std::string operator_client_id)
+      : context_(context), operator_client_id_(std::move(operator_client_id)) {}
 
   grpc::Status Cancel(const grpc::ServerContextBase& rpc, const v1::CancelGenerationRequest& request,
                       v1::CancelGenerationResponse& response) const;
@@ -22,6 +27,7 @@ class GenerationMethods {
 
  private:
   const CallContext context_;
+  const std::string operator_client_id_;
 };
 
 }  // namespace kandinsky

@@ -6,8 +6,7 @@
 
 namespace kandinsky {
 
-// Applies limits, keepalive rules, compression and reflection to a server that is being built. The default
-// health service is switched on as well.
+// Applies limits and keepalive rules to a server that is being built.
 void ConfigureGrpc(const v1::ServerConfig& config, grpc::ServerBuilder& builder);
 
 }  // namespace kandinsky

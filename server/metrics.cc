@@ -1,15 +1,11 @@
 #include "server/metrics.h"
 
-#include <google/protobuf/descriptor.h>
 #include <grpcpp/grpcpp.h>
 #include <prometheus/text_serializer.h>
 
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "kandinsky/v1/embedding.grpc.pb.h"
-#include "kandinsky/v1/image_generation.grpc.pb.h"
 #include "server/metric_families.h"
 #include "server/process_metrics.h"
 
@@ -38,17 +34,9 @@ class Scraped : public prometheus::Collectable {
   const std::function<ServingSnapshot()> snapshot_;
 };
 
-// The labels of grpc_server_* metrics, as the other gRPC implementations' interceptors have them. No two
-// services have a method of the same name.
-prometheus::Labels GrpcLabels(const char* method) {
-  const auto* pool = google::protobuf::DescriptorPool::generated_pool();
-  const auto* embeddings = pool->FindServiceByName(v1::EmbeddingService::service_full_name());
-  const bool embeds = embeddings != nullptr && embeddings->FindMethodByName(method) != nullptr;
-  const bool streams = std::strcmp(method, "Generate") == 0;
-  return {{"grpc_service", embeds ? v1::EmbeddingService::service_full_name()
-                                  : v1::ImageGenerationService::service_full_name()},
-          {"grpc_method", method},
-          {"grpc_type", streams ? "server_stream" : "unary"}};
+// The labels of grpc_server_* metrics, as the other gRPC implementations' interceptors have them.
+prometheus::Labels GrpcLabels(const RpcMethod& method) {
+  return {{"grpc_service", method.service}, {"grpc_method", method.name}, {"grpc_type", method.type}};
 }
 
 // "INVALID_ARGUMENT" -> "InvalidArgument": what common dashboards and alerts match.
@@ -103,13 +91,13 @@ Metrics::Metrics(std::function<ServingSnapshot()> snapshot)
       .Set(1);
 }
 
-void Metrics::RecordStarted(const char* method) { grpc_started_.Add(GrpcLabels(method)).Increment(); }
+void Metrics::RecordStarted(const RpcMethod& method) { grpc_started_.Add(GrpcLabels(method)).Increment(); }
 
-void Metrics::RecordRequest(const char* method, const char* code, const std::string& reason,
+void Metrics::RecordRequest(const RpcMethod& method, const char* code, const std::string& reason,
                             absl::Duration duration) {
   const double seconds = absl::ToDoubleSeconds(duration);
-  requests_.Add({{"method", method}, {"code", code}, {"reason", reason}}).Increment();
-  request_duration_.Add({{"method", method}}, kSeconds).Observe(seconds);
+  requests_.Add({{"method", method.name}, {"code", code}, {"reason", reason}}).Increment();
+  request_duration_.Add({{"method", method.name}}, kSeconds).Observe(seconds);
   prometheus::Labels labels = GrpcLabels(method);
   grpc_handling_.Add(labels, kSeconds).Observe(seconds);
   labels["grpc_code"] = GrpcCodeLabel(code);

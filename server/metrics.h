@@ -17,6 +17,7 @@
 #include "scheduler/engine_types.h"
 #include "scheduler/generation_observer.h"
 #include "server/error_details.h"
+#include "server/rpc_method.h"
 #include "server/serving_metrics.h"
 #include "server/step_metrics.h"
 
@@ -30,12 +31,12 @@ class Metrics {
   // `snapshot` is called at each scrape, from the scraping thread.
   explicit Metrics(std::function<ServingSnapshot()> snapshot);
 
-  // A call of a method of the services has come; its end is RecordRequest. `method` is a literal.
-  void RecordStarted(const char* method);
+  // A call has come; its end is RecordRequest.
+  void RecordStarted(const RpcMethod& method);
 
   // The end of such a call. `code` is its name in upper case, e.g. "INVALID_ARGUMENT", `reason` its
   // ErrorInfo's, "" when OK.
-  void RecordRequest(const char* method, const char* code, const std::string& reason,
+  void RecordRequest(const RpcMethod& method, const char* code, const std::string& reason,
                      absl::Duration duration);
 
   // Arrival of a request to the first event that is sent for it, and to its first whole image.
@@ -62,8 +63,9 @@ class Metrics {
   // What a scrape gets: the Prometheus text format.
   std::string Text() const;
 
-  // Everything to be scraped. Valid as long as this object.
-  std::vector<std::shared_ptr<prometheus::Collectable>> collectables() const { return {registry_, scraped_}; }
+  // Everything to be scraped, in this order: the snapshot may count what is shown. Valid as long as this
+  // object.
+  std::vector<std::shared_ptr<prometheus::Collectable>> collectables() const { return {scraped_, registry_}; }
 
  private:
   const std::shared_ptr<prometheus::Registry> registry_;

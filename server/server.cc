@@ -1,6 +1,5 @@
 #include "server/server.h"
 
-#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
@@ -11,10 +10,15 @@
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
+#include "kandinsky/v1/embedding.grpc.pb.h"
+#include "kandinsky/v1/image_generation.grpc.pb.h"
+#include "server/embedding_service.h"
 #include "server/engine_options.h"
 #include "server/exception_guard.h"
 #include "server/grpc_options.h"
+#include "server/image_generation_service.h"
 #include "server/process_memory.h"
+#include "server/reflection_service.h"
 
 namespace kandinsky {
 namespace {
@@ -29,6 +33,9 @@ constexpr std::chrono::milliseconds kShutdownTime{100};
 
 constexpr char kLiveness[] = "liveness";
 
+// Between counts of what gRPC refused, when nobody scrapes.
+constexpr absl::Duration kBetweenCounts = absl::Seconds(10);
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const v1::ServerConfig& config, PipelineLoader load,
@@ -42,14 +49,24 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const v1::ServerConfig& co
 Server::Server(const v1::ServerConfig& config, Clock& clock)
     : config_(config),
       clock_(clock),
-      metrics_([this] { return Snapshot(); }),
+      metrics_([this] {
+        CountRefused();
+        return Snapshot();
+      }),
       budget_(config_.engine().max_inflight_bytes()),
       store_(absl::Seconds(config_.results().keep_seconds()), config_.results().max_bytes(), clock),
       timer_(clock),
+      refusals_(clock),
+      watch_(timer_, clock),
       writer_("writer", /*threads=*/1, /*capacity=*/0),
       codec_("codec", config.codec_threads(), kCodecCapacity),
-      images_(Context()),
-      embeddings_(Context()) {}
+      dispatcher_(Context()),
+      refused_by_grpc_([this] { return dispatcher_.calls(); }) {
+  AddImageGenerationService(Context(), config_.operator_client_id(), dispatcher_);
+  AddEmbeddingService(Context(), dispatcher_);
+  health_.AddTo(Context(), dispatcher_);
+  if (config_.reflection()) AddReflectionServices(Context(), dispatcher_);
+}
 
 CallContext Server::Context() {
   return {.limits = config_.limits(),
@@ -60,7 +77,9 @@ CallContext Server::Context() {
           .clock = clock_,
           .timer = timer_,
           .budget = budget_,
-          .store = store_};
+          .store = store_,
+          .refusals = refusals_,
+          .watch = watch_};
 }
 
 Server::~Server() {
@@ -83,14 +102,15 @@ absl::Status Server::Listen() {
   grpc::ServerBuilder builder;
   ConfigureGrpc(config_, builder);
   builder.AddListeningPort(config_.listen_address(), grpc::InsecureServerCredentials(), &port_);
-  builder.RegisterService(&images_);
-  builder.RegisterService(&embeddings_);
+  builder.RegisterCallbackGenericService(&dispatcher_);
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr || port_ == 0) {
     return absl::UnavailableError(absl::StrCat("cannot listen on listen_address ", config_.listen_address(),
                                                ": in use, not permitted, or not an address of this machine"));
   }
-  grpc_server_->GetHealthCheckService()->SetServingStatus(kLiveness, true);
+  refused_by_grpc_.WatchNewestServer();
+  KeepCountingRefused();
+  health_.SetServing(kLiveness, true);
   MutexLock lock(health_mutex_);
   UpdateHealth();
   return absl::OkStatus();
@@ -178,11 +198,29 @@ void Server::OnReadiness(int ready_workers) {
 }
 
 void Server::UpdateHealth() {
-  grpc::HealthCheckServiceInterface& health = *grpc_server_->GetHealthCheckService();
   const bool serving = loaded_ok_ && worker_ready_ && !draining_;
-  health.SetServingStatus("", serving);
-  health.SetServingStatus(v1::ImageGenerationService::service_full_name(), serving);
-  health.SetServingStatus(v1::EmbeddingService::service_full_name(), serving);
+  for (const char* name :
+       {"", v1::ImageGenerationService::service_full_name(), v1::EmbeddingService::service_full_name()}) {
+    health_.SetServing(name, serving);
+  }
+}
+
+void Server::CountRefused() {
+  const int64_t calls = refused_by_grpc_.Take();
+  if (calls == 0) return;
+  // What of headers gRPC refuses it answers with this code, but for those above its own limit of metadata.
+  constexpr char kCode[] = "UNKNOWN";
+  constexpr char kReason[] = "REFUSED_BY_TRANSPORT";
+  for (int64_t i = 0; i < calls; ++i) {
+    metrics_.RecordStarted(kUnknownMethod);
+    metrics_.RecordRequest(kUnknownMethod, kCode, kReason, absl::ZeroDuration());
+  }
+  refusals_.Add(kUnknownMethod.name, kCode, kReason, calls);
+}
+
+void Server::KeepCountingRefused() {
+  CountRefused();
+  timer_.At(clock_.Now() + kBetweenCounts, [this] { KeepCountingRefused(); });
 }
 
 ServingSnapshot Server::Snapshot() {

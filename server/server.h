@@ -17,13 +17,16 @@
 #include "kandinsky/v1/server_config.pb.h"
 #include "scheduler/engine.h"
 #include "server/byte_budget.h"
-#include "server/embedding_service.h"
 #include "server/generation_store.h"
-#include "server/image_generation_service.h"
+#include "server/health_service.h"
+#include "server/message_watch.h"
 #include "server/metrics.h"
 #include "server/metrics_endpoint.h"
+#include "server/refusal_log.h"
+#include "server/rpc_dispatcher.h"
 #include "server/serving_state.h"
 #include "server/timer.h"
+#include "server/transport_refusals.h"
 
 namespace kandinsky {
 
@@ -77,6 +80,9 @@ class Server {
   // Refuses new work, ends the accepted one by `deadline`, closes the port.
   int FinishWork(absl::Time deadline) EXCLUDES(health_mutex_);
   void UpdateHealth() REQUIRES(health_mutex_);
+  // Counts and logs what gRPC has refused below the services; now, and from then on again and again.
+  void CountRefused();
+  void KeepCountingRefused();
   // Some workers have lost or regained their pipelines.
   void OnReadiness(int ready_workers) EXCLUDES(health_mutex_);
 
@@ -87,10 +93,13 @@ class Server {
   ByteBudget budget_;
   GenerationStore store_;
   Timer timer_;
+  RefusalLog refusals_;
+  MessageWatch watch_;
   Executor writer_;  // after what its tasks use
   Executor codec_;   // the same, the writer included
-  ImageGenerationService images_;
-  EmbeddingService embeddings_;
+  HealthService health_;
+  RpcDispatcher dispatcher_;
+  TransportRefusals refused_by_grpc_;
   std::unique_ptr<Engine> engine_;  // set by the load thread; others use serving_.engine()
   std::unique_ptr<grpc::Server> grpc_server_;
   std::unique_ptr<MetricsEndpoint> metrics_endpoint_;

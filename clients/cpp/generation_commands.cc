@@ -193,7 +193,7 @@ void AddList(CommandSet& commands) {
         if (!state->empty()) command->state = States().at(*state);
         return RunList(*command, client, output);
       });
-  app.add_option("--of-client", command->of_client, "Only those of this client (default: of all)");
+  app.add_option("--of-client", command->of_client, "For the operator: only those of this client (default: of all)");
   app.add_option("--state", *state, "Only those in this state")->check(CLI::IsMember(&States()));
   app.add_option("--limit", command->limit, "Most requests to list")
       ->check(CLI::Range(1, 1000000))

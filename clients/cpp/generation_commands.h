@@ -28,7 +28,7 @@ int RunGet(const GetCommand& command, ImageClient& client, const CommandOutput& 
 
 // What `kandinsky list` was asked for.
 struct ListCommand {
-  std::string of_client = {};  // only the requests of this client; empty: of all
+  std::string of_client = {};  // for the operator: only this client's; empty: of all
   v1::GenerationState state = v1::GENERATION_STATE_UNSPECIFIED;  // only those in this state; unspecified: all
   int limit = 100;                                               // most requests to print
   CallOptions call = {};

@@ -7,6 +7,8 @@
 #include "server/config.h"
 #include "server/generation_record.h"
 #include "server/generation_store.h"
+#include "server/message_watch.h"
+#include "server/refusal_log.h"
 
 namespace kandinsky {
 
@@ -15,7 +17,9 @@ struct CallEnvironment {
   explicit CallEnvironment(int64_t max_kept_bytes = 1 << 20, size_t codec_capacity = 4)
       : store(absl::Seconds(300), max_kept_bytes, clock), codec("codec", 1, codec_capacity) {}
 
-  CallContext context() { return {limits, serving, metrics, codec, writer, clock, timer, budget, store}; }
+  CallContext context() {
+    return {limits, serving, metrics, codec, writer, clock, timer, budget, store, refusals, watch};
+  }
 
   // A request for images of 8 x 8 pixels, as PNG.
   GenerationSpec Spec(const std::string& id, const std::string& body = "body") const {
@@ -38,6 +42,8 @@ struct CallEnvironment {
   ByteBudget budget{1 << 20};
   GenerationStore store;
   Timer timer{clock};
+  RefusalLog refusals{clock};
+  MessageWatch watch{timer, clock};
   Executor writer{"writer", 1, 0};
   Executor codec;
 };

@@ -119,7 +119,7 @@ class StormThread {
 
 TEST(CallStorm, LeavesNothingBehindAndTheBooksBalanced) {
   ConfigureLogging(LogFormat::kText, LogLevel::kError);  // not a line for each call
-  TestServerOptions options = {.overrides = {"results.keep_seconds=0"}};
+  TestServerOptions options = {.overrides = {"results.keep_seconds=0", "operator_client_id=root"}};
   options.pipeline.prompts_without_result = {"bad"};  // a failed step would take its whole batch along
   TestServer server(options);
   std::atomic<int> next = 0;
@@ -138,6 +138,7 @@ TEST(CallStorm, LeavesNothingBehindAndTheBooksBalanced) {
   server.WaitForMetric("kandinsky_inflight_generations 0");
   server.WaitForMetric("kandinsky_inflight_bytes 0");
   grpc::ClientContext context;
+  SetClient("root", context);
   v1::ListGenerationsResponse list;
   ASSERT_TRUE(server.stub().ListGenerations(&context, {}, &list).ok());
   EXPECT_EQ(list.generations_size(), 0);

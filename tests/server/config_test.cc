@@ -215,6 +215,7 @@ TEST_P(ConfigBound, IsEnforcedExactlyAndNamed) {
 INSTANTIATE_TEST_SUITE_P(
     Fields, ConfigBound,
     testing::Values(
+        Bound{"operator_client_id", "root", "a b"}, Bound{"operator_client_id", "", "-/"},
         Bound{"workers", "1", "0"}, Bound{"workers", "64", "65"}, Bound{"codec_threads", "1", "0"},
         Bound{"codec_threads", "64", "65"}, Bound{"engine.max_queued_requests", "1", "0"},
         Bound{"engine.max_batch_rows", "256", "257"}, Bound{"engine.max_batch_latent_pixels", "1", "0"},

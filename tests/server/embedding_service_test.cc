@@ -312,6 +312,7 @@ TEST_F(EmbeddingServiceTest, CountsItsCallsUnderItsOwnName) {
   request.add_texts("x");
   v1::EmbedTextResponse response;
   ASSERT_TRUE(Call(&Stub::EmbedText, request, response).ok());
+  server_.WaitForMetric("kandinsky_inflight_calls 0");  // calls are counted when gRPC has sent their ends
   EXPECT_THAT(server_.server().MetricsText(),
               HasSubstr("grpc_server_started_total{grpc_method=\"EmbedText\",grpc_service=\"kandinsky.v1."
                         "EmbeddingService\",grpc_type=\"unary\"} 1"));

@@ -28,8 +28,9 @@ grpc::Status Cancel(TestServer& server, const std::string& id, const std::string
 }
 
 grpc::Status List(TestServer& server, const v1::ListGenerationsRequest& request,
-                  v1::ListGenerationsResponse* response) {
+                  v1::ListGenerationsResponse* response, const std::string& client = "alice") {
   grpc::ClientContext context;
+  SetClient(client, context);
   return server.stub().ListGenerations(&context, request, response);
 }
 
@@ -132,6 +133,14 @@ TEST(CancelGeneration, EndsARequestOfItsClientOnly) {
   server.gate().Open();
 }
 
+TEST(GetGeneration, FindsARequestOfItsClientOnly) {
+  TestServer server;
+  ASSERT_TRUE(Stream(server, RequestWithId("a"), "alice").status.ok());
+  EXPECT_EQ(server.Get("a", "alice", /*include_images=*/true).images_size(), 1);
+  EXPECT_EQ(server.Get("a").request_id(), "");
+  EXPECT_EQ(server.Get("a", "bob", /*include_images=*/true).images_size(), 0);
+}
+
 TEST(CancelGeneration, EndsADetachedRequestWhichIsThenKeptAsCancelled) {
   TestServer server({.gated = true});
   v1::GenerateRequest request = RequestWithId("a");
@@ -154,22 +163,60 @@ TEST(CancelGeneration, DoesNotFindWhatHasEnded) {
 
 TEST(ListGenerations, GoesThroughAllPagesByArrivalWhateverComesMeanwhile) {
   TestServer server;
-  for (const char* id : {"c", "a", "b"}) ASSERT_TRUE(Stream(server, RequestWithId(id)).status.ok());
+  for (const char* id : {"c", "a", "b"}) ASSERT_TRUE(Stream(server, RequestWithId(id), "alice").status.ok());
   v1::ListGenerationsRequest request;
   request.set_page_size(2);
   v1::ListGenerationsResponse page;
   ASSERT_TRUE(List(server, request, &page).ok());
   EXPECT_THAT(IdsOf(page), ElementsAre("c", "a"));
   EXPECT_EQ(page.generations(0).images_size(), 0);
-  ASSERT_TRUE(Stream(server, RequestWithId("d")).status.ok());
+  ASSERT_TRUE(Stream(server, RequestWithId("d"), "alice").status.ok());
   request.set_page_token(page.next_page_token());
   ASSERT_TRUE(List(server, request, &page).ok());
   EXPECT_THAT(IdsOf(page), ElementsAre("b", "d"));
   EXPECT_EQ(page.next_page_token(), "");
 }
 
-TEST(ListGenerations, ShowsAllClientsOrOneAndAllStatesOrOne) {
+TEST(ListGenerations, ShowsClientsTheirOwnRequestsOnly) {
   TestServer server;
+  ASSERT_TRUE(Stream(server, RequestWithId("a"), "alice").status.ok());
+  ASSERT_TRUE(Stream(server, RequestWithId("n")).status.ok());
+  for (const auto& [lister, client, ids] : {std::tuple{"alice", "", std::vector<std::string>{"a"}},
+                                            std::tuple{"alice", "alice", std::vector<std::string>{"a"}},
+                                            std::tuple{"bob", "", std::vector<std::string>{}}}) {
+    v1::ListGenerationsRequest request;
+    request.set_client_id(client);
+    v1::ListGenerationsResponse response;
+    ASSERT_TRUE(List(server, request, &response, lister).ok());
+    EXPECT_EQ(IdsOf(response), ids) << lister;
+  }
+  v1::ListGenerationsRequest others;
+  others.set_client_id("alice");
+  v1::ListGenerationsResponse response;
+  EXPECT_EQ(WrongField(List(server, others, &response, "bob")), "client_id");
+}
+
+TEST(ListGenerations, IsRefusedWithoutANameWhichWouldShowWhatAllNamelessClientsDo) {
+  TestServer server({.overrides = {"operator_client_id="}});
+  ASSERT_TRUE(Stream(server, RequestWithId("n")).status.ok());
+  v1::ListGenerationsResponse response;
+  EXPECT_EQ(WrongField(List(server, {}, &response, "")), "x-client-id");
+  EXPECT_EQ(response.generations_size(), 0);
+}
+
+TEST(ListGenerations, GivesAPageTokenToItsClientAlone) {
+  TestServer server;
+  for (const char* id : {"a", "b"}) ASSERT_TRUE(Stream(server, RequestWithId(id), "alice").status.ok());
+  v1::ListGenerationsRequest request;
+  request.set_page_size(1);
+  v1::ListGenerationsResponse response;
+  ASSERT_TRUE(List(server, request, &response, "alice").ok());
+  request.set_page_token(response.next_page_token());
+  EXPECT_EQ(WrongField(List(server, request, &response, "bob")), "page_token");
+}
+
+TEST(ListGenerations, ShowsTheOperatorAllClientsOrOneAndAllStatesOrOne) {
+  TestServer server({.overrides = {"operator_client_id=root"}});
   ASSERT_TRUE(Stream(server, RequestWithId("a"), "alice").status.ok());
   ASSERT_TRUE(Stream(server, RequestWithId("b"), "bob").status.ok());
   for (const auto& [client, state, ids] :
@@ -180,14 +227,14 @@ TEST(ListGenerations, ShowsAllClientsOrOneAndAllStatesOrOne) {
     request.set_client_id(client);
     request.set_state(state);
     v1::ListGenerationsResponse response;
-    ASSERT_TRUE(List(server, request, &response).ok());
+    ASSERT_TRUE(List(server, request, &response, "root").ok());
     EXPECT_EQ(IdsOf(response), ids);
   }
 }
 
 TEST(ListGenerations, RefusesWrongPagesAndNamesThem) {
   TestServer server;
-  for (const char* id : {"a", "b"}) ASSERT_TRUE(Stream(server, RequestWithId(id)).status.ok());
+  for (const char* id : {"a", "b"}) ASSERT_TRUE(Stream(server, RequestWithId(id), "alice").status.ok());
   v1::ListGenerationsResponse response;
   v1::ListGenerationsRequest request;
   for (const int size : {0, -1, 1001}) {
@@ -202,7 +249,7 @@ TEST(ListGenerations, RefusesWrongPagesAndNamesThem) {
   request.clear_page_token();
   ASSERT_TRUE(List(server, request, &response).ok());
   request.set_page_token(response.next_page_token());
-  request.set_client_id("alice");  // a token of another request
+  request.set_state(v1::GENERATION_STATE_SUCCEEDED);  // a token of another request
   EXPECT_EQ(WrongField(List(server, request, &response)), "page_token");
   request.Clear();
   request.set_state(static_cast<v1::GenerationState>(77));

@@ -76,56 +76,6 @@ TEST(Lifecycle, RunsWithoutMetricsWhenTheirAddressIsEmpty) {
   EXPECT_TRUE(Call(server).ok());
 }
 
-// The request of ServerReflectionInfo that lists the services.
-constexpr char kListServices[] = "\x3A\x00";
-constexpr char kReflection[] = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
-
-std::string ReflectedServices(const TestServer& server) {
-  return CallRaw(server.channel(), kReflection, std::string(kListServices, 2)).bytes;
-}
-
-TEST(Lifecycle, ListsItsServicesByReflectionUnlessSwitchedOff) {
-  {
-    TestServer server;
-    EXPECT_THAT(ReflectedServices(server), HasSubstr(kService));
-  }
-  {
-    TestServer server({.overrides = {"reflection=false"}});
-    EXPECT_EQ(ReflectedServices(server), "");
-  }
-  TestServer server;
-  EXPECT_THAT(ReflectedServices(server), HasSubstr(kService));
-}
-
-TEST(Lifecycle, ServesOneStreamOfReflectionAtATime) {
-  TestServer server;
-  grpc::ClientContext context;
-  grpc::GenericStub stub(server.channel());
-  grpc::CompletionQueue queue;
-  const auto next = [&queue] {
-    void* tag = nullptr;
-    bool ok = false;
-    return queue.Next(&tag, &ok) && ok;
-  };
-  const auto held = stub.PrepareCall(&context, kReflection, &queue);
-  held->StartCall(nullptr);
-  ASSERT_TRUE(next());
-  const grpc::Slice request(kListServices, 2);
-  held->Write(grpc::ByteBuffer(&request, 1), nullptr);
-  ASSERT_TRUE(next());
-  grpc::ByteBuffer reply;
-  held->Read(&reply, nullptr);
-  ASSERT_TRUE(next());
-  EXPECT_EQ(CallRaw(server.channel(), kReflection, std::string(kListServices, 2)).status.error_code(),
-            grpc::StatusCode::RESOURCE_EXHAUSTED);
-  EXPECT_TRUE(Call(server).ok()) << "nothing else needs such a thread";
-  context.TryCancel();
-  grpc::Status status;
-  held->Finish(&status, nullptr);
-  next();
-  while (ReflectedServices(server).empty()) std::this_thread::yield();
-}
-
 TEST(Drain, FinishesRunningAndWaitingWorkAndRefusesNewWork) {
   TestServer server({.overrides = {"engine.max_active_generations=1"}, .gated = true});
   grpc::ClientContext running_context;

@@ -27,6 +27,8 @@ TEST(Metrics, CountCallsImagesAndStepsExactly) {
   bad.set_request_id("SECRET_ID");
   EXPECT_FALSE(server.stub().GenerateImages(&context, bad, &response).ok());
 
+  // Calls are counted when gRPC has sent their ends.
+  server.WaitForMetric("kandinsky_inflight_calls 0");
   const std::string text = HttpGet(server.server().metrics_port(), "/metrics");
   for (const char* line : {
            "kandinsky_requests_total{code=\"OK\",method=\"Generate\",reason=\"\"} 3\n",

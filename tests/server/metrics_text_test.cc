@@ -14,6 +14,11 @@
 namespace kandinsky {
 namespace {
 
+RpcMethod MethodNamed(const char* name) {
+  const bool streams = std::string(name) == "Generate";
+  return {"kandinsky.v1.ImageGenerationService", name, streams ? "server_stream" : "unary"};
+}
+
 using testing::HasSubstr;
 using testing::Not;
 
@@ -47,8 +52,8 @@ ServingSnapshot FullSnapshot() {
 
 // Something of everything.
 void RecordAll(Metrics& metrics) {
-  metrics.RecordStarted("Generate");
-  metrics.RecordRequest("Generate", "OK", "", absl::Seconds(3));
+  metrics.RecordStarted(MethodNamed("Generate"));
+  metrics.RecordRequest(MethodNamed("Generate"), "OK", "", absl::Seconds(3));
   metrics.RecordFirstEvent(absl::Milliseconds(1));
   metrics.RecordFirstImage(absl::Seconds(2));
   GenerationStatistics statistics;
@@ -179,11 +184,11 @@ TEST(MetricsText, ShowsWhatTheSnapshotSays) {
 
 TEST(MetricsText, CountsCallsAsCommonDashboardsReadThem) {
   Metrics metrics([] { return ServingSnapshot(); });
-  metrics.RecordStarted("Generate");
-  metrics.RecordStarted("GetGeneration");
-  metrics.RecordRequest("Generate", "DEADLINE_EXCEEDED", "DEADLINE", absl::Seconds(3));
-  metrics.RecordRequest("GetGeneration", "OK", "", absl::Seconds(1));
-  metrics.RecordRequest("CancelGeneration", "CANCELLED", "", absl::Seconds(1));
+  metrics.RecordStarted(MethodNamed("Generate"));
+  metrics.RecordStarted(MethodNamed("GetGeneration"));
+  metrics.RecordRequest(MethodNamed("Generate"), "DEADLINE_EXCEEDED", "DEADLINE", absl::Seconds(3));
+  metrics.RecordRequest(MethodNamed("GetGeneration"), "OK", "", absl::Seconds(1));
+  metrics.RecordRequest(MethodNamed("CancelGeneration"), "CANCELLED", "", absl::Seconds(1));
   const std::string text = metrics.Text();
   const std::string service = "grpc_service=\"kandinsky.v1.ImageGenerationService\",";
   for (const std::string& line : {
