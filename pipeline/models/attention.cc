@@ -2,10 +2,15 @@
 
 #include <ATen/ATen.h>
 
+#include "pipeline/models/attention_by_row.h"
+
 namespace kandinsky {
 
 torch::Tensor Attention(const torch::Tensor& query, const torch::Tensor& key, const torch::Tensor& value,
                         const torch::Tensor& bias) {
+  if (!at::GradMode::is_enabled() && query.device().is_cpu() && query.scalar_type() == at::kFloat) {
+    return AttentionByRow(query, key, value, bias);
+  }
   const std::optional<torch::Tensor> mask = bias.defined() ? std::make_optional(bias) : std::nullopt;
   return at::scaled_dot_product_attention(query, key, value, mask);
 }

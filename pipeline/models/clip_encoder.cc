@@ -48,8 +48,7 @@ ClipEncoderLayer::ClipEncoderLayer(const ClipEncoderOptions& options)
 torch::Tensor ClipEncoderLayer::forward(const torch::Tensor& x, const torch::Tensor& bias) const {
   const torch::Tensor attended = x + self_attn->forward(layer_norm1->forward(x), bias);
   const torch::Tensor wide = fc1->forward(layer_norm2->forward(attended));
-  const torch::Tensor activated = quick_gelu_ ? wide * at::sigmoid(wide * 1.702) : at::gelu(wide);
-  return attended + fc2->forward(activated);
+  return attended + fc2->forward(quick_gelu_ ? QuickGeluOf(wide) : GeluOf(wide));
 }
 
 ClipEncoder::ClipEncoder(const ClipEncoderOptions& options)

@@ -2,13 +2,18 @@
 
 #include <algorithm>
 
-#include "pipeline/models/winograd_convolution.h"
+#include "pipeline/models/convolution_by_row.h"
+#include "pipeline/models/matrix_product.h"
 
 namespace kandinsky {
 namespace {
 
 // Gradients need the inputs of the overwritten operation.
 bool MayOverwrite() { return !at::GradMode::is_enabled(); }
+
+torch::Tensor LinearOf(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias) {
+  return SuitsLinearByRow(x, weight) ? LinearByRow(x, weight, bias) : at::linear(x, weight, bias);
+}
 
 }  // namespace
 
@@ -17,7 +22,7 @@ Linear::Linear(int64_t in_features, int64_t out_features, bool with_bias) {
   if (with_bias) bias = register_parameter("bias", torch::empty({out_features}), /*requires_grad=*/false);
 }
 
-torch::Tensor Linear::forward(const torch::Tensor& x) const { return at::linear(x, weight, bias); }
+torch::Tensor Linear::forward(const torch::Tensor& x) const { return LinearOf(x, weight, bias); }
 
 Conv2d::Conv2d(const Conv2dOptions& options)
     : kernel_size_(options.kernel_size), stride_(options.stride), padding_(options.padding) {
@@ -31,13 +36,14 @@ Conv2d::Conv2d(const Conv2dOptions& options)
 }
 
 torch::Tensor Conv2d::forward(const torch::Tensor& x) const {
-  if (winograd_weight_.defined()) return WinogradConvolution(x, winograd_weight_, bias);
+  if (winograd_weight_.panels.defined()) return WinogradConvolution(x, winograd_weight_, bias);
   if (kernel_size_ == 1 && stride_ == 1 && padding_ == 0 && x.is_contiguous(at::MemoryFormat::ChannelsLast)) {
     // One matrix product over all pixels, without oneDNN's reordering of the weight.
     const torch::Tensor pixels = x.permute({0, 2, 3, 1});
-    const torch::Tensor y = at::linear(pixels.flatten(0, 2), weight.flatten(1), bias);
+    const torch::Tensor y = LinearOf(pixels.flatten(0, 2), weight.flatten(1), bias);
     return y.view({x.size(0), x.size(2), x.size(3), weight.size(0)}).permute({0, 3, 1, 2});
   }
+  if (SuitsLinearByRow(x, weight)) return ConvolutionByRow(x, weight, bias, stride_, padding_);
   return at::conv2d(x, weight, bias, {stride_, stride_}, {padding_, padding_});
 }
 
@@ -89,7 +95,16 @@ GroupNorm::GroupNorm(int64_t groups, int64_t channels, double eps) : groups_(gro
 }
 
 torch::Tensor GroupNorm::forward(const torch::Tensor& x) const {
-  return at::group_norm(x, groups_, weight, bias, eps_);
+  const auto normalize = [this](const torch::Tensor& images) {
+    return at::group_norm(images, groups_, weight, bias, eps_);
+  };
+  if (at::GradMode::is_enabled() || x.size(0) < 2) return normalize(x);
+  // Image by image: the library divides sums among threads by the whole size.
+  torch::Tensor result = at::empty_like(x);
+  for (int64_t image = 0; image < x.size(0); ++image) {
+    result.narrow(0, image, 1).copy_(normalize(x.narrow(0, image, 1)));
+  }
+  return result;
 }
 
 LayerNorm::LayerNorm(int64_t features, double eps) : eps_(eps) {
@@ -106,8 +121,6 @@ Embedding::Embedding(int64_t count, int64_t features) {
 }
 
 torch::Tensor Embedding::forward(const torch::Tensor& ids) const { return at::embedding(weight, ids); }
-
-torch::Tensor SiluOf(torch::Tensor&& x) { return MayOverwrite() ? at::silu_(x) : at::silu(x); }
 
 torch::Tensor SumOf(torch::Tensor&& x, const torch::Tensor& y) { return MayOverwrite() ? x.add_(y) : x + y; }
 

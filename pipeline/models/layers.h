@@ -10,6 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "pipeline/models/elementwise.h"
+#include "pipeline/models/winograd_convolution.h"
+
 namespace kandinsky {
 
 // The elementary layers all models are made of: the one place where faster kernels and packed weights belong.
@@ -61,7 +64,7 @@ class Conv2d : public torch::nn::Module {
   const int64_t kernel_size_;
   const int64_t stride_;
   const int64_t padding_;
-  torch::Tensor winograd_weight_;  // instead of `weight` where it is defined
+  WinogradWeight winograd_weight_;  // instead of `weight` where its panels are defined
 };
 
 // A 3x3 convolution that keeps height and width.
@@ -128,9 +131,6 @@ class TypedModuleList : public torch::nn::Module {
   const size_t index_stride_;
   std::vector<std::shared_ptr<T>> modules_;
 };
-
-// x * sigmoid(x) of a tensor that nobody else uses: reuses its memory when no gradient is recorded.
-torch::Tensor SiluOf(torch::Tensor&& x);
 
 // x + y for an `x` that nobody else uses: reuses its memory when no gradient is recorded.
 torch::Tensor SumOf(torch::Tensor&& x, const torch::Tensor& y);

@@ -90,7 +90,7 @@ torch::Tensor PriorTransformerBlock::forward(const torch::Tensor& x, const KeyVa
   const torch::Tensor query = SplitHeads(attn1->to_q->forward(norm1->forward(x)), heads_);
   const torch::Tensor mixed = MergeHeads(Attention(query, context.key, context.value, bias));
   const torch::Tensor attended = (*attn1->to_out)[0].forward(mixed) + x;
-  return ff_out->forward(at::gelu(proj->forward(norm3->forward(attended)))) + attended;
+  return ff_out->forward(GeluOf(proj->forward(norm3->forward(attended)))) + attended;
 }
 
 PriorTransformer::PriorTransformer(const PriorTransformerConfig& config)

@@ -12,8 +12,8 @@ torch::Tensor TimestepFeatures(const torch::Tensor& timesteps, const TimestepFea
   const torch::Tensor exponent = at::arange(0, half, float_options) * -std::log(10000.0);
   const torch::Tensor frequencies = at::exp(exponent / (static_cast<double>(half) - options.freq_shift));
   const torch::Tensor angles = timesteps.to(at::kFloat).unsqueeze(1) * frequencies.unsqueeze(0);
-  const torch::Tensor sine = at::sin(angles);
-  const torch::Tensor cosine = at::cos(angles);
+  const torch::Tensor sine = SineOf(angles);
+  const torch::Tensor cosine = CosineOf(angles);
   return options.flip_sin_to_cos ? at::cat({cosine, sine}, 1) : at::cat({sine, cosine}, 1);
 }
 

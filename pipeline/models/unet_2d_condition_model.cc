@@ -152,9 +152,8 @@ UNetContext UNet2DConditionModel::encode_context(const torch::Tensor& image_embe
 
 UNetTime UNet2DConditionModel::encode_time(const torch::Tensor& timesteps,
                                            const torch::Tensor& image_embeds) const {
-  const torch::Tensor embedding =
-      EmbedTime(timesteps).unsqueeze(1) + add_embedding->forward(image_embeds).unsqueeze(0);
-  const torch::Tensor activated = at::silu(embedding);
+  const torch::Tensor activated =
+      SiluOf(EmbedTime(timesteps).unsqueeze(1) + add_embedding->forward(image_embeds).unsqueeze(0));
   UNetTime time;
   for (const ResnetBlock2D* resnet : resnets_) time.scale_shift.push_back(resnet->EncodeTime(activated));
   return time;
@@ -177,7 +176,7 @@ torch::Tensor UNet2DConditionModel::forward(const torch::Tensor& sample,
 
 torch::Tensor UNet2DConditionModel::forward(const torch::Tensor& sample, const torch::Tensor& timesteps,
                                             const torch::Tensor& image_embeds) const {
-  const torch::Tensor activated = at::silu(EmbedTime(timesteps) + add_embedding->forward(image_embeds));
+  const torch::Tensor activated = SiluOf(EmbedTime(timesteps) + add_embedding->forward(image_embeds));
   UNetContext context = encode_context(image_embeds);
   UNetConditions conditions;
   conditions.keys = std::move(context.keys);

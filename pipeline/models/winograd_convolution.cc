@@ -7,16 +7,20 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 #include <vector>
+
+#include "pipeline/models/matrix_kernel.h"
+#include "pipeline/models/matrix_product.h"
 
 namespace kandinsky {
 namespace {
 
 constexpr int64_t kPositions = 16;  // of a tile: 4x4 inputs, 2x2 outputs
 constexpr int64_t kLanes = 4;
-// Tiles are worked on in chunks whose inputs and products stay near the caches.
-constexpr int64_t kChunkBytes = int64_t{64} << 20;
-constexpr int64_t kMinChunkTiles = 256;  // fewer make the matrix products inefficient
+// Tiles are worked on in chunks whose inputs and products stay in the caches.
+constexpr int64_t kChunkBytes = int64_t{8} << 20;
+constexpr int64_t kMinChunkTiles = 128;  // for fewer it takes too long to read the weights
 
 // Four channels.
 using Float4 = float __attribute__((vector_size(16)));
@@ -107,6 +111,27 @@ void TransformOutputTile(const float* from, int64_t stride, const float* bias, i
   }
 }
 
+// The rows of G: what three taps of a line become.
+void TransformLine(double a, double b, double c, double* to, int64_t stride) {
+  to[0] = a;
+  to[stride] = (a + b + c) / 2;
+  to[2 * stride] = (a - b + c) / 2;
+  to[3 * stride] = c;
+}
+
+// G g G^T of one pair of channels, rounded once.
+void TransformTaps(const float* taps, float* to) {
+  double columns[4 * 3];
+  for (int64_t j = 0; j < 3; ++j) {
+    TransformLine(double{taps[j]}, double{taps[3 + j]}, double{taps[6 + j]}, columns + j, 3);
+  }
+  double values[kPositions];
+  for (int64_t i = 0; i < 4; ++i) {
+    TransformLine(columns[3 * i], columns[3 * i + 1], columns[3 * i + 2], values + 4 * i, 1);
+  }
+  for (int64_t i = 0; i < kPositions; ++i) to[i] = static_cast<float>(values[i]);
+}
+
 void TransformInputs(const torch::Tensor& x, const TileGrid& grid, const Chunk& chunk) {
   const int64_t channels = x.size(1);
   const float* pixels = x.const_data_ptr<float>();
@@ -153,18 +178,31 @@ void TransformOutputs(const Chunk& chunk, const torch::Tensor& bias, const TileG
 
 }  // namespace
 
-torch::Tensor TransformWinogradWeight(const torch::Tensor& weight) {
-  // G g G^T for all pairs of channels as one product with the Kronecker product of G with itself.
-  const torch::Tensor g =
-      torch::tensor({1.0F, 0.0F, 0.0F, 0.5F, 0.5F, 0.5F, 0.5F, -0.5F, 0.5F, 0.0F, 0.0F, 1.0F}).view({4, 3});
-  const torch::Tensor taps = weight.permute({2, 3, 0, 1}).reshape({9, -1});
-  return at::mm(at::kron(g, g), taps).view({kPositions, weight.size(0), weight.size(1)});
+WinogradWeight TransformWinogradWeight(const torch::Tensor& weight) {
+  const int64_t out_channels = weight.size(0), in_channels = weight.size(1);
+  const int64_t panels = (out_channels + kPanelColumns - 1) / kPanelColumns;
+  const torch::Tensor from = weight.contiguous();
+  torch::Tensor to = at::zeros({kPositions, panels, in_channels, kPanelColumns}, from.options());
+  const float* taps = from.const_data_ptr<float>();
+  float* values = to.mutable_data_ptr<float>();
+  at::parallel_for(0, panels * in_channels, /*grain_size=*/64, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t first = i / in_channels * kPanelColumns;
+      for (int64_t column = 0; column < std::min(kPanelColumns, out_channels - first); ++column) {
+        float transformed[kPositions];
+        TransformTaps(taps + ((first + column) * in_channels + i % in_channels) * 9, transformed);
+        for (int64_t k = 0; k < kPositions; ++k)
+          values[k * to.stride(0) + i * kPanelColumns + column] = transformed[k];
+      }
+    }
+  });
+  return {.panels = std::move(to), .out_channels = out_channels};
 }
 
-torch::Tensor WinogradConvolution(const torch::Tensor& x, const torch::Tensor& transformed,
+torch::Tensor WinogradConvolution(const torch::Tensor& x, const WinogradWeight& weight,
                                   const torch::Tensor& bias) {
-  const int64_t in_channels = transformed.size(2);
-  const int64_t out_channels = transformed.size(1);
+  const int64_t in_channels = weight.panels.size(2);
+  const int64_t out_channels = weight.out_channels;
   TORCH_CHECK(x.dim() == 4 && x.size(1) == in_channels, "expected ", in_channels,
               " channels, got an input of ", x.sizes());
   TORCH_CHECK(!x.requires_grad() || !at::GradMode::is_enabled(),
@@ -177,7 +215,6 @@ torch::Tensor WinogradConvolution(const torch::Tensor& x, const torch::Tensor& t
   const int64_t tiles = x.size(0) * grid.rows * grid.columns;
   const int64_t tile_bytes = kPositions * (in_channels + out_channels) * int64_t{sizeof(float)};
   const int64_t chunk_tiles = std::min(tiles, std::max(kMinChunkTiles, kChunkBytes / tile_bytes));
-  const torch::Tensor weight = transformed.transpose(1, 2);
   for (int64_t first = 0; first < tiles; first += chunk_tiles) {
     const int64_t count = std::min(chunk_tiles, tiles - first);
     Chunk chunk{.first_tile = first,
@@ -185,7 +222,7 @@ torch::Tensor WinogradConvolution(const torch::Tensor& x, const torch::Tensor& t
                 .inputs = at::empty({kPositions, count, in_channels}, x.options()),
                 .products = at::empty({kPositions, count, out_channels}, x.options())};
     TransformInputs(pixels, grid, chunk);
-    at::bmm_out(chunk.products, chunk.inputs, weight);
+    MultiplyPacked(chunk.inputs, weight.panels, chunk.products);
     TransformOutputs(chunk, offsets, grid, output);
   }
   return output;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <utility>
 
@@ -170,6 +171,23 @@ double PeakSignalToNoise(const Image& image, const torch::Tensor& expected) {
 const FloatTensor& MainTensor(const GenerationResult& result) {
   if (result.latents) return *result.latents;
   return result.embedding ? *result.embedding : result.pixels.value();
+}
+
+bool SameBits(const GenerationResult& a, const GenerationResult& b) {
+  const auto same_tensors = [](const std::optional<FloatTensor>& left,
+                               const std::optional<FloatTensor>& right) {
+    if (!left || !right) return !left && !right;
+    return left->shape == right->shape && left->values.size() == right->values.size() &&
+           std::memcmp(left->values.data(), right->values.data(), left->values.size() * sizeof(float)) == 0;
+  };
+  const auto same_images = [](const std::optional<Image>& left, const std::optional<Image>& right) {
+    if (!left || !right) return !left && !right;
+    return left->width == right->width && left->height == right->height && left->pixels == right->pixels;
+  };
+  return same_images(a.image, b.image) && same_tensors(a.latents, b.latents) &&
+         same_tensors(a.pixels, b.pixels) && same_tensors(a.embedding, b.embedding) &&
+         same_tensors(a.negative_embedding, b.negative_embedding) &&
+         same_tensors(a.hidden_states, b.hidden_states) && a.token_ids == b.token_ids;
 }
 
 double RelativeDifference(const GenerationResult& a_result, const GenerationResult& b_result) {

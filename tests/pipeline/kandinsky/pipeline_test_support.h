@@ -50,6 +50,9 @@ double PeakSignalToNoise(const Image& image, const torch::Tensor& expected);
 // The result's main tensor, whatever its task: latents, or else the embedding.
 const FloatTensor& MainTensor(const GenerationResult& result);
 
+// Whether two results hold the same bits: image, latents, pixels, embeddings, hidden states and token ids.
+bool SameBits(const GenerationResult& a, const GenerationResult& b);
+
 // ||a - b|| / ||b|| over the main tensors of two results.
 double RelativeDifference(const GenerationResult& a, const GenerationResult& b);
 

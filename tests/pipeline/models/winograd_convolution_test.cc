@@ -21,7 +21,7 @@ torch::Tensor DirectConvolution(const torch::Tensor& x, const torch::Tensor& wei
 TEST(WinogradConvolutionTest, EqualsDirectConvolutionForEverySizeAndRowCount) {
   const torch::Tensor weight = RandomTensor({8, 12, 3, 3}, 1);
   const torch::Tensor bias = RandomTensor({8}, 2);
-  const torch::Tensor transformed = TransformWinogradWeight(weight);
+  const WinogradWeight transformed = TransformWinogradWeight(weight);
   for (const int64_t rows : {1, 3}) {
     for (const int64_t height : {1, 2, 3, 8}) {
       for (const int64_t width : {1, 2, 7, 10}) {
@@ -51,7 +51,7 @@ TEST(WinogradConvolutionTest, ChunksOfTilesJoinWithoutASeam) {
 }
 
 TEST(WinogradConvolutionTest, ARowDoesNotDependOnTheOthers) {
-  const torch::Tensor transformed = TransformWinogradWeight(RandomTensor({16, 16, 3, 3}, 1));
+  const WinogradWeight transformed = TransformWinogradWeight(RandomTensor({16, 16, 3, 3}, 1));
   const torch::Tensor x = RandomTensor({5, 16, 6, 6}, 2);
   const torch::Tensor together = WinogradConvolution(x, transformed, {});
   for (int64_t row = 0; row < x.size(0); ++row) {
@@ -61,7 +61,7 @@ TEST(WinogradConvolutionTest, ARowDoesNotDependOnTheOthers) {
 }
 
 TEST(WinogradConvolutionTest, RefusesWrongChannelsAndGradients) {
-  const torch::Tensor transformed = TransformWinogradWeight(RandomTensor({4, 4, 3, 3}, 1));
+  const WinogradWeight transformed = TransformWinogradWeight(RandomTensor({4, 4, 3, 3}, 1));
   EXPECT_THROW(WinogradConvolution(RandomTensor({1, 8, 4, 4}, 2), transformed, {}), c10::Error);
   const torch::Tensor x = RandomTensor({1, 4, 4, 4}, 2).requires_grad_(true);
   EXPECT_THROW(WinogradConvolution(x, transformed, {}), c10::Error);
