@@ -1,7 +1,5 @@
 #pragma once
 
-#include <cstddef>
-
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -12,11 +10,8 @@ namespace kandinsky {
 struct EncodedHeader {
   int width = 0;
   int height = 0;
-  int orientation = 1;  // EXIF, 1-8
-  bool grey16 = false;  // an opaque grey PNG of 16 bits
-  // Of a PNG: where its compressed pixels end in the file, and in how many chunks they come.
-  size_t pixel_data_end = 0;
-  size_t pixel_chunks = 0;
+  int orientation = 1;  // as EXIF numbers them, 1-8
+  bool grey16 = false;  // a grey PNG of 16 bits, with or without transparency
 };
 
 // The one form of error that decoders give: `format` and `reason` are fixed texts.

@@ -10,10 +10,13 @@
 #include "imaging/jpeg_decoder.h"
 #include "imaging/pixel_conversion.h"
 #include "imaging/png_decoder.h"
+#include "imaging/png_file.h"
 #include "imaging/webp_decoder.h"
 
 namespace kandinsky {
 namespace {
+
+uint8_t ValueOf(Ground ground) { return ground == Ground::kWhite ? 255 : 0; }
 
 // A file whose header was read and found within the limits.
 struct AcceptedFile {
@@ -74,10 +77,19 @@ absl::StatusOr<Image> DecodeAccepted(const AcceptedFile& file, std::string_view 
   return upright;
 }
 
-absl::StatusOr<Image> GreyOf(Image image) {
+absl::StatusOr<Image> GreyOver(uint8_t background, Image image) {
   if (image.channels == 1) return image;
-  ASSIGN_OR_RETURN(Image rgb, ToRgbOnWhite(std::move(image)));
+  ASSIGN_OR_RETURN(Image rgb, ToRgbOver(background, std::move(image)));
   return ToLuma(std::move(rgb));
+}
+
+// Of a pixel of 2 bytes, or 4 with alpha, high bytes first: value times alpha, 0 to 1.
+float DepthOfPixel(const uint8_t* pixel, int bytes) {
+  constexpr int kMost = 65535;
+  const int value = pixel[0] << 8 | pixel[1];
+  const int alpha = bytes == 4 ? pixel[2] << 8 | pixel[3] : kMost;
+  if (alpha == kMost) return static_cast<float>(value) / kMost;
+  return static_cast<float>(double{1} * value * alpha / kMost / kMost);
 }
 
 }  // namespace
@@ -89,16 +101,16 @@ absl::StatusOr<ImageInfo> ProbeImage(std::string_view bytes, const DecodeLimits&
   return info;
 }
 
-absl::StatusOr<Image> DecodeImage(std::string_view bytes, const DecodeLimits& limits) {
+absl::StatusOr<Image> DecodeImage(std::string_view bytes, const DecodeLimits& limits, Ground ground) {
   ASSIGN_OR_RETURN(const AcceptedFile file, Accept(bytes, limits));
   ASSIGN_OR_RETURN(Image image, DecodeAccepted(file, bytes));
-  return ToRgbOnWhite(std::move(image));
+  return ToRgbOver(ValueOf(ground), std::move(image));
 }
 
-absl::StatusOr<Image> DecodeGrey(std::string_view bytes, const DecodeLimits& limits) {
+absl::StatusOr<Image> DecodeGrey(std::string_view bytes, const DecodeLimits& limits, Ground ground) {
   ASSIGN_OR_RETURN(const AcceptedFile file, Accept(bytes, limits));
   ASSIGN_OR_RETURN(Image image, DecodeAccepted(file, bytes));
-  return GreyOf(std::move(image));
+  return GreyOver(ValueOf(ground), std::move(image));
 }
 
 absl::StatusOr<DepthMap> DecodeDepth(std::string_view bytes, const DecodeLimits& limits) {
@@ -107,14 +119,15 @@ absl::StatusOr<DepthMap> DecodeDepth(std::string_view bytes, const DecodeLimits&
     ASSIGN_OR_RETURN(Image samples, DecodePngGrey16(bytes, file.header));
     ASSIGN_OR_RETURN(const Image upright, ApplyOrientation(std::move(samples), file.header.orientation));
     ASSIGN_OR_RETURN(DepthMap depth, AllocateDepthMap(upright.width, upright.height));
-    for (size_t i = 0; i < depth.values.size(); ++i) {
-      const int value = upright.pixels[2 * i] << 8 | upright.pixels[2 * i + 1];
-      depth.values[i] = static_cast<float>(value) / 65535.0F;
+    const uint8_t* pixel = upright.pixels.data();
+    for (float& value : depth.values) {
+      value = DepthOfPixel(pixel, upright.channels);
+      pixel += upright.channels;
     }
     return depth;
   }
   ASSIGN_OR_RETURN(Image image, DecodeAccepted(file, bytes));
-  ASSIGN_OR_RETURN(const Image grey, GreyOf(std::move(image)));
+  ASSIGN_OR_RETURN(const Image grey, GreyOver(ValueOf(Ground::kBlack), std::move(image)));
   ASSIGN_OR_RETURN(DepthMap depth, AllocateDepthMap(grey.width, grey.height));
   for (size_t i = 0; i < depth.values.size(); ++i) {
     depth.values[i] = static_cast<float>(grey.pixels[i]) / 255.0F;

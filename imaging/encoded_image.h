@@ -35,29 +35,38 @@ struct ImageInfo {
 // RESOURCE_EXHAUSTED when there is no memory.
 //
 // Rules:
-// - A damaged or truncated file is refused; what a codec merely warns of counts as damage.
-// - Bytes after the end: refused in PNG and WebP, where only foreign data can follow; ignored in JPEG, where
-//   cameras put previews and further pictures.
-// - EXIF orientation (JPEG APP1, PNG eXIf, WebP EXIF) is applied. Colour profiles, gamma and text are
-// ignored.
-// - Transparency of any kind (alpha, tRNS, palettes) is laid over white.
+// - What Pillow 13 reads is read, to the same pixels, unless pixel data are missing or damaged: then the file
+//   is refused, also where Pillow makes something up for them. What follows the pixels does not matter: bytes
+//   behind the end, or in the compressed stream behind the last row, a missing end mark or checksum. Nor do
+//   chunks and flags without effect. tests/golden/imaging/README.md lists where this and Pillow part.
+// - The orientation is applied that Pillow's exif_transpose finds: EXIF (JPEG APP1, PNG eXIf or a "Raw
+//   profile type exif" text, WebP EXIF) or, without one there, XMP (JPEG APP1, PNG text, WebP). Colour
+//   profiles, gamma and other texts are ignored.
+// - Transparency of any kind (alpha, tRNS, palettes) is laid over a ground: white for pictures, black (far)
+//   for depth maps, what is not painted for masks.
 // - Grey and palettes are expanded. 16-bit samples keep their high byte.
 // - CMYK and YCCK JPEGs are read by Adobe's convention (inverted) and converted without a profile, which is
-//   what Pillow does. JPEGs with arithmetic coding, of 12 bits, lossless or hierarchical are refused, as are
-//   those of more than 100 scans.
+//   what Pillow does. JPEGs of 12 bits, lossless or hierarchical are refused, as are those of more than 100
+//   scans.
 // - The first picture of an animated PNG is the picture, as its specification says; animated WebP is refused.
 
 // Reads headers only: at most a walk over the chunks of the file, no pixels.
 absl::StatusOr<ImageInfo> ProbeImage(std::string_view bytes, const DecodeLimits& limits = {});
 
+// What shows where a picture is transparent.
+enum class Ground { kBlack, kWhite };
+
 // Decodes to 8-bit RGB.
-absl::StatusOr<Image> DecodeImage(std::string_view bytes, const DecodeLimits& limits = {});
+absl::StatusOr<Image> DecodeImage(std::string_view bytes, const DecodeLimits& limits = {},
+                                  Ground ground = Ground::kWhite);
 
-// Decodes to one grey channel, for masks: the luma of DecodeImage's result as Pillow's convert("L") computes
-// it. Grey files keep their values.
-absl::StatusOr<Image> DecodeGrey(std::string_view bytes, const DecodeLimits& limits = {});
+// Decodes to one grey channel, for masks: the picture over `ground`, as luma as Pillow's convert("L")
+// computes it. Grey files keep their values.
+absl::StatusOr<Image> DecodeGrey(std::string_view bytes, const DecodeLimits& limits = {},
+                                 Ground ground = Ground::kBlack);
 
-// Decodes a depth map: opaque 16-bit grey PNGs as value / 65535, anything else as DecodeGrey's value / 255.
+// Decodes a depth map, over black: 16-bit grey PNGs as value / 65535 times alpha / 65535, anything else as
+// DecodeGrey's value / 255.
 absl::StatusOr<DepthMap> DecodeDepth(std::string_view bytes, const DecodeLimits& limits = {});
 
 }  // namespace kandinsky

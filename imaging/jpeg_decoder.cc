@@ -1,10 +1,11 @@
 #include "imaging/jpeg_decoder.h"
 
 #include <algorithm>
+#include <string>
 
 #include "base/status_macros.h"
-#include "imaging/exif.h"
 #include "imaging/jpeg_error.h"
+#include "imaging/orientation.h"
 
 #include <jerror.h>
 
@@ -17,10 +18,13 @@ constexpr long kMaxWorkingBytes = 100L << 20;  // NOLINT(google-runtime-int): li
 // Each scan may go over every block again. Encoders write about ten.
 constexpr int kMaxScans = 100;
 
-constexpr uint8_t kStartOfImage = 0xD8;
-constexpr uint8_t kEndOfImage = 0xD9;
+constexpr uint8_t kFirstMarker = 0xC0;   // those below are reserved
+constexpr uint8_t kFirstRestart = 0xD0;  // with the seven behind it
+constexpr uint8_t kEndOfImage = 0xD9;    // behind start of image
 constexpr uint8_t kStartOfScan = 0xDA;
 constexpr uint8_t kApp1 = 0xE1;
+constexpr std::string_view kExifPrefix("Exif\0\0", 6);
+constexpr std::string_view kXmpPrefix("http://ns.adobe.com/xap/1.0/\0", 29);
 
 size_t Byte(std::string_view bytes, size_t at) { return static_cast<uint8_t>(bytes[at]); }
 size_t Uint16(std::string_view bytes, size_t at) { return Byte(bytes, at) << 8 | Byte(bytes, at + 1); }
@@ -30,8 +34,12 @@ bool IsFrameHeader(size_t marker) {
   return marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
 }
 
-// Baseline, extended sequential and progressive, with Huffman coding.
-bool IsSupportedFrame(size_t marker) { return marker <= 0xC2; }
+// Baseline, extended sequential and progressive, with Huffman or arithmetic coding.
+bool IsSupportedFrame(size_t marker) { return marker <= 0xC2 || marker == 0xC9 || marker == 0xCA; }
+
+// Markers that stand alone: restarts, start and end of an image. Tables may come as an image of their own
+// before the picture.
+bool HasNoSegment(size_t marker) { return marker >= kFirstRestart && marker <= kEndOfImage; }
 
 absl::Status Damaged() { return CannotDecode("JPEG", "damaged or truncated"); }
 
@@ -89,8 +97,15 @@ bool Start(JpegReader& reader, const uint8_t* data, size_t size) {
   reader.info.mem->max_memory_to_use = kMaxWorkingBytes;
   reader.info.progress = &reader.progress;
   jpeg_mem_src(&reader.info, data, size);
-  jpeg_read_header(&reader.info, TRUE);
+  while (jpeg_read_header(&reader.info, FALSE) == JPEG_HEADER_TABLES_ONLY) {
+  }
   return true;
+}
+
+// Whether there was a scan of each: the first latches the component's quantization table.
+bool HasEveryComponent(const jpeg_decompress_struct& info) {
+  return std::all_of(info.comp_info, info.comp_info + info.num_components,
+                     [](const jpeg_component_info& component) { return component.quant_table != nullptr; });
 }
 
 // `cmyk_row`, if there are four components, has room for a row of them.
@@ -105,8 +120,10 @@ bool ReadPixels(JpegReader& reader, Image& image, uint8_t* cmyk_row) {
     jpeg_read_scanlines(&info, &row, 1);
     if (cmyk_row != nullptr) ConvertInvertedCmyk(cmyk_row, out, info.output_width);
   }
+  reader.errors.has_all_rows = true;
+  const bool complete = HasEveryComponent(info);
   jpeg_finish_decompress(&info);  // reads on to the end of the image, over scans that add nothing
-  return true;
+  return complete;
 }
 
 absl::Status ErrorOf(const JpegErrors& errors) {
@@ -127,33 +144,36 @@ bool HasJpegSignature(std::string_view bytes) { return bytes.substr(0, 3) == "\x
 
 absl::StatusOr<EncodedHeader> ReadJpegHeader(std::string_view bytes) {
   EncodedHeader header;
-  bool oriented = false;
-  int orientation = 1;
+  std::string exif;
+  std::string_view xmp;
   size_t at = 2;  // behind the start of the image
   while (at + 4 <= bytes.size()) {
-    if (Byte(bytes, at) != 0xFF) return Damaged();
     const size_t marker = Byte(bytes, at + 1);
-    if (marker == 0xFF) {  // fill byte
+    // Fill bytes, and what is no marker, are passed over as libjpeg does.
+    if (Byte(bytes, at) != 0xFF || marker == 0xFF) {
       ++at;
       continue;
     }
-    if (marker == kStartOfScan || marker == kEndOfImage) break;
-    const size_t length = Uint16(bytes, at + 2);
-    if (marker < 0xC0 || marker == kStartOfImage || length < 2 || length > bytes.size() - at - 2) {
-      return Damaged();
+    if (marker == 0 || HasNoSegment(marker)) {
+      at += 2;
+      continue;
     }
+    if (marker == kStartOfScan) break;
+    const size_t length = std::max(Uint16(bytes, at + 2), size_t{2});
+    if (marker < kFirstMarker || length > bytes.size() - at - 2) return Damaged();
     const std::string_view segment = bytes.substr(at + 4, length - 2);
     if (IsFrameHeader(marker)) {
       if (header.width != 0) return Damaged();
       ASSIGN_OR_RETURN(header, ParseFrameHeader(marker, segment));
-    } else if (marker == kApp1 && !oriented && segment.substr(0, 4) == "Exif") {
-      oriented = true;
-      orientation = ReadExifOrientation(segment);
+    } else if (marker == kApp1 && segment.starts_with(kExifPrefix)) {
+      exif.append(segment.substr(exif.empty() ? 0 : kExifPrefix.size()));  // long blocks come in parts
+    } else if (marker == kApp1 && segment.starts_with(kXmpPrefix)) {
+      xmp = segment.substr(kXmpPrefix.size());
     }
     at += 2 + length;
   }
   if (header.width == 0) return CannotDecode("JPEG", "no header");
-  header.orientation = orientation;
+  header.orientation = ReadOrientation(exif, xmp);
   return header;
 }
 

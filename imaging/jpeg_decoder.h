@@ -13,7 +13,7 @@ namespace kandinsky {
 
 bool HasJpegSignature(std::string_view bytes);
 
-// Walks over the segments up to the first scan: the frame header, and the first EXIF segment.
+// Walks over the segments up to the first scan: the frame header, EXIF and XMP.
 absl::StatusOr<EncodedHeader> ReadJpegHeader(std::string_view bytes);
 
 // Decodes as stored: 1 channel (grey) or 3.

@@ -9,9 +9,25 @@ void OnError(j_common_ptr info) {
   std::longjmp(reinterpret_cast<JpegErrors*>(info->err)->jump, 1);  // NOLINT(cert-err52-cpp)
 }
 
-// Negative levels are warnings: the data is damaged and libjpeg would make something up.
+// Warnings after which libjpeg makes pixels up. The others are of bytes that are left over, of headers that
+// contradict themselves and of unknown versions.
+bool MeansLostPixels(int code) {
+  switch (code) {
+    case JWRN_ARITH_BAD_CODE:
+    case JWRN_HIT_MARKER:
+    case JWRN_HUFF_BAD_CODE:
+    case JWRN_JPEG_EOF:
+    case JWRN_MUST_RESYNC:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Negative levels are warnings.
 void OnMessage(j_common_ptr info, int level) {
-  if (level < 0) OnError(info);
+  const bool has_all_rows = reinterpret_cast<JpegErrors*>(info->err)->has_all_rows;
+  if (level < 0 && !has_all_rows && MeansLostPixels(info->err->msg_code)) OnError(info);
 }
 
 void IgnoreOutput(j_common_ptr /*info*/) {}

@@ -50,7 +50,7 @@ absl::StatusOr<Image> ApplyOrientation(Image image, int orientation) {
   return shown;
 }
 
-absl::StatusOr<Image> ToRgbOnWhite(Image image) {
+absl::StatusOr<Image> ToRgbOver(uint8_t background, Image image) {
   if (image.channels == 3) return image;
   const size_t count = static_cast<size_t>(image.width) * static_cast<size_t>(image.height);
   if (image.channels == 1) {
@@ -63,7 +63,7 @@ absl::StatusOr<Image> ToRgbOnWhite(Image image) {
     const uint32_t alpha = rgba[3];
     uint8_t* rgb = image.pixels.data() + 3 * i;
     for (size_t c = 0; c < 3; ++c) {
-      rgb[c] = static_cast<uint8_t>((rgba[c] * alpha + 255 * (255 - alpha) + 127) / 255);
+      rgb[c] = static_cast<uint8_t>((rgba[c] * alpha + background * (255 - alpha) + 127) / 255);
     }
   }
   image.channels = 3;

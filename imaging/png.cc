@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "imaging/png_decoder.h"
+#include "imaging/png_file.h"
 #include "imaging/png_filter.h"
 
 namespace kandinsky {

@@ -2,39 +2,40 @@
 
 #include <png.h>
 
+#include <algorithm>
+#include <array>
 #include <csetjmp>
 #include <cstring>
-#include <limits>
+#include <string>
 #include <vector>
 
 #include "base/status_macros.h"
-#include "imaging/exif.h"
+#include "imaging/png_file.h"
 
 namespace kandinsky {
 namespace {
 
-constexpr std::string_view kSignature("\x89PNG\r\n\x1a\n", 8);
 constexpr size_t kChunkOverhead = 12;  // length, type, CRC
-constexpr size_t kHeaderBytes = 13;
-
-uint32_t GetUint32(std::string_view bytes, size_t at) {
-  uint32_t value = 0;
-  for (size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<uint8_t>(bytes[at + i]);
-  return value;
-}
 
 // What libpng's callbacks share. They leave by longjmp, so nothing here has a destructor.
 struct DecodeState {
-  const char* next = nullptr;
-  size_t remaining = 0;
-  bool failed = false;
-  // For BoundPixelData.
-  size_t after_pixel_data = 0;  // bytes of the file behind the compressed pixels
-  size_t chunk_bytes = 0;       // of the frames of the chunks that these come in
+  // What libpng reads, one after the other: a head with what belongs to the picture, and the compressed
+  // pixels as they stand in the file. It sees nothing else of it: profiles, texts and animation change
+  // nothing here and are where decompression bombs hide.
+  std::array<std::string_view, 4> parts;
+  bool complete = false;  // an error came up, but behind the last row
+  // For HasTooMuchPixelData.
+  size_t chunk_bytes = 0;       // of the frames of the chunks that the compressed pixels come in
   size_t stored_row_bytes = 0;  // a row as compressed, with its filter
   size_t height = 0;
   int last_pass = 0;  // of an interlaced picture
   bool too_much = false;
+
+  size_t remaining() const {
+    size_t bytes = 0;
+    for (const std::string_view part : parts) bytes += part.size();
+    return bytes;
+  }
 };
 
 // libpng inflates whatever follows the last row before it complains, a thousand bytes for each byte of the
@@ -43,9 +44,7 @@ struct DecodeState {
 bool HasTooMuchPixelData(const DecodeState& state, size_t rows) {
   constexpr size_t kSlack =
       64 << 10;  // what the interlaced passes, the blocks of the compressor and libpng's buffer add
-  const size_t to_come =
-      state.remaining > state.after_pixel_data ? state.remaining - state.after_pixel_data : 0;
-  return to_come >
+  return state.remaining() >
          rows * state.stored_row_bytes + rows * state.stored_row_bytes / 8 + state.chunk_bytes + kSlack;
 }
 
@@ -56,22 +55,31 @@ void OnRow(png_structp png, png_uint_32 row, int pass) {
   png_error(png, "more data than pixels");
 }
 
+// Whether libpng has given out all rows. It reads on after the last one, to the end of the compressed data.
+bool HasAllRows(png_structp png, const DecodeState& state) {
+  if (state.last_pass > 0) return png_get_current_pass_number(png) > state.last_pass;
+  return state.height > 0 && png_get_current_row_number(png) >= state.height;
+}
+
 void OnError(png_structp png, png_const_charp /*message*/) {
-  static_cast<DecodeState*>(png_get_error_ptr(png))->failed = true;
+  auto* state = static_cast<DecodeState*>(png_get_error_ptr(png));
+  state->complete = HasAllRows(png, *state) && !state->too_much;
   png_longjmp(png, 1);
 }
 
-// Messages may quote the file, so none is kept.
-void OnWarning(png_structp png, png_const_charp /*message*/) {
-  static_cast<DecodeState*>(png_get_error_ptr(png))->failed = true;
-}
+// libpng warns of what does not matter, such as bytes that are left over, and calls the rest errors.
+void OnWarning(png_structp /*png*/, png_const_charp /*message*/) {}
 
 void OnRead(png_structp png, png_bytep out, size_t count) {
   auto* state = static_cast<DecodeState*>(png_get_io_ptr(png));
-  if (count > state->remaining) png_error(png, "the file ends too early");
-  std::memcpy(out, state->next, count);
-  state->next += count;
-  state->remaining -= count;
+  for (std::string_view& part : state->parts) {
+    const size_t taken = std::min(count, part.size());
+    if (taken > 0) std::memcpy(out, part.data(), taken);
+    part.remove_prefix(taken);
+    out += taken;
+    count -= taken;
+  }
+  if (count > 0) png_error(png, "the file ends too early");
 }
 
 // Owns libpng's structures.
@@ -100,21 +108,21 @@ class PngReader {
 bool ReadInfo(png_structp png, png_infop info, const EncodedHeader& header) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
   png_set_user_limits(png, static_cast<png_uint_32>(header.width), static_cast<png_uint_32>(header.height));
-  png_set_chunk_cache_max(png, 16);
-  png_set_chunk_malloc_max(png, 1 << 20);
-  png_set_benign_errors(png, 0);
-  png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
-  // Ancillary chunks (profiles, texts, animation) are skipped unread: they change nothing here and are where
-  // decompression bombs hide. libpng keeps reading IHDR, PLTE, tRNS, IDAT and IEND.
-  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+  // The head's checksums were looked at before; those of the chunks with the pixels are ignored.
+  png_set_crc_action(png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
+  // Some encoders promise a smaller window than they use.
+  png_set_option(png, PNG_MAXIMUM_INFLATE_WINDOW, PNG_OPTION_ON);
+  png_set_benign_errors(png, 1);
   png_read_info(png, info);
   return true;
 }
 
-// Asks for 8-bit samples without palette or colour key. Grey stays grey unless it has an alpha channel.
-bool ExpandTo8Bits(png_structp png, png_infop info) {
+// Asks for samples without palette or colour key, of 8 bits or as stored. Grey of 8 bits stays grey unless it
+// is transparent somewhere.
+bool ExpandSamples(png_structp png, png_infop info, bool to_8_bits) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
   png_set_expand(png);
+  if (!to_8_bits) return true;
   png_set_strip_16(png);
   const bool transparent = (png_get_color_type(png, info) & PNG_COLOR_MASK_ALPHA) != 0 ||
                            png_get_valid(png, info, PNG_INFO_tRNS) != 0;
@@ -135,10 +143,10 @@ size_t FinishSetup(png_structp png, png_infop info) {
   return png_get_rowbytes(png, info);
 }
 
+// What follows the pixels is not read.
 bool ReadPixels(png_structp png, png_bytepp rows) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
   png_read_image(png, rows);
-  png_read_end(png, nullptr);
   return true;
 }
 
@@ -147,18 +155,20 @@ absl::Status TooMuchPixelData() { return CannotDecode("PNG", "more data than pix
 absl::Status Damaged() { return CannotDecode("PNG", "damaged or truncated"); }
 
 absl::StatusOr<Image> Decode(std::string_view bytes, const EncodedHeader& header, bool to_8_bits) {
+  ASSIGN_OR_RETURN(const PngFile file, ReadPngFile(bytes));
+  const std::string head = PngHead(file);
+  const std::string cut_header = PixelChunkHeader(file.cut_pixels.size());
   DecodeState state;
-  state.next = bytes.data();
-  state.remaining = bytes.size();
-  state.after_pixel_data = bytes.size() - header.pixel_data_end;
-  state.chunk_bytes = header.pixel_chunks * kChunkOverhead;
+  state.parts = {head, file.pixel_chunks, cut_header, file.cut_pixels};
+  state.chunk_bytes = file.pixel_chunk_count * kChunkOverhead;
   const PngReader reader(&state);
   if (!reader.ok()) return absl::ResourceExhaustedError("no memory for the PNG decoder");
   if (!ReadInfo(reader.png(), reader.info(), header)) return Damaged();
-  if (to_8_bits && !ExpandTo8Bits(reader.png(), reader.info())) return Damaged();
+  if (!ExpandSamples(reader.png(), reader.info(), to_8_bits)) return Damaged();
   const size_t row_bytes = FinishSetup(reader.png(), reader.info());
-  if (row_bytes == 0 || state.failed) return Damaged();
-  const int pixel_bytes = to_8_bits ? png_get_channels(reader.png(), reader.info()) : 2;
+  if (row_bytes == 0) return Damaged();
+  const int samples = png_get_channels(reader.png(), reader.info());
+  const int pixel_bytes = to_8_bits ? samples : 2 * samples;
   if (row_bytes != static_cast<size_t>(header.width) * static_cast<size_t>(pixel_bytes)) return Damaged();
 
   ASSIGN_OR_RETURN(Image image, AllocateImage(header.width, header.height, pixel_bytes));
@@ -168,46 +178,16 @@ absl::StatusOr<Image> Decode(std::string_view bytes, const EncodedHeader& header
   if (HasTooMuchPixelData(state, state.height)) return TooMuchPixelData();
   const bool read = ReadPixels(reader.png(), rows.data());
   if (state.too_much) return TooMuchPixelData();
-  if (!read || state.failed) return Damaged();
-  if (state.remaining != 0) return CannotDecode("PNG", "bytes after the end");
+  if (!read && !state.complete) return Damaged();
   return image;
 }
 
 }  // namespace
 
-bool HasPngSignature(std::string_view bytes) { return bytes.substr(0, kSignature.size()) == kSignature; }
-
 absl::StatusOr<EncodedHeader> ReadPngHeader(std::string_view bytes) {
-  size_t at = kSignature.size();
-  if (bytes.size() < at + kChunkOverhead + kHeaderBytes || GetUint32(bytes, at) != kHeaderBytes ||
-      bytes.substr(at + 4, 4) != "IHDR") {
-    return CannotDecode("PNG", "no header");
-  }
-  const uint32_t width = GetUint32(bytes, at + 8);
-  const uint32_t height = GetUint32(bytes, at + 12);
-  constexpr uint32_t kMaxSide = std::numeric_limits<int32_t>::max();
-  if (width == 0 || height == 0 || width > kMaxSide || height > kMaxSide) {
-    return CannotDecode("PNG", "impossible size");
-  }
-  EncodedHeader header{static_cast<int>(width), static_cast<int>(height)};
-  header.grey16 = bytes[at + 16] == 16 && bytes[at + 17] == PNG_COLOR_TYPE_GRAY;
-
-  bool oriented = false;
-  at += kChunkOverhead + kHeaderBytes;
-  while (bytes.size() - at >= kChunkOverhead) {
-    const size_t length = GetUint32(bytes, at);
-    const std::string_view type = bytes.substr(at + 4, 4);
-    if (length > bytes.size() - at - kChunkOverhead) break;  // truncated: the decoder's to refuse
-    if (type == "tRNS") header.grey16 = false;
-    if (type == "eXIf" && !oriented) {
-      oriented = true;
-      header.orientation = ReadExifOrientation(bytes.substr(at + 8, length));
-    }
-    at += kChunkOverhead + length;
-    if (type != "IDAT") continue;
-    header.pixel_data_end = at;
-    ++header.pixel_chunks;
-  }
+  ASSIGN_OR_RETURN(const PngFile file, ReadPngFile(bytes));
+  EncodedHeader header{file.width, file.height, file.orientation};
+  header.grey16 = file.bit_depth == 16 && (file.color_type & PNG_COLOR_MASK_COLOR) == 0;
   return header;
 }
 

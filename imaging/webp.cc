@@ -78,7 +78,7 @@ absl::StatusOr<std::string> EncodeWebp(const Image& image, int quality) {
     return absl::InvalidArgumentError(absl::StrCat("WebP quality ", quality, " is not in 1..100"));
   }
   if (image.channels != 1) return EncodeColour(image, quality);
-  ASSIGN_OR_RETURN(const Image rgb, ToRgbOnWhite(image));
+  ASSIGN_OR_RETURN(const Image rgb, ToRgbOver(0, image));
   return EncodeColour(rgb, quality);
 }
 

@@ -13,8 +13,8 @@ namespace kandinsky {
 
 bool HasWebpSignature(std::string_view bytes);
 
-// Reads the headers of the file and of its picture, and the EXIF chunk where the extended header announces
-// one.
+// Reads the headers of the file and of its picture, and the EXIF and XMP chunks where the extended header
+// announces them.
 absl::StatusOr<EncodedHeader> ReadWebpHeader(std::string_view bytes);
 
 // Decodes as stored: 3 channels, or 4 where the file has transparency.

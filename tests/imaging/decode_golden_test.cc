@@ -27,7 +27,7 @@ TEST(PillowDecodeTest, EveryFileDecodesToTheSamePixels) {
     const auto image = DecodeImage(file);
     ASSERT_TRUE(image.ok()) << image.status();
     EXPECT_EQ(LargestDifference(*image, expected), 0);
-    const auto grey = DecodeGrey(file);
+    const auto grey = DecodeGrey(file, {}, Ground::kWhite);
     ASSERT_TRUE(grey.ok()) << grey.status();
     EXPECT_EQ(LargestDifference(*grey, tensors.Picture(name + ".grey")), 0);
   }

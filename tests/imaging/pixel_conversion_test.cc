@@ -37,14 +37,14 @@ TEST(ApplyOrientationTest, KeepsPixelsTogether) {
   EXPECT_EQ(ApplyOrientation(image, 6)->height, 2);
 }
 
-TEST(ToRgbOnWhiteTest, RoundsEveryBlendToNearest) {
+TEST(ToRgbOverTest, RoundsEveryBlendToNearest) {
   Image image{256, 256, 4, {}};
   for (int alpha = 0; alpha < 256; ++alpha) {
     for (int value = 0; value < 256; ++value) {
       for (const int v : {value, 255 - value, 0, alpha}) image.pixels.push_back(static_cast<uint8_t>(v));
     }
   }
-  const auto rgb = ToRgbOnWhite(image);
+  const auto rgb = ToRgbOver(255, image);
   ASSERT_TRUE(rgb.ok());
   ASSERT_TRUE(CheckImage(*rgb).ok());
   for (size_t i = 0; i < size_t{256} * 256; ++i) {

@@ -32,7 +32,7 @@ TEST(EncodeWebpTest, Quality100KeepsInvisiblePixelsToo) {
                                pixels.size(), static_cast<int>(image.row_bytes())),
             nullptr);
   EXPECT_EQ(pixels, image.pixels);
-  EXPECT_EQ(DecodeImage(webp)->pixels, ToRgbOnWhite(image)->pixels);
+  EXPECT_EQ(DecodeImage(webp)->pixels, ToRgbOver(255, image)->pixels);
 }
 
 TEST(EncodeWebpTest, ComesBackCloseToTheOriginal) {
