@@ -24,9 +24,9 @@ int64_t BetweenPasses(const EncodedPicture& picture, int width) {
   return int64_t{width} * picture.info.height;
 }
 
-// What a decoder may need: RGBA before it is laid over white, and a second buffer when EXIF says that the
-// picture is to be turned. A JPEG of several scans has all its coefficients, of up to four components, in
-// memory besides; its decoder allows itself no more than the bound.
+// What a decoder may need: RGBA before it is laid over its ground, and a second buffer when the picture
+// is to be turned. A JPEG of several scans has all its coefficients, of up to four components, in memory
+// besides; its decoder allows itself no more than the bound.
 int64_t DecodingBytes(const EncodedPicture& picture) {
   constexpr int64_t kTwoBuffers = int64_t{2} * 4;
   constexpr int64_t kCoefficients = int64_t{4} * 2;
@@ -85,7 +85,8 @@ RequestInput ResizedMask(const EncodedPicture& picture, PictureSize size, bool k
                          PlacePicture place) {
   const auto prepare = [picture, size, keeps_white,
                         place = std::move(place)](std::vector<GenerationRequest>& requests) {
-    ASSIGN_OR_RETURN(const Image decoded, DecodeGrey(picture.bytes, picture.limits));
+    const Ground not_painted = keeps_white ? Ground::kWhite : Ground::kBlack;
+    ASSIGN_OR_RETURN(const Image decoded, DecodeGrey(picture.bytes, picture.limits, not_painted));
     ASSIGN_OR_RETURN(Image resized,
                      Resize(decoded, size.width, size.height, {.filter = ResampleFilter::kLanczos}));
     if (keeps_white) {

@@ -64,11 +64,12 @@ RequestInput ResizedPicture(const EncodedPicture& picture, PictureSize size, Pla
 RequestInput PictureForClip(const EncodedPicture& picture, int edge, PlacePicture place);
 
 // Grey of the given size, 255 to be painted, as diffusers resizes masks (Lanczos). `keeps_white`: white is
-// what is kept.
+// what is kept. What is transparent is not painted, with either; what is so in part is as far painted as the
+// picture over the colour that is not painted says.
 RequestInput ResizedMask(const EncodedPicture& picture, PictureSize size, bool keeps_white,
                          PlacePicture place);
 
-// [3, height, width] of the given size, 0..1.
+// [3, height, width] of the given size, 0..1. What is transparent is far, 0.
 RequestInput DepthOfPicture(const EncodedPicture& picture, PictureSize size, PlaceTensor place);
 
 // A tensor as it is. `tensor` was checked and belongs to the wire message.

@@ -9,6 +9,7 @@
 #include "imaging/depth_map.h"
 #include "imaging/encoded_image.h"
 #include "imaging/resize.h"
+#include "imaging/webp.h"
 #include "tests/server/test_pictures.h"
 #include "tests/server/test_server.h"
 
@@ -113,6 +114,53 @@ TEST(Tasks, InpaintGetsPictureAndMaskByTheirPolarity) {
     inpaint.set_mask_polarity(v1::MASK_POLARITY_WHITE_KEEPS);
     const GenerationRequest keeps = Delivered(server, request);
     EXPECT_THAT(std::get<Inpaint>(keeps.task).mask->pixels, Each(255 - value));
+  }
+}
+
+// A picture of the colours 0 and 255, and of both again where it is transparent, and half transparent.
+Image PartlyClear(int width, int height) {
+  Image picture{width, height, 4, {}};
+  for (int i = 0; i < width * height; ++i) {
+    const auto colour = static_cast<uint8_t>(i % 2 == 0 ? 0 : 255);
+    const auto alpha = static_cast<uint8_t>(i % 6 < 2 ? 255 : (i % 6 < 4 ? 0 : 128));
+    picture.pixels.insert(picture.pixels.end(), {colour, colour, colour, alpha});
+  }
+  return picture;
+}
+
+TEST(Tasks, WhatIsTransparentInAMaskIsNotPaintedInAnyPolarityOrMode) {
+  TestServer server(AnyTask());
+  v1::GenerateRequest request = SmallRequest();
+  v1::Inpaint& inpaint = *request.mutable_inpaint();
+  inpaint.set_image(PlainPng(64, 64, 50));
+  const Image picture = PartlyClear(64, 64);
+  for (const v1::MaskMode mode : {v1::MASK_MODE_BINARY, v1::MASK_MODE_SOFT}) {
+    inpaint.set_mask_mode(mode);
+    for (const std::string& file : {PngOf(picture), *EncodeWebp(picture, 100)}) {
+      inpaint.set_mask(file);
+      for (const bool keeps_white : {false, true}) {
+        inpaint.set_mask_polarity(keeps_white ? v1::MASK_POLARITY_WHITE_KEEPS
+                                              : v1::MASK_POLARITY_WHITE_REPAINTS);
+        const Image mask = *std::get<Inpaint>(Delivered(server, request).task).mask;
+        for (size_t i = 0; i < mask.pixels.size(); ++i) {
+          const bool painted = (i % 2 == 1) != keeps_white;
+          const int expected = !painted || i % 6 / 2 == 1 ? 0 : (i % 6 / 2 == 0 ? 255 : 128);
+          ASSERT_EQ(mask.pixels[i], expected) << i << " " << keeps_white;
+        }
+      }
+    }
+  }
+}
+
+TEST(Tasks, WhatIsTransparentInADepthMapIsFar) {
+  TestServer server(AnyTask());
+  v1::GenerateRequest request = SmallRequest();
+  request.mutable_control_net()->set_depth_image(PngOf(PartlyClear(64, 64)));
+  const SharedFloatTensor hint = std::get<ControlNet>(Delivered(server, request).task).hint;
+  for (size_t i = 0; i < hint->values.size(); ++i) {
+    const size_t pixel = i % (64 * 64);
+    const float near = pixel % 6 / 2 == 0 ? 1 : 128 / 255.0f;
+    ASSERT_EQ(hint->values[i], pixel % 2 == 0 || pixel % 6 / 2 == 1 ? 0 : near) << i;
   }
 }
 

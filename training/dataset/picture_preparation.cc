@@ -19,14 +19,14 @@ namespace {
 // Files of the user's own choice, not of strangers: larger than a server would take.
 constexpr DecodeLimits kLimits = {.max_pixels = int64_t{1} << 27, .max_encoded_bytes = size_t{256} << 20};
 
-absl::StatusOr<Image> DecodeFile(const std::string& path) {
+absl::StatusOr<Image> DecodeFile(const std::string& path, Ground ground) {
   ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kLimits.max_encoded_bytes));
-  return DecodeImage(std::string_view(bytes), kLimits);
+  return DecodeImage(std::string_view(bytes), kLimits, ground);
 }
 
 // The picture at `path`, which belongs to `sample`.
-absl::StatusOr<Image> Load(const TrainingSample& sample, const std::string& path) {
-  absl::StatusOr<Image> picture = DecodeFile(path);
+absl::StatusOr<Image> Load(const TrainingSample& sample, const std::string& path, Ground ground) {
+  absl::StatusOr<Image> picture = DecodeFile(path, ground);
   if (picture.ok()) return picture;
   return absl::Status(picture.status().code(),
                       absl::StrCat(path, " (", PlaceOf(sample), "): ", picture.status().message()));
@@ -51,11 +51,11 @@ absl::StatusOr<Image> Crop(const Image& image, const CropBox& box) {
 }  // namespace
 
 absl::StatusOr<Image> LoadTrainingPicture(const TrainingSample& sample) {
-  return Load(sample, sample.image_path);
+  return Load(sample, sample.image_path, Ground::kWhite);
 }
 
 absl::StatusOr<Image> LoadTrainingHint(const TrainingSample& sample) {
-  if (!sample.hint_path.empty()) return Load(sample, sample.hint_path);
+  if (!sample.hint_path.empty()) return Load(sample, sample.hint_path, Ground::kBlack);
   return absl::InvalidArgumentError(
       absl::StrCat(PlaceOf(sample), ": a hint picture is missing, which this network follows"));
 }

@@ -11,7 +11,8 @@ namespace kandinsky {
 // Thread-safe.
 absl::StatusOr<Image> LoadTrainingPicture(const TrainingSample& sample);
 
-// The same for its hint picture. INVALID_ARGUMENT also when the sample has none.
+// The same for its hint picture, a depth map: what is transparent is far, black. INVALID_ARGUMENT also when
+// the sample has none.
 absl::StatusOr<Image> LoadTrainingHint(const TrainingSample& sample);
 
 // The part of a picture that is learned, in pixels.

@@ -112,6 +112,15 @@ TEST(LoadTrainingPictureTest, GivesRgbOfAnyPicture) {
   EXPECT_EQ(LoadTrainingPicture(Sample(folder.Write("b.jpg", *grey)))->channels, 3);
 }
 
+TEST(LoadTrainingPictureTest, TransparentIsWhiteInPicturesAndFarInDepthMaps) {
+  const DatasetFolder folder;
+  const Image clear{1, 1, 4, {90, 90, 90, 0}};
+  TrainingSample sample = Sample(folder.Write("a.png", *EncodePng(clear)));
+  sample.hint_path = sample.image_path;
+  EXPECT_EQ(LoadTrainingPicture(sample)->pixels, std::vector<uint8_t>(3, 255));
+  EXPECT_EQ(LoadTrainingHint(sample)->pixels, std::vector<uint8_t>(3, 0));
+}
+
 TEST(LoadTrainingPictureTest, NamesPictureAndPlaceOfABrokenOne) {
   const DatasetFolder folder;
   const std::string path = folder.Write("a.png", "no picture");
