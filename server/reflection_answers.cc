@@ -12,9 +12,7 @@
 namespace kandinsky {
 namespace {
 
-using google::protobuf::Descriptor;
 using google::protobuf::DescriptorPool;
-using google::protobuf::FieldDescriptor;
 using google::protobuf::FileDescriptor;
 
 // `file` after all that it imports, each once.
@@ -45,26 +43,12 @@ void SetFile(const FileDescriptor* file, const std::string& name, Response& resp
   }
 }
 
+// The interface is proto3, whose messages have no extensions.
 template <typename Response>
 void SetExtensionNumbers(const std::string& type, const DescriptorPool& pool, Response& response) {
-  const Descriptor* message = pool.FindMessageTypeByName(type);
-  if (message == nullptr) return SetError("the server does not know " + type, response);
-  std::vector<const FieldDescriptor*> extensions;
-  pool.FindAllExtensions(message, &extensions);
+  if (pool.FindMessageTypeByName(type) == nullptr)
+    return SetError("the server does not know " + type, response);
   response.mutable_all_extension_numbers_response()->set_base_type_name(type);
-  for (const FieldDescriptor* extension : extensions) {
-    response.mutable_all_extension_numbers_response()->add_extension_number(extension->number());
-  }
-}
-
-template <typename Request, typename Response>
-void SetFileOfExtension(const Request& request, const DescriptorPool& pool, Response& response) {
-  const auto& extension = request.file_containing_extension();
-  const Descriptor* message = pool.FindMessageTypeByName(extension.containing_type());
-  const FieldDescriptor* field =
-      message == nullptr ? nullptr : pool.FindExtensionByNumber(message, extension.extension_number());
-  SetFile(field == nullptr ? nullptr : field->file(), "this extension of " + extension.containing_type(),
-          response);
 }
 
 }  // namespace
@@ -84,7 +68,8 @@ Response AnswerReflection(const Request& request, const std::vector<std::string>
               request.file_containing_symbol(), response);
       break;
     case Request::kFileContainingExtension:
-      SetFileOfExtension(request, pool, response);
+      SetError("the server knows no extensions of " + request.file_containing_extension().containing_type(),
+               response);
       break;
     case Request::kAllExtensionNumbersOfType:
       SetExtensionNumbers(request.all_extension_numbers_of_type(), pool, response);

@@ -72,7 +72,12 @@ class ReflectionStream final : public grpc::ServerGenericBidiReactor,
 
   void OnReadDone(bool ok) override EXCLUDES(mutex_) {
     const ReactionOrder order(this);
-    context_.watch.End(watch_, ok ? static_cast<int64_t>(request_.Length()) : 0);
+    MessageWatch::Id watch = 0;
+    {
+      MutexLock lock(mutex_);  // held when the read began, perhaps a moment ago
+      watch = watch_;
+    }
+    context_.watch.End(watch, ok ? static_cast<int64_t>(request_.Length()) : 0);
     if (!ok) return End(grpc::Status::OK, /*refused=*/false);  // the client has said all
     response_.Clear();
     grpc::Status error;
@@ -110,15 +115,15 @@ class ReflectionStream final : public grpc::ServerGenericBidiReactor,
     const auto end = [stream = weak_from_this()](const grpc::Status& error) {
       if (const auto self = stream.lock()) self->End(error, /*refused=*/true);
     };
-    watch_ = context_.watch.Begin(rpc_.peer(), kMostRequestBytes,
-                                  [end] { end(MessageTooLargeError(kMostRequestBytes)); });
     lifetime_.SetTimer(context_.clock.Now() + kLongestIdle, [end] {
       end(UnavailableError("REFLECTION_IDLE",
                            "the reflection stream had no request for a minute; open another one",
                            absl::ZeroDuration()));
     });
     MutexLock lock(mutex_);
-    if (ended_) return context_.watch.End(watch_, 0);
+    if (ended_) return;
+    watch_ = context_.watch.Begin(rpc_.peer(), kMostRequestBytes,
+                                  [end] { end(MessageTooLargeError(kMostRequestBytes)); });
     StartRead(&request_);
   }
 
@@ -136,10 +141,10 @@ class ReflectionStream final : public grpc::ServerGenericBidiReactor,
   const Answer answer_;
   std::shared_ptr<ReflectionStream> self_;  // until OnDone
   bool entered_ = false;
-  MessageWatch::Id watch_ = 0;
   grpc::ByteBuffer request_;
   grpc::ByteBuffer response_;
   Mutex mutex_;
+  MessageWatch::Id watch_ GUARDED_BY(mutex_) = 0;
   bool ended_ GUARDED_BY(mutex_) = false;  // no operation may begin any more
 };
 

@@ -15,6 +15,7 @@ class UnknownCall final : public grpc::ServerGenericBidiReactor {
  public:
   UnknownCall(const CallContext& context, grpc::CallbackServerContext& rpc)
       : lifetime_(context, kUnknownMethod, rpc) {
+    const ReactionOrder order(this);
     const grpc::Status error = UnknownMethodError();
     lifetime_.Conclude(error, {.refused = true});
     Finish(error);

@@ -207,7 +207,7 @@ TEST(ReflectionAnswers, SayThatSomethingIsUnknown) {
   EXPECT_EQ(AnswerOf({}).error_response().error_code(), static_cast<int>(grpc::StatusCode::INVALID_ARGUMENT));
 }
 
-TEST(ReflectionAnswers, HaveTheExtensionsOfAType) {
+TEST(ReflectionAnswers, KnowThatATypeHasNoExtensions) {
   reflection::ServerReflectionRequest request;
   request.set_all_extension_numbers_of_type("kandinsky.v1.GenerateRequest");
   const auto response = AnswerOf(request);
