@@ -10,7 +10,9 @@
 namespace kandinsky {
 namespace {
 
-constexpr int32_t kHalf = 1 << (kResampleBits - 1);
+// Of weights, so that sums of weighted bytes with overshoot stay within 32 bits.
+constexpr int kFractionBits = 32 - 8 - 2;
+constexpr int32_t kHalf = 1 << (kFractionBits - 1);
 
 double Bicubic(double x) {
   constexpr double a = -0.5;
@@ -28,22 +30,26 @@ double Sinc(double x) {
 
 double Lanczos(double x) { return x >= -3.0 && x < 3.0 ? Sinc(x) * Sinc(x / 3) : 0.0; }
 
-uint8_t ToByte(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kResampleBits, 0, 255)); }
+uint8_t ToByte(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kFractionBits, 0, 255)); }
 
-int32_t ToFixedPoint(double weight) {
-  const double scaled = weight * (1 << kResampleBits);
-  return static_cast<int32_t>(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+// Of all samples, as normalize_coeffs_8bpc of Pillow rounds them.
+std::vector<int32_t> FixedPointWeights(const ResampleAxis& axis) {
+  std::vector<int32_t> weights(axis.weights.size());
+  std::transform(axis.weights.begin(), axis.weights.end(), weights.begin(), [](double weight) {
+    const double scaled = weight * (1 << kFractionBits);
+    return static_cast<int32_t>(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+  });
+  return weights;
 }
 
 template <int channels>
-void ResampleRow(const uint8_t* row, const ResampleAxis& axis, uint8_t* out) {
+void ResampleRow(const uint8_t* row, const ResampleAxis& axis, const int32_t* weights, uint8_t* out) {
   for (int x = 0; x < axis.size(); ++x, out += channels) {
     const uint8_t* pixel = row + static_cast<size_t>(axis.first[static_cast<size_t>(x)]) * channels;
-    const int32_t* weights = axis.weights_of(x);
     std::array<int32_t, channels> sums;
     sums.fill(kHalf);
-    for (int i = 0; i < axis.taps(x); ++i, pixel += channels) {
-      for (size_t c = 0; c < channels; ++c) sums[c] += pixel[c] * weights[i];
+    for (int i = 0; i < axis.taps(x); ++i, ++weights, pixel += channels) {
+      for (size_t c = 0; c < channels; ++c) sums[c] += pixel[c] * *weights;
     }
     for (size_t c = 0; c < channels; ++c) out[c] = ToByte(sums[c]);
   }
@@ -121,37 +127,44 @@ ResampleAxis PlanAxis(const AxisRequest& request) {
       weights.push_back(bicubic ? Bicubic(at) : Lanczos(at));
       sum += weights.back();
     }
-    for (const double weight : weights)
-      axis.weights.push_back(ToFixedPoint(sum != 0.0 ? weight / sum : weight));
+    for (const double weight : weights) axis.weights.push_back(sum != 0.0 ? weight / sum : weight);
     axis.first.push_back(begin);
     axis.offset.push_back(static_cast<int>(axis.weights.size()));
   }
   return axis;
 }
 
+bool RunsVerticalFirst(const AxisRequest& x, const AxisRequest& y) {
+  const int64_t lost_rows = int64_t{y.source_size} - y.output_size;
+  const int64_t lost_columns = int64_t{x.source_size} - x.output_size;
+  return lost_rows > 0 && lost_rows > 2 * lost_columns;
+}
+
 absl::StatusOr<Image> ResampleRows(const Image& image, const ResampleAxis& axis, int row_begin, int row_end) {
+  const std::vector<int32_t> weights = FixedPointWeights(axis);
   ASSIGN_OR_RETURN(Image out, AllocateImage(axis.size(), row_end - row_begin, image.channels));
   for (int y = row_begin; y < row_end; ++y) {
     const uint8_t* row = image.pixels.data() + static_cast<size_t>(y) * image.row_bytes();
     uint8_t* to = out.pixels.data() + static_cast<size_t>(y - row_begin) * out.row_bytes();
     if (image.channels == 1) {
-      ResampleRow<1>(row, axis, to);
+      ResampleRow<1>(row, axis, weights.data(), to);
     } else if (image.channels == 3) {
-      ResampleRow<3>(row, axis, to);
+      ResampleRow<3>(row, axis, weights.data(), to);
     } else {
-      ResampleRow<4>(row, axis, to);
+      ResampleRow<4>(row, axis, weights.data(), to);
     }
   }
   return out;
 }
 
 absl::StatusOr<Image> ResampleColumns(const Image& image, const ResampleAxis& axis, int row_begin) {
+  const std::vector<int32_t> weights = FixedPointWeights(axis);
   ASSIGN_OR_RETURN(Image out, AllocateImage(image.width, axis.size(), image.channels));
   const size_t row_bytes = image.row_bytes();
   for (int y = 0; y < axis.size(); ++y) {
     const auto top = static_cast<size_t>(axis.first[static_cast<size_t>(y)] - row_begin);
-    const ColumnTaps taps = {image.pixels.data() + top * row_bytes, row_bytes, axis.weights_of(y),
-                             axis.taps(y)};
+    const ColumnTaps taps = {image.pixels.data() + top * row_bytes, row_bytes,
+                             weights.data() + axis.offset[static_cast<size_t>(y)], axis.taps(y)};
     uint8_t* to = out.pixels.data() + static_cast<size_t>(y) * row_bytes;
     size_t at = 0;
     for (; at + kStrip <= row_bytes; at += kStrip) ResampleStrip<kStrip>(taps, at, to);

@@ -21,28 +21,28 @@ struct AxisRequest {
   int window_size = 0;
 };
 
-// Of weights, so that sums of weighted bytes with overshoot stay within 32 bits.
-inline constexpr int kResampleBits = 32 - 8 - 2;
-
-// One axis of a resize: for output sample i the weights taps(i) of the source samples from first[i] on, with
-// kResampleBits fractional bits.
+// One axis of a resize: for output sample i the weights of the taps(i) source samples from first[i] on.
 struct ResampleAxis {
   std::vector<int> first;
-  std::vector<int> offset;  // of sample i's weights in `weights`; one more entry than samples
-  std::vector<int32_t> weights;
+  std::vector<int> offset;      // of sample i's weights in `weights`; one more entry than samples
+  std::vector<double> weights;  // those of one sample have the sum 1
 
   int size() const { return static_cast<int>(first.size()); }
   int taps(int i) const { return offset[static_cast<size_t>(i) + 1] - offset[static_cast<size_t>(i)]; }
-  const int32_t* weights_of(int i) const { return weights.data() + offset[static_cast<size_t>(i)]; }
   int source_begin() const { return first.front(); }
   int source_end() const { return first.back() + taps(size() - 1); }
 };
 
-// The weights that Pillow computes (libImaging/Resample.c, precompute_coeffs and normalize_coeffs_8bpc).
+// The weights that Pillow computes (libImaging/Resample.c, precompute_coeffs).
 ResampleAxis PlanAxis(const AxisRequest& request);
 
+// Whether Pillow 13 runs the vertical pass first: where the height shrinks, and by more than twice as many
+// samples as the width (ImagingResampleInner of the same file; 10.4 never does). Both passes round, so
+// the order shows.
+bool RunsVerticalFirst(const AxisRequest& x, const AxisRequest& y);
+
 // The horizontal pass, over rows [row_begin, row_end) of `image`, which become rows 0... of the result. As
-// all passes: rounded to nearest, clipped to 0..255. RESOURCE_EXHAUSTED without memory.
+// all passes: in fixed point, rounded to nearest, clipped to 0..255. RESOURCE_EXHAUSTED without memory.
 absl::StatusOr<Image> ResampleRows(const Image& image, const ResampleAxis& axis, int row_begin, int row_end);
 
 // The vertical pass. Row 0 of `image` is source row `row_begin`.

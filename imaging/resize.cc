@@ -10,13 +10,17 @@
 namespace kandinsky {
 namespace {
 
-constexpr size_t kMaxBytesBetweenPasses = size_t{256} << 20;
+constexpr int64_t kMaxResultBytes = int64_t{256} << 20;
 
 absl::Status CheckSides(const Image& image, int width, int height) {
   RETURN_IF_ERROR(CheckImage(image));
   if (std::min(width, height) < 1 || std::max(width, height) > kMaxImageSide) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot resize to ", width, "x", height, ": sides are 1 to ", kMaxImageSide));
+  }
+  if (int64_t{width} * height * image.channels > kMaxResultBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot resize to ", width, "x", height, ": more than ", kMaxResultBytes, " bytes"));
   }
   if (std::max(image.width, image.height) > kMaxImageSide) {
     return absl::InvalidArgumentError(
@@ -31,20 +35,18 @@ bool IsIdentity(const AxisRequest& axis) {
          axis.source_extent == static_cast<float>(axis.source_size);
 }
 
+// What lies between the passes is no larger than the picture or the result.
 absl::StatusOr<Image> ResampleBoth(const Image& image, const AxisRequest& x, const AxisRequest& y) {
+  if (IsIdentity(y)) return ResampleRows(image, PlanAxis(x), 0, image.height);
   const ResampleAxis vertical = PlanAxis(y);
-  const int row_begin = IsIdentity(y) ? 0 : vertical.source_begin();
-  const int row_end = IsIdentity(y) ? image.height : vertical.source_end();
   if (IsIdentity(x)) return ResampleColumns(image, vertical, 0);
-  const size_t row_bytes = static_cast<size_t>(x.window_size) * static_cast<size_t>(image.channels);
-  if (row_bytes * static_cast<size_t>(std::max(row_end - row_begin, y.window_size)) >
-      kMaxBytesBetweenPasses) {
-    return absl::InvalidArgumentError(
-        "image is too long and narrow, or its new size too large, to be resized");
+  if (RunsVerticalFirst(x, y)) {
+    ASSIGN_OR_RETURN(const Image between, ResampleColumns(image, vertical, 0));
+    return ResampleRows(between, PlanAxis(x), 0, between.height);
   }
-  ASSIGN_OR_RETURN(Image between, ResampleRows(image, PlanAxis(x), row_begin, row_end));
-  if (IsIdentity(y)) return between;
-  return ResampleColumns(between, vertical, row_begin);
+  const int first_row = vertical.source_begin();
+  ASSIGN_OR_RETURN(const Image between, ResampleRows(image, PlanAxis(x), first_row, vertical.source_end()));
+  return ResampleColumns(between, vertical, first_row);
 }
 
 // MULDIV255 of Pillow: a * b / 255 to nearest.
@@ -68,15 +70,24 @@ void DivideByAlpha(Image& rgba) {
   }
 }
 
-// The whole of `image`, of which source_width x source_height pixels count.
-absl::StatusOr<Image> ResampleWhole(const Image& image, std::pair<float, float> extent,
-                                    std::pair<int, int> size, ResampleFilter filter) {
-  return ResampleBoth(image, {filter, image.width, extent.first, size.first, 0, size.first},
-                      {filter, image.height, extent.second, size.second, 0, size.second});
-}
-
-std::pair<float, float> WholeExtent(const Image& image) {
-  return {static_cast<float>(image.width), static_cast<float>(image.height)};
+// Every channel by itself.
+absl::StatusOr<Image> ResizeChannels(const Image& image, std::pair<int, int> size,
+                                     const ResizeOptions& options) {
+  // The whole of `from`, of which the size of `image` counts: of its last, incomplete blocks only a part.
+  const auto resample = [&](const Image& from, std::pair<int, int> factors) {
+    const auto axis = [&](int source_size, int source_extent, int factor, int output) {
+      const double extent = static_cast<double>(source_extent) / factor;
+      return AxisRequest{options.filter, source_size, static_cast<float>(extent), output, 0, output};
+    };
+    return ResampleBoth(from, axis(from.width, image.width, factors.first, size.first),
+                        axis(from.height, image.height, factors.second, size.second));
+  };
+  if (!options.reducing_gap) return resample(image, {1, 1});
+  const std::pair<int, int> factors = {std::max(image.width / size.first, 1),
+                                       std::max(image.height / size.second, 1)};
+  if (factors == std::pair(1, 1)) return resample(image, factors);
+  ASSIGN_OR_RETURN(const Image reduced, ReduceByBlocks(image, factors.first, factors.second));
+  return resample(reduced, factors);
 }
 
 }  // namespace
@@ -84,22 +95,12 @@ std::pair<float, float> WholeExtent(const Image& image) {
 absl::StatusOr<Image> Resize(const Image& image, int width, int height, const ResizeOptions& options) {
   RETURN_IF_ERROR(CheckSides(image, width, height));
   if (image.width == width && image.height == height) return image;
-  const std::pair<int, int> size = {width, height};
-  if (image.channels == 4) {
-    Image premultiplied = image;
-    PremultiplyAlpha(premultiplied);
-    ASSIGN_OR_RETURN(Image resized, ResampleWhole(premultiplied, WholeExtent(image), size, options.filter));
-    DivideByAlpha(resized);
-    return resized;
-  }
-  const int factor_x = options.reducing_gap ? std::max(image.width / width, 1) : 1;
-  const int factor_y = options.reducing_gap ? std::max(image.height / height, 1) : 1;
-  if (factor_x == 1 && factor_y == 1) return ResampleWhole(image, WholeExtent(image), size, options.filter);
-  ASSIGN_OR_RETURN(const Image reduced, ReduceByBlocks(image, factor_x, factor_y));
-  // Of the last, incomplete blocks only a part counts.
-  const auto extent_x = static_cast<float>(static_cast<double>(image.width) / factor_x);
-  const auto extent_y = static_cast<float>(static_cast<double>(image.height) / factor_y);
-  return ResampleWhole(reduced, {extent_x, extent_y}, size, options.filter);
+  if (image.channels != 4) return ResizeChannels(image, {width, height}, options);
+  Image premultiplied = image;
+  PremultiplyAlpha(premultiplied);
+  ASSIGN_OR_RETURN(Image resized, ResizeChannels(premultiplied, {width, height}, options));
+  DivideByAlpha(resized);
+  return resized;
 }
 
 absl::StatusOr<Image> CropForClip(const Image& rgb, int size) {

@@ -9,15 +9,17 @@ enum class ResampleFilter { kBicubic, kLanczos };
 
 struct ResizeOptions {
   ResampleFilter filter = ResampleFilter::kBicubic;
-  // Pillow's reducing_gap=1: averages whole blocks first where a side shrinks to half or less. Ignored for
-  // RGBA.
+  // Pillow's reducing_gap=1: averages whole blocks first where a side shrinks to half or less.
   bool reducing_gap = false;
 };
 
-// Resizes to width x height pixels with the values that Pillow 10.4's Image.resize gives: antialiased, the
-// horizontal pass first, in fixed point, with 8 bits in between; RGBA with premultiplied colours.
-// INVALID_ARGUMENT for an image that contradicts itself, a side outside 1..kMaxImageSide, and for pictures so
-// long and narrow that what lies between the passes would exceed 256 MiB. RESOURCE_EXHAUSTED without memory.
+// Resizes to width x height pixels with the values that Pillow 13's Image.resize gives (the version that
+// tests/parity pins): antialiased, one axis after the other (RunsVerticalFirst() of resample.h), in fixed
+// point, with 8 bits in between; RGBA with premultiplied colours. Pillow 10 differs where the vertical pass
+// is the first, and did not average RGBA.
+// INVALID_ARGUMENT for an image that contradicts itself, a side outside 1..kMaxImageSide, and for a result of
+// more than 256 MiB; what lies between the passes is no larger than it or the image. RESOURCE_EXHAUSTED
+// without memory.
 // Thread-safe.
 absl::StatusOr<Image> Resize(const Image& image, int width, int height, const ResizeOptions& options = {});
 

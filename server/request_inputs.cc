@@ -19,9 +19,10 @@ constexpr int64_t kFloatBytes = sizeof(float);
 int64_t AreaOf(const EncodedPicture& picture) { return int64_t{picture.info.width} * picture.info.height; }
 int64_t AreaOf(PictureSize size) { return int64_t{size.width} * size.height; }
 
-// Pixels between the horizontal and the vertical pass of resizing.
-int64_t BetweenPasses(const EncodedPicture& picture, int width) {
-  return int64_t{width} * picture.info.height;
+// The most pixels between the passes of resizing, of which either may be the first (RunsVerticalFirst).
+int64_t BetweenPasses(const EncodedPicture& picture, PictureSize size) {
+  const int rows = std::min(size.height, picture.info.height);
+  return std::max(int64_t{size.width} * picture.info.height, int64_t{picture.info.width} * rows);
 }
 
 // What a decoder may need: RGBA before it is laid over its ground, and a second buffer when the picture
@@ -37,8 +38,8 @@ int64_t DecodingBytes(const EncodedPicture& picture) {
 }
 
 // What becomes of the picture at once: it is decoded, and then resized.
-int64_t PassingBytes(const EncodedPicture& picture, int width, int64_t channels) {
-  return std::max(DecodingBytes(picture), (AreaOf(picture) + BetweenPasses(picture, width)) * channels);
+int64_t PassingBytes(const EncodedPicture& picture, PictureSize size, int64_t channels) {
+  return std::max(DecodingBytes(picture), (AreaOf(picture) + BetweenPasses(picture, size)) * channels);
 }
 
 InputImage Share(Image image) { return std::make_shared<const Image>(std::move(image)); }
@@ -58,7 +59,7 @@ SharedFloatTensor Hint(std::vector<float> values, int64_t height, int64_t width)
 
 RequestInput ResizedPicture(const EncodedPicture& picture, PictureSize size, PlacePicture place) {
   return {.field = picture.field,
-          .passing_bytes = PassingBytes(picture, size.width, kRgb),
+          .passing_bytes = PassingBytes(picture, size, kRgb),
           .kept_bytes = AreaOf(size) * kRgb,
           .prepare = [picture, size, place = std::move(place)](std::vector<GenerationRequest>& requests) {
             ASSIGN_OR_RETURN(const Image decoded, DecodeImage(picture.bytes, picture.limits));
@@ -71,7 +72,7 @@ RequestInput ResizedPicture(const EncodedPicture& picture, PictureSize size, Pla
 
 RequestInput PictureForClip(const EncodedPicture& picture, int edge, PlacePicture place) {
   return {.field = picture.field,
-          .passing_bytes = PassingBytes(picture, edge, kRgb),
+          .passing_bytes = PassingBytes(picture, {edge, edge}, kRgb),
           .kept_bytes = int64_t{edge} * edge * kRgb,
           .prepare = [picture, edge, place = std::move(place)](std::vector<GenerationRequest>& requests) {
             ASSIGN_OR_RETURN(const Image decoded, DecodeImage(picture.bytes, picture.limits));
@@ -96,7 +97,7 @@ RequestInput ResizedMask(const EncodedPicture& picture, PictureSize size, bool k
     return absl::OkStatus();
   };
   return {.field = picture.field,
-          .passing_bytes = PassingBytes(picture, size.width, /*channels=*/1),
+          .passing_bytes = PassingBytes(picture, size, /*channels=*/1),
           .kept_bytes = AreaOf(size),
           .prepare = prepare};
 }
@@ -104,7 +105,7 @@ RequestInput ResizedMask(const EncodedPicture& picture, PictureSize size, bool k
 RequestInput DepthOfPicture(const EncodedPicture& picture, PictureSize size, PlaceTensor place) {
   return {.field = picture.field,
           .passing_bytes = AreaOf(picture) * kFloatBytes +
-                           std::max(DecodingBytes(picture), BetweenPasses(picture, size.width) * kFloatBytes),
+                           std::max(DecodingBytes(picture), BetweenPasses(picture, size) * kFloatBytes),
           .kept_bytes = AreaOf(size) * kRgb * kFloatBytes,
           .prepare = [picture, size, place = std::move(place)](std::vector<GenerationRequest>& requests) {
             ASSIGN_OR_RETURN(DepthMap decoded, DecodeDepth(picture.bytes, picture.limits));

@@ -1,9 +1,4 @@
-"""Synthetic pictures, and their resizing: what the server does with a client's picture, spelled out with Pillow.
-
-The server follows Pillow 10.4, which resizes horizontally and then vertically. Pillow 13, which diffusers uses here,
-sometimes goes the other way round (one or two grey levels of difference). resized() is the former, and refuses sizes
-at which the installed Pillow does something else, so that a comparison with diffusers rests on neither.
-"""
+"""Synthetic pictures, and how diffusers and transformers resize them."""
 
 import math
 import zlib
@@ -46,34 +41,14 @@ def depth(width: int, height: int, largest: int) -> numpy.ndarray:
     return (values / values.max() * largest).round().astype(numpy.uint16 if largest > 255 else numpy.uint8)
 
 
-def resized(image: Image.Image, width: int, height: int, filter: Image.Resampling,
-            reducing_gap: float | None = None) -> Image.Image:
-    """As Pillow 10.4 resizes; ValueError when the installed Pillow does it differently."""
-    box, reduced = (0, 0, image.width, image.height), image
-    if reducing_gap is not None:
-        factors = [max(1, int(size / target / reducing_gap)) for size, target in zip(image.size, (width, height))]
-        if factors != [1, 1]:
-            box = (0, 0, image.width / factors[0], image.height / factors[1])
-            reduced = image.reduce(tuple(factors))
-    result = reduced
-    if (width, box[2]) != (reduced.width, reduced.width):
-        result = result.resize((width, reduced.height), filter, box=(0, 0, box[2], reduced.height))
-    if (height, box[3]) != (reduced.height, reduced.height):
-        result = result.resize((width, height), filter, box=(0, 0, width, box[3]))
-    installed = image.resize((width, height), filter, reducing_gap=reducing_gap)
-    if numpy.any(numpy.asarray(result) != numpy.asarray(installed)):
-        raise ValueError(f"Pillow resizes {image.size} to {width}x{height} in another order; take other sizes")
-    return result
-
-
 def fitted(image: Image.Image, width: int, height: int) -> Image.Image:
     """A picture that is drawn over, as the pipelines resize it."""
-    return resized(image, width, height, Image.Resampling.BICUBIC, reducing_gap=1)
+    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=1)
 
 
 def fitted_mask(image: Image.Image, width: int, height: int) -> Image.Image:
     """A mask, as the inpainting pipeline resizes it."""
-    return resized(image, width, height, Image.Resampling.LANCZOS).convert("L")
+    return image.resize((width, height), Image.Resampling.LANCZOS).convert("L")
 
 
 def cropped(image: Image.Image, size: int) -> Image.Image:
@@ -84,7 +59,7 @@ def cropped(image: Image.Image, size: int) -> Image.Image:
     short, long = sorted(image.size)
     length = int(size * long / short)
     width, height = (size, length) if image.width <= image.height else (length, size)
-    result = resized(image, width, height, Image.Resampling.BICUBIC)
+    result = image.resize((width, height), Image.Resampling.BICUBIC)
     left, top = (width - size) // 2, (height - size) // 2
     return result.crop((left, top, left + size, top + size))
 

@@ -59,17 +59,20 @@ def make_inputs(cases: list[dict] | None = None) -> dict[str, torch.Tensor]:
     catalogue.add_picture("wide", 128, 64)
     catalogue.add_picture("wide_96", 96, 64)
     catalogue.add_picture("reduced", 64, 64, pictures.picture("reduced", 150, 130))
+    catalogue.add_picture("reduced_tall", 64, 64, pictures.picture("reduced_tall", 90, 120))
     catalogue.add_picture("enlarged_tall", 64, 128, pictures.picture("enlarged", 40, 100))
     catalogue.add_mask("disc", 64, 64, pictures.disc_mask(64, 64, edge=0.0))
     catalogue.add_mask("disc_wide", 128, 64, pictures.disc_mask(128, 64, edge=0.1))
     # A mask has the size of its picture.
     catalogue.add_mask("disc_reduced", 64, 64, pictures.disc_mask(150, 130, edge=0.3))
+    catalogue.add_mask("disc_reduced_tall", 64, 64, pictures.disc_mask(90, 120, edge=0.3))
     catalogue.add_mask("soft_disc", 64, 64, pictures.disc_mask(64, 64, edge=0.4))
     catalogue.add_mask("soft_disc_tall", 64, 128, pictures.disc_mask(40, 100, edge=0.5))
     catalogue.add_mask("nothing", 64, 64, Image.new("L", (64, 64), 0))
     catalogue.add_mask("everything", 64, 64, Image.new("L", (64, 64), 255))
     catalogue.add_crop("crop_wide", pictures.picture("crop_wide", 101, 70))
     catalogue.add_crop("crop_tall", pictures.picture("crop_tall", 48, 75))
+    catalogue.add_crop("crop_reduced_tall", pictures.picture("crop_reduced_tall", 63, 128))
     catalogue.add_crop("crop_small", pictures.picture("crop_small", 20, 20))
     catalogue.add_crop("crop_transparent", pictures.picture("crop_transparent", 60, 90, "RGBA"))
     catalogue.add_depth("depth", 64, 64, 255)
@@ -150,6 +153,8 @@ def prior_start_cases() -> list[dict]:
         text("prior_start_embedding", {"embedding": "embedding", "strength": 0.3}, prior_steps=10, seeds=[143]),
         text("prior_start_embedding_empty_negative", {"embedding": "embedding", "strength": 1.0}, negative_prompt="",
              seeds=[144]),
+        text("prior_start_five_of_six_steps", {"image": "crop_reduced_tall", "strength": 5 / 6}, prior_steps=6,
+             seeds=[146]),
         text("prior_start_no_prior_guidance", {"image": "crop_small", "strength": 0.6}, prior_guidance_scale=1.0,
              seeds=[145]),
     ]
@@ -163,6 +168,8 @@ def image_to_image_cases() -> list[dict]:
     return [
         change("image_to_image", "square", 0.5, seeds=[200]),
         change("image_to_image_reduced", "reduced", 0.3, steps=10, seeds=[201]),
+        change("image_to_image_reduced_tall", "reduced_tall", 0.3, steps=10, seeds=[218]),
+        change("image_to_image_five_of_six_steps", "square", 5 / 6, steps=6, seeds=[219]),
         change("image_to_image_wide_negative", "wide", 0.7, width=128, negative_prompt="blurry", seeds=[202]),
         change("image_to_image_enlarged_tall", "enlarged_tall", 0.6, height=128, seeds=[203, 204]),
         change("image_to_image_all_steps", "square", 1.0, seeds=[205]),
@@ -190,6 +197,7 @@ def inpaint_cases() -> list[dict]:
     return [
         paint("inpaint", "square", "disc", seeds=[300]),
         paint("inpaint_reduced_negative", "reduced", "disc_reduced", negative_prompt="blurry", seeds=[301, 302]),
+        paint("inpaint_reduced_tall", "reduced_tall", "disc_reduced_tall", seeds=[319]),
         paint("inpaint_wide", "wide", "disc_wide", width=128, seeds=[303]),
         paint("inpaint_nothing", "square", "nothing", seeds=[304]),
         paint("inpaint_everything", "square", "everything", seeds=[305]),

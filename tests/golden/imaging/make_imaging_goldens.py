@@ -15,8 +15,6 @@ import numpy as np
 import PIL
 from PIL import Image, ImageOps
 
-BICUBIC, LANCZOS = Image.Resampling.BICUBIC, Image.Resampling.LANCZOS
-
 
 def write_safetensors(path: pathlib.Path, tensors: dict[str, np.ndarray]) -> None:
     names = {np.dtype("uint8"): "U8", np.dtype("float32"): "F32"}
@@ -45,46 +43,6 @@ def picture(width: int, height: int, channels: int, seed: int) -> np.ndarray:
         layer = np.where(x < third, wave, np.where(x < 2 * third, edges + 60 * (channel == 1), 128 + noise * 4))
         layers.append(np.clip(np.rint(layer), 0, 255).astype(np.uint8))
     return layers[0] if channels == 1 else np.stack(layers, axis=-1)
-
-
-# ---- resizing --------------------------------------------------------------------------------------------------------
-
-
-def clip_crop(image: Image.Image, size: int) -> Image.Image:
-    """transformers' CLIPImageProcessor before it normalises."""
-    width, height = image.size
-    short, long = min(width, height), max(width, height)
-    long = int(size * long / short)
-    new = (size, long) if width <= height else (long, size)
-    resized = image.resize(new, BICUBIC)
-    left, top = (new[0] - size) // 2, (new[1] - size) // 2
-    return resized.crop((left, top, left + size, top + size))
-
-
-def resize_cases() -> tuple[list[dict], dict[str, np.ndarray]]:
-    sources = {"rgb_a": picture(97, 61, 3, 1), "rgb_b": picture(64, 150, 3, 2), "rgb_c": picture(211, 19, 3, 3),
-               "grey_a": picture(90, 70, 1, 4), "grey_b": picture(33, 128, 1, 5), "rgba_a": picture(50, 44, 4, 6)}
-    sources["rgba_a"][5:20, 5:20, 3] = 0
-    sources["rgba_a"][25:40, 5:20, 3] = 255
-    sizes = [(32, 32), (97, 30), (20, 61), (64, 48), (7, 5), (1, 1), (100, 129), (30, 19)]
-    cases, tensors = [], {f"{name}.in": array for name, array in sources.items()}
-    for name, array in sources.items():
-        image = Image.fromarray(array)
-        for size in sizes if name != "rgba_a" else sizes[:4]:
-            for filter_name, resample in (("bicubic", BICUBIC), ("lanczos", LANCZOS)):
-                for gap in (False, True):
-                    if gap and (filter_name == "lanczos" or (image.width < 2 * size[0] and image.height < 2 * size[1])):
-                        continue
-                    case = f"r{len(cases):03}"
-                    result = image.resize(size, resample, reducing_gap=1.0 if gap else None)
-                    cases.append({"case": case, "in": name, "size": size, "filter": filter_name, "reducing_gap": gap})
-                    tensors[f"{case}.out"] = np.asarray(result)
-        if array.ndim == 3 and array.shape[2] == 3:
-            for size in (14, 24, 37):
-                case = f"r{len(cases):03}"
-                cases.append({"case": case, "in": name, "clip_size": size})
-                tensors[f"{case}.out"] = np.asarray(clip_crop(image, size))
-    return cases, tensors
 
 
 # ---- decoding --------------------------------------------------------------------------------------------------------
@@ -206,12 +164,11 @@ def main() -> None:
     if PIL.__version__ != "10.4.0":
         sys.exit(f"Pillow 10.4.0 is needed, not {PIL.__version__}")
     folder = pathlib.Path(sys.argv[1])
-    for name, make in (("resize", resize_cases), ("decode", decode_cases)):
-        cases, tensors = make()
-        lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
-        versions = json.dumps({"pillow": PIL.__version__, "numpy": np.__version__})
-        (folder / f"{name}.json").write_text(f'{{"versions":{versions},"cases":[\n{lines}\n]}}\n', encoding="utf-8")
-        write_safetensors(folder / f"{name}.safetensors", tensors)
+    cases, tensors = decode_cases()
+    lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
+    versions = json.dumps({"pillow": PIL.__version__, "numpy": np.__version__})
+    (folder / "decode.json").write_text(f'{{"versions":{versions},"cases":[\n{lines}\n]}}\n', encoding="utf-8")
+    write_safetensors(folder / "decode.safetensors", tensors)
 
 
 if __name__ == "__main__":
