@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "absl/strings/str_join.h"
+#include "base/white_space.h"
 #include "pipeline/planned_steps.h"
 #include "server/config.h"
 #include "server/prompt_text.h"
@@ -48,7 +49,7 @@ void FieldChecks::Text(const std::string& field, const std::string& text) {
 void FieldChecks::Prompt(const std::string& field, const std::string& text) {
   const size_t before = count();
   Text(field, text);
-  if (count() == before && IsBlank(text)) Violate(field, "must not be blank");
+  if (count() == before && IsBlank(text)) Violate(field, "must not be empty or only white space");
 }
 
 int FieldChecks::Integer(const std::string& field, int value, int min, int max) {

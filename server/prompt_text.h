@@ -7,10 +7,8 @@
 namespace kandinsky {
 
 // Why `text` cannot be a prompt: longer than `max_bytes`, not UTF-8 (overlong forms and surrogates included),
-// or a control character (U+0000-001F, U+007F-009F) other than tab and newline. Nothing when it can.
+// or a control character (U+0000-001F, U+007F-009F) that is no white space (see base/white_space.h). Nothing
+// when it can.
 std::optional<std::string> PromptTextViolation(const std::string& text, size_t max_bytes);
-
-// Whether `text` has no character but ASCII white space.
-bool IsBlank(const std::string& text);
 
 }  // namespace kandinsky

@@ -86,6 +86,15 @@ _SPACES = [
     "multi\n\n\nline\n\ttext", "a \t\n b", "\u1680ogham",
 ]
 
+# Unicode's White_Space; and, after it, what Python's str.isspace() or people take for it.
+_WHITE_SPACE = "\t\n\v\f\r \u0085\u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200b))) + "\u2028\u2029\u202f\u205f\u3000"
+_NO_WHITE_SPACE = "\u001c\u001d\u001e\u001f\u180e\u200b\u200d\u2060\ufeff\u2800\u3164"
+
+_SPACES += [f"red{space}cat,{space}{space}4k{space}" for space in _WHITE_SPACE + _NO_WHITE_SPACE]
+_SPACES += [space * 3 for space in _WHITE_SPACE + _NO_WHITE_SPACE]
+_SPACES += ["a red cat\r\non a roof\r\n", "\r\n\r\n", "\u3000赤い猫\u3000高画質", f"a{_WHITE_SPACE}b", _WHITE_SPACE,
+            "it's\u2028they'll\u20291\u00852", "cat\f<|endoftext|>\vdog"]
+
 _SPECIAL = [
     "<|startoftext|>", "<|endoftext|>", "a <|endoftext|> b", "a<|endoftext|>b",
     "<|startoftext|>cat<|endoftext|>", "<|ENDOFTEXT|>",

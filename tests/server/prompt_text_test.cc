@@ -27,8 +27,12 @@ INSTANTIATE_TEST_SUITE_P(
         TextCase{"EmojiWithJoiners", "\U0001F468\u200D\U0001F469\u200D\U0001F467", true},
         TextCase{"CombiningMarks", "e\u0301\u0302\u0303", true},
         TextCase{"LastCharacter", "\xF4\x8F\xBF\xBF", true}, TextCase{"Nul", std::string("a\0b", 3), false},
-        TextCase{"CarriageReturn", "a\rb", false}, TextCase{"Escape", "a\x1B[31m", false},
-        TextCase{"Delete", "a\x7F", false}, TextCase{"C1Control", "\xC2\x85", false},
+        TextCase{"LineEnds", "a\r\nb\rc\u0085d\u2028e\u2029f", true},
+        TextCase{"TabsAndPages", "a\tb\vc\fd", true}, TextCase{"Spaces", "a\u00A0b\u2009c\u3000d", true},
+        TextCase{"Backspace", "a\b", false}, TextCase{"ShiftOut", "a\x0E", false},
+        TextCase{"Escape", "a\x1B[31m", false}, TextCase{"FileSeparator", "a\x1C", false},
+        TextCase{"UnitSeparator", "a\x1F", false}, TextCase{"Delete", "a\x7F", false},
+        TextCase{"C1BeforeNextLine", "\xC2\x84", false}, TextCase{"C1AfterNextLine", "\xC2\x86", false},
         TextCase{"AfterC1", "\xC2\xA0", true}, TextCase{"LoneContinuation", "\x80", false},
         TextCase{"OverlongSlash", "\xC0\xAF", false}, TextCase{"OverlongThreeBytes", "\xE0\x80\xAF", false},
         TextCase{"OverlongFourBytes", "\xF0\x80\x80\xAF", false},
@@ -41,13 +45,6 @@ TEST(PromptText, MayBeExactlyAsLongAsTheLimit) {
   EXPECT_EQ(PromptTextViolation(std::string(63, 'a'), 64), std::nullopt);
   EXPECT_EQ(PromptTextViolation(std::string(64, 'a'), 64), std::nullopt);
   EXPECT_EQ(PromptTextViolation(std::string(65, 'a'), 64), "must be at most 64 bytes");
-}
-
-TEST(PromptText, IsBlankWithoutAVisibleCharacter) {
-  EXPECT_TRUE(IsBlank(""));
-  EXPECT_TRUE(IsBlank(" \t\n"));
-  EXPECT_FALSE(IsBlank(" a "));
-  EXPECT_FALSE(IsBlank("\xC2\xA0"));
 }
 
 }  // namespace

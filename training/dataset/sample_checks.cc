@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <system_error>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "base/white_space.h"
 
 namespace kandinsky {
 namespace {
@@ -37,7 +37,7 @@ std::optional<std::string> CaptionsViolation(bool required, std::vector<std::str
   kept.reserve(captions.size());
   for (const std::string& caption : captions) {
     if (const auto violation = TextViolation(caption)) return absl::StrCat("the caption ", *violation);
-    const absl::string_view text = absl::StripAsciiWhitespace(caption);
+    const absl::string_view text = StripWhiteSpace(caption);
     if (text.empty() && required) return "the caption is empty";
     if (!text.empty()) kept.emplace_back(text);
   }
