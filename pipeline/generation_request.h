@@ -28,7 +28,7 @@ using ImageOrEmbedding = std::variant<InputImage, ImageEmbedding>;
 // opposite): the share of the steps that is run, above 0 to 1 (nothing is left of it); steps x strength >= 1.
 struct InitImage {
   InputImage image;  // RGB, width x height of the request
-  float strength = 0.3f;
+  double strength = 0.3;
 };
 
 // One alternative per task, so that no impossible combination can be built. The first five make images.
@@ -109,7 +109,7 @@ struct OutputRequest {
 // Starts the prior from an image embedding instead of noise (KandinskyV22PriorEmb2EmbPipeline of diffusers).
 struct PriorStart {
   ImageOrEmbedding from;
-  float strength = 0.3f;  // share of the prior steps that is run, above 0 to 1; prior_steps x strength >= 1
+  double strength = 0.3;  // share of the prior steps that is run, above 0 to 1; prior_steps x strength >= 1
 };
 
 // One image (or embedding) to make. A plain value.

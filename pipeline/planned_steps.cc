@@ -1,8 +1,6 @@
 #include "pipeline/planned_steps.h"
 
 #include <algorithm>
-#include <charconv>
-#include <string>
 #include <variant>
 
 namespace kandinsky {
@@ -84,14 +82,8 @@ bool RunsPrior(const GenerationRequest& request) {
   return mix == nullptr || HasTextPart(*mix) || ReadsNegativeOfPrior(request);
 }
 
-int StepsAtStrength(int steps, float strength) {
-  // With the shortest decimal that gives this float, which is what was meant: 0.7 as a float is a bit less
-  // than 0.7 and would lose a step.
-  std::array<char, 32> text;
-  const auto written = std::to_chars(text.data(), text.data() + text.size(), strength);
-  double share = 0;
-  std::from_chars(text.data(), written.ptr, share);
-  return std::min(steps, static_cast<int>(steps * share));
+int StepsAtStrength(int steps, double strength) {
+  return std::min(static_cast<int>(steps * strength), steps);
 }
 
 std::array<int, 4> PlannedSteps(const GenerationRequest& request) {

@@ -22,8 +22,9 @@ std::vector<EncodeNetwork> EncodeNetworks(const GenerationRequest& request);
 // Whether the prior has anything to compute: a text whose image embedding is read.
 bool RunsPrior(const GenerationRequest& request);
 
-// Steps that `strength` leaves of `steps`, rounded down as diffusers does: int(100 x 0.29) is 28.
-int StepsAtStrength(int steps, float strength);
+// Steps that `strength` leaves of `steps`: min(int(steps * strength), steps) in double precision, as
+// get_timesteps of diffusers' pipelines has it; int(100 * 0.29) is 28, int(49 * (1 / 49)) is 0.
+int StepsAtStrength(int steps, double strength);
 
 // Steps of the stages that `request` goes through, by Stage (encode..decode); 0 for a stage that it skips.
 // What every pipeline does, and what the scheduler and its estimates count on.

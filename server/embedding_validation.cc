@@ -1,6 +1,5 @@
 #include "server/embedding_validation.h"
 
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -20,7 +19,6 @@ constexpr int kRgb = 3;
 constexpr int64_t kFloatBytes = sizeof(float);
 // Token ids, counts and tags of one embedding.
 constexpr int64_t kSmallParts = 512;
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 int64_t EmbeddingBytes(const Capabilities& capabilities) {
   return capabilities.embedding_dim * kFloatBytes + kSmallParts;
@@ -66,7 +64,7 @@ SharedFloatTensor& PixelsToEncode(GenerationRequest& request) {
 struct ImageTensorRule {
   int channels = 0;
   int scale = 1;
-  std::pair<float, float> range;  // infinite: any finite values
+  std::pair<float, float> range;
 };
 
 // Checks a tensor and puts its image's size into `native`.
@@ -217,7 +215,7 @@ EmbeddingCheck<v1::DecodeLatentsResponse> ValidateEmbedding(const v1::DecodeLate
   native.task = DecodeLatents();
   const ImageTensorRule rule = {.channels = kLatentChannels,
                                 .scale = rules.capabilities.latent_scale,
-                                .range = {-kInfinity, kInfinity}};
+                                .range = {-kLargestLatentValue, kLargestLatentValue}};
   if (CheckImageTensor("latents", request.latents(), rule, checks, native)) {
     validated.inputs.push_back(
         TensorAsIs("latents", request.latents(), InEach([](GenerationRequest& image) -> SharedFloatTensor& {

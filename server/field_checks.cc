@@ -24,12 +24,13 @@ int FieldNumber(const google::protobuf::Descriptor& message, const std::string& 
   return field == nullptr ? 0 : field->number();
 }
 
-// Whether all floats in `data` are finite and within the bounds. In place: a tensor can be most of a message.
+// Whether all floats in `data` are within the bounds; NaN is not. In place: a tensor can be most of a
+// message.
 bool AllWithin(const std::string& data, float min, float max) {
   for (size_t at = 0; at < data.size(); at += sizeof(float)) {
     float value = 0;
     std::memcpy(&value, data.data() + at, sizeof(value));
-    if (!(std::isfinite(value) && value >= min && value <= max)) return false;
+    if (!(value >= min && value <= max)) return false;
   }
   return true;
 }
@@ -87,7 +88,7 @@ int FieldChecks::Size(const std::string& field, int value) {
   return std::min(kSmallestSize, capabilities().size_multiple);
 }
 
-float FieldChecks::Strength(const std::string& field, float value, int steps) {
+double FieldChecks::Strength(const std::string& field, double value, int steps) {
   if (!(value > 0 && value <= 1)) {
     Violate(field, "must be a number above 0 and at most 1");
     return 1;
@@ -128,10 +129,12 @@ std::vector<uint64_t> FieldChecks::Seeds(const SeedFields& fields,
 
 SharedFloatTensor FieldChecks::Embedding(const std::string& field, const v1::Embedding& embedding) {
   const int size = capabilities().embedding_dim;
-  const auto finite = [](float value) { return std::isfinite(value); };
+  // Written so that a NaN is refused too.
+  const auto allowed = [](float value) { return std::abs(value) <= kLargestEmbeddingValue; };
   if (embedding.values_size() != size ||
-      !std::all_of(embedding.values().begin(), embedding.values().end(), finite)) {
-    Violate(field, "must have exactly ", size, " finite values");
+      !std::all_of(embedding.values().begin(), embedding.values().end(), allowed)) {
+    Violate(field, "must have exactly ", size, " values from ", -kLargestEmbeddingValue, " to ",
+            kLargestEmbeddingValue);
     return nullptr;
   }
   return std::make_shared<const FloatTensor>(
@@ -175,11 +178,7 @@ bool FieldChecks::Tensor(const std::string& field, const v1::FloatTensor& tensor
   }
   const auto [min, max] = range;
   if (AllWithin(tensor.data(), min, max)) return true;
-  if (std::isinf(max)) {
-    Violate(field, "must have finite values only");
-  } else {
-    Violate(field, "must have values from ", min, " to ", max, " only");
-  }
+  Violate(field, "must have values from ", min, " to ", max, " only");
   return false;
 }
 

@@ -22,6 +22,16 @@ namespace kandinsky {
 // How the results travel. A unary reply must fit into one message.
 enum class ReplyKind { kStream, kUnary };
 
+// Bounds of the values of tensors. Any finite value would let clients overflow the networks, which is then an
+// error of the server; within these bounds, also with guidance and weights at theirs, 32-bit floats are far
+// from that.
+// Image embeddings have values of the order of 1, the prior clips at 10 standard deviations; the rest is room
+// for arithmetic with them.
+inline constexpr float kLargestEmbeddingValue = 1000;
+// Latents have values of the order of 1, those that Euler samplers start from of 25; strong guidance
+// multiplies them.
+inline constexpr float kLargestLatentValue = 10'000;
+
 // What a request is checked against.
 struct ValidationRules {
   const v1::LimitsConfig& limits;  // complete
@@ -74,7 +84,7 @@ class FieldChecks {
   // refused.
   int DefaultSize(int size) const;
   // The share of `steps` that is run.
-  float Strength(const std::string& field, float value, int steps);
+  double Strength(const std::string& field, double value, int steps);
   // The name of a model or of a set of adapters; may be empty.
   void Name(const std::string& field, const std::string& name);
   // One seed per result. `draw_seed` gives the first when there is none.
@@ -83,7 +93,7 @@ class FieldChecks {
   SharedFloatTensor Embedding(const std::string& field, const v1::Embedding& embedding);
   // What the header of an encoded picture says; nothing when it is wrong.
   std::optional<ImageInfo> Picture(const std::string& field, const std::string& bytes);
-  // Whether `tensor` has `shape` and values from `min` to `max` (an infinite bound: any finite value).
+  // Whether `tensor` has `shape` and values from `min` to `max`.
   bool Tensor(const std::string& field, const v1::FloatTensor& tensor, const std::vector<int64_t>& shape,
               std::pair<float, float> range);
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <variant>
 
 namespace kandinsky {
@@ -53,8 +54,7 @@ Json PartOf(const MixPart& part) {
 
 // What only some tasks have.
 void AddTask(const Task& task, Json& json) {
-  if (const auto* change = std::get_if<ImageToImage>(&task))
-    json["strength"] = Decimal(change->init.strength);
+  if (const auto* change = std::get_if<ImageToImage>(&task)) json["strength"] = change->init.strength;
   if (const auto* inpaint = std::get_if<Inpaint>(&task)) {
     json["soft_mask"] = inpaint->soft;
     json["paste_back"] = inpaint->paste_back;
@@ -64,7 +64,7 @@ void AddTask(const Task& task, Json& json) {
     for (const MixPart& part : mix->parts) json["mix"].push_back(PartOf(part));
   }
   if (const auto* control = std::get_if<ControlNet>(&task); control != nullptr && control->init.has_value()) {
-    json["strength"] = Decimal(control->init->strength);
+    json["strength"] = control->init->strength;
   }
 }
 
@@ -77,10 +77,10 @@ std::string GenerationParameters(const GenerationRequest& request, uint64_t seed
   if (request.negative_prior_prompt) json["negative_prior_prompt"] = *request.negative_prior_prompt;
   json["task"] = TaskName(request.task);
   AddTask(request.task, json);
-  if (request.prior_start) json["prior_start_strength"] = Decimal(request.prior_start->strength);
+  if (request.prior_start) json["prior_start_strength"] = request.prior_start->strength;
   json["image_embedding_given"] = request.image_embedding != nullptr;
   json["negative_image_embedding_given"] = request.negative_image_embedding != nullptr;
-  json["seed"] = seed;
+  json["seed"] = std::to_string(seed);
   json["width"] = request.width;
   json["height"] = request.height;
   json["steps"] = request.steps;

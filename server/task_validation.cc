@@ -67,8 +67,8 @@ class TaskChecker {
   }
 
   template <typename Message>
-  float StrengthOf(const std::string& field, const Message& message) {
-    const float strength = message.has_strength() ? message.strength() : InitImage().strength;
+  double StrengthOf(const std::string& field, const Message& message) {
+    const double strength = message.has_strength() ? message.strength() : InitImage().strength;
     return checks_.Strength(field, strength, image_.steps);
   }
 

@@ -23,7 +23,7 @@ v1::GenerateRequest Edit() {
   v1::GenerateRequest request;
   request.set_prompt("a cat with a red hat");
   request.mutable_image_to_image()->set_image(Content("cat.png"));
-  request.mutable_image_to_image()->set_strength(0.6f);
+  request.mutable_image_to_image()->set_strength(0.6);
   return request;
 }
 

@@ -14,7 +14,7 @@ namespace {
 struct EditFlags {
   GenerationFlags generation;
   std::string image;
-  std::optional<float> strength;
+  std::optional<double> strength;
 };
 
 struct InpaintFlags {
@@ -31,7 +31,7 @@ struct ControlFlags {
   GenerationFlags generation;
   std::string depth;
   std::string image;
-  std::optional<float> strength;
+  std::optional<double> strength;
 };
 
 constexpr char kStrengthHelp[] = "How much of the image may change, above 0 to 1 (default 0.3)";

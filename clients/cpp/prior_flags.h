@@ -21,7 +21,7 @@ struct PriorFlags {
   bool strict_prompt = false;
   std::string start_image;      // file; empty: none
   std::string start_embedding;  // likewise
-  std::optional<float> start_strength;
+  std::optional<double> start_strength;
   std::optional<int> steps;
   std::optional<float> guidance_scale;
   std::optional<uint64_t> seed;

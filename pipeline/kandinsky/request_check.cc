@@ -129,7 +129,7 @@ class Checker {
   }
   absl::Status CheckEmbeddable(const char*, const std::string&) const { return absl::OkStatus(); }
 
-  static absl::Status CheckStrength(const char* field, int steps, float strength) {
+  static absl::Status CheckStrength(const char* field, int steps, double strength) {
     if (strength > 0 && strength <= 1 && StepsAtStrength(steps, strength) >= 1) return absl::OkStatus();
     return Refuse(absl::StrCat(field, " must be above 0 to 1 and leave at least one step"));
   }

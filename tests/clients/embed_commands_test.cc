@@ -140,7 +140,7 @@ TEST_F(EmbedCommandsTest, PromptSendsWhatThePriorIsToDo) {
   EXPECT_EQ(request.negative_prompt(), "dog");
   EXPECT_TRUE(request.has_negative_prior_prompt());
   EXPECT_EQ(request.prior_start().image(), "picture");
-  EXPECT_EQ(request.prior_start().strength(), 0.5f);
+  EXPECT_EQ(request.prior_start().strength(), 0.5);
   EXPECT_EQ(request.prior_steps(), 9);
   EXPECT_EQ(request.prior_guidance_scale(), 2);
   EXPECT_EQ(request.count(), 3);

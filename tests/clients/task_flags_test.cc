@@ -61,7 +61,7 @@ TEST_F(TaskFlagsTest, GenerateSendsWhatThePriorIsToDo) {
   EXPECT_EQ(request.model(), "mine");
   EXPECT_EQ(request.adapter(), "ink");
   EXPECT_EQ(request.prior_start().image(), "picture");
-  EXPECT_EQ(request.prior_start().strength(), 0.5f);
+  EXPECT_EQ(request.prior_start().strength(), 0.5);
   EXPECT_EQ(request.task_case(), v1::GenerateRequest::TASK_NOT_SET);
 }
 
@@ -136,7 +136,7 @@ TEST_F(TaskFlagsTest, EditSendsTheImage) {
       Request({"edit", "a", "red", "cat", "--image", File("cat.png", "picture"), "--strength", "0.75"});
   EXPECT_EQ(request.prompt(), "a red cat");
   EXPECT_EQ(request.image_to_image().image(), "picture");
-  EXPECT_EQ(request.image_to_image().strength(), 0.75f);
+  EXPECT_EQ(request.image_to_image().strength(), 0.75);
   EXPECT_FALSE(Request({"edit", "cat", "--image", Path("cat.png")}).image_to_image().has_strength());
 }
 
@@ -163,7 +163,7 @@ TEST_F(TaskFlagsTest, ControlSendsADepthImage) {
                                                "--image", File("cat.png", "picture"), "--strength", "0.5"});
   EXPECT_EQ(request.control_net().depth_image(), "depth");
   EXPECT_EQ(request.control_net().image(), "picture");
-  EXPECT_EQ(request.control_net().strength(), 0.5f);
+  EXPECT_EQ(request.control_net().strength(), 0.5);
 }
 
 TEST_F(TaskFlagsTest, ControlSendsADepthTensor) {

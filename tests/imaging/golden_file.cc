@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstring>
 #include <fstream>
 
 #include "base/mapped_file.h"
@@ -53,18 +52,6 @@ Image GoldenFile::Picture(const std::string& tensor) const {
 }
 
 std::string GoldenFile::Bytes(const std::string& tensor) const { return Find(tensor, false).data; }
-
-std::vector<float> GoldenFile::Floats(const std::string& tensor) const {
-  const Tensor& found = Find(tensor, /*is_float=*/true);
-  std::vector<float> planes(found.data.size() / sizeof(float));
-  std::memcpy(planes.data(), found.data.data(), found.data.size());
-  if (found.shape.size() < 3) return planes;
-  const auto channels = static_cast<size_t>(found.shape[0]);
-  const size_t pixels = planes.size() / channels;
-  std::vector<float> interleaved(planes.size());
-  for (size_t i = 0; i < planes.size(); ++i) interleaved[i % pixels * channels + i / pixels] = planes[i];
-  return interleaved;
-}
 
 nlohmann::json GoldenCases(const std::string& name) {
   std::ifstream file(kFolder + name + ".json");

@@ -22,8 +22,6 @@ class GoldenFile {
   Image Picture(const std::string& tensor) const;
   // The bytes of a U8 tensor [n].
   std::string Bytes(const std::string& tensor) const;
-  // A F32 tensor [channels, height, width] or [height, width] as interleaved pixels.
-  std::vector<float> Floats(const std::string& tensor) const;
 
  private:
   struct Tensor {

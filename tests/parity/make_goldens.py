@@ -11,10 +11,13 @@ import reference  # before torch: it says how idle threads wait
 import argparse
 import json
 import pathlib
+import types
 
 import torch
 from diffusers import (DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler,
-                       EulerDiscreteScheduler, PriorTransformer, UNet2DConditionModel, UnCLIPScheduler, VQModel)
+                       EulerDiscreteScheduler, KandinskyV22ControlnetImg2ImgPipeline, KandinskyV22Img2ImgPipeline,
+                       KandinskyV22PriorEmb2EmbPipeline, PriorTransformer, UNet2DConditionModel, UnCLIPScheduler,
+                       VQModel)
 from diffusers.schedulers import (scheduling_ddim, scheduling_ddpm, scheduling_dpmsolver_multistep,
                                   scheduling_euler_ancestral_discrete, scheduling_euler_discrete, scheduling_unclip)
 from safetensors.torch import save
@@ -242,6 +245,23 @@ def write_tokenizer(output: pathlib.Path, models: dict[str, reference.Model]) ->
     write_json(output / "tokenizer.json", {"max_length": 77, "cases": cases})
 
 
+# ---- shares of the steps ---------------------------------------------------------------------------------------------
+
+
+def write_steps_at_strength(output: pathlib.Path) -> None:
+    """Row N - 1: the steps that are run of N at the strengths 1/N, 2/N, ... N/N, the same in every pipeline."""
+    pipelines = (KandinskyV22Img2ImgPipeline, KandinskyV22ControlnetImg2ImgPipeline, KandinskyV22PriorEmb2EmbPipeline)
+
+    def run(steps: int, strength: float) -> int:
+        stub = types.SimpleNamespace(scheduler=types.SimpleNamespace(timesteps=range(steps)))
+        counts = {len(pipeline.get_timesteps(stub, steps, strength, "cpu")[0]) for pipeline in pipelines}
+        assert len(counts) == 1
+        return counts.pop()
+
+    rows = [[run(steps, k / steps) for k in range(1, steps + 1)] for steps in range(1, 101)]
+    write_json(output / "steps_at_strength.json", rows)
+
+
 # ---- full-size parameter lists ---------------------------------------------------------------------------------------
 
 
@@ -371,6 +391,7 @@ def main() -> None:
     write_tensors(output / "components.safetensors", component_tensors(models, arguments.seed))
     write_samplers(output, arguments.seed)
     write_tokenizer(output, models)
+    write_steps_at_strength(output)
     write_full_size(output)
 
 

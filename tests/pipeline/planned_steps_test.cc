@@ -34,7 +34,7 @@ TEST(PlannedSteps, OfTextToImageGoThroughEveryStage) {
 }
 
 TEST(PlannedSteps, OfImageToImageEncodeThePictureAndRunTheShareOfStrength) {
-  const GenerationRequest request = With(ImageToImage{.init = {.image = APicture(), .strength = 0.5f}});
+  const GenerationRequest request = With(ImageToImage{.init = {.image = APicture(), .strength = 0.5}});
   EXPECT_EQ(PlannedSteps(request), (Steps{2, 5, 5, 1}));
   EXPECT_EQ(EncodeNetworks(request), (Networks{kText, kLatents}));
 }
@@ -67,8 +67,7 @@ TEST(PlannedSteps, OfAMixWithANegativePromptRunThePriorForIt) {
 TEST(PlannedSteps, OfControlNetEncodeAPictureOnlyWhenTheyStartFromOne) {
   EXPECT_EQ(PlannedSteps(With(ControlNet{.hint = AnEmbedding(), .init = std::nullopt})),
             (Steps{1, 5, 10, 1}));
-  const ControlNet started = {.hint = AnEmbedding(),
-                              .init = InitImage{.image = APicture(), .strength = 0.3f}};
+  const ControlNet started = {.hint = AnEmbedding(), .init = InitImage{.image = APicture(), .strength = 0.3}};
   EXPECT_EQ(PlannedSteps(With(started)), (Steps{2, 5, 3, 1}));
 }
 
@@ -82,7 +81,7 @@ TEST(PlannedSteps, WithAnImageEmbeddingLeaveThePriorOut) {
 
 TEST(PlannedSteps, WithAPriorStartRunTheShareOfItsStrength) {
   GenerationRequest request = With(TextToImage());
-  request.prior_start = PriorStart{.from = InputImage(APicture()), .strength = 0.6f};
+  request.prior_start = PriorStart{.from = InputImage(APicture()), .strength = 0.6};
   EXPECT_EQ(PlannedSteps(request), (Steps{2, 3, 10, 1}));
   EXPECT_EQ(EncodeNetworks(request), (Networks{kText, kImage}));
   request.prior_start->from = ImageEmbedding(AnEmbedding());
@@ -109,13 +108,16 @@ TEST(PlannedSteps, DecodeForAnImageOrPixelsOnly) {
   EXPECT_EQ(PlannedSteps(request)[3], 1);
 }
 
-TEST(StepsAtStrength, RoundsDownTheDecimalThatWasMeant) {
-  EXPECT_EQ(StepsAtStrength(100, 0.29f), 28);  // as int(100 * 0.29) in double precision
-  EXPECT_EQ(StepsAtStrength(10, 0.7f), 7);
-  EXPECT_EQ(StepsAtStrength(10, 0.3f), 3);
-  EXPECT_EQ(StepsAtStrength(50, 1.0f), 50);
-  EXPECT_EQ(StepsAtStrength(3, 0.3f), 0);
-  EXPECT_EQ(StepsAtStrength(1000, 0.001f), 1);
+TEST(StepsAtStrength, RoundsDownTheProductInDoublePrecision) {
+  EXPECT_EQ(StepsAtStrength(100, 0.29), 28);
+  EXPECT_EQ(StepsAtStrength(6, 5.0 / 6), 5);
+  EXPECT_EQ(StepsAtStrength(30, 29.0 / 30), 29);
+  EXPECT_EQ(StepsAtStrength(49, 1.0 / 49), 0);
+  EXPECT_EQ(StepsAtStrength(10, 0.7), 7);
+  EXPECT_EQ(StepsAtStrength(10, 0.3), 3);
+  EXPECT_EQ(StepsAtStrength(50, 1.0), 50);
+  EXPECT_EQ(StepsAtStrength(3, 0.3), 0);
+  EXPECT_EQ(StepsAtStrength(1000, 0.001), 1);
 }
 
 TEST(TaskName, ToldApartByMakesImage) {

@@ -223,7 +223,7 @@ TEST_F(RequestRegistryTest, CountsEveryKindOfEndApart) {
 TEST_F(RequestRegistryTest, CountsOnlyStepsThatWouldHaveRunAsSaved) {
   GenerationRequest image;
   image.prompt = "cat";
-  image.task = ImageToImage{.init = {.image = nullptr, .strength = 0.5f}};
+  image.task = ImageToImage{.init = {.image = nullptr, .strength = 0.5}};
   observers_.push_back(std::make_shared<RecordingObserver>());
   const auto request = std::make_shared<LiveRequest>(observers_.size(), EngineRequest{.images = {image}},
                                                      observers_.back(), clock_.Now());

@@ -216,7 +216,7 @@ TEST(RemainingWorkTest, HasNoDecodeStepWithoutAnImage) {
 
 TEST(RemainingWorkTest, HasTheStepsThatStrengthLeaves) {
   GenerationRequest request;
-  request.task = ImageToImage{.init = {.image = nullptr, .strength = 0.3f}};
+  request.task = ImageToImage{.init = {.image = nullptr, .strength = 0.3}};
   EXPECT_EQ(WorkOf(request, 8).steps, (std::array<int, 4>{2, 25, 15, 1}));
 }
 

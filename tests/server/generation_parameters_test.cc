@@ -23,7 +23,7 @@ TEST(GenerationParameters, TellHowAnImageWasMade) {
   EXPECT_EQ(json["negative_prompt"], "");
   EXPECT_FALSE(json.contains("negative_prior_prompt"));
   EXPECT_EQ(json["task"], "text_to_image");
-  EXPECT_EQ(json["seed"], UINT64_MAX);
+  EXPECT_EQ(json["seed"], "18446744073709551615") << "a string, which no reader rounds";
   EXPECT_EQ(json["width"], 512);
   EXPECT_EQ(json["steps"], 50);
   EXPECT_EQ(json["guidance_scale"], 4.7) << "the decimal that was meant";
@@ -38,7 +38,7 @@ TEST(GenerationParameters, TellHowAnImageWasMade) {
 
 TEST(GenerationParameters, HaveTheNumbersOfTheTask) {
   GenerationRequest request;
-  request.task = ImageToImage{.init = {.image = nullptr, .strength = 0.3f}};
+  request.task = ImageToImage{.init = {.image = nullptr, .strength = 0.3}};
   EXPECT_EQ(ParametersOf(request)["strength"], 0.3);
   request.task = Mix{{{.content = "a cat", .weight = 0.25f}, {.content = InputImage(), .weight = 0.75f}}};
   const nlohmann::json mix = ParametersOf(request)["mix"];

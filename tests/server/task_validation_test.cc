@@ -127,14 +127,14 @@ INSTANTIATE_TEST_SUITE_P(
         RuleCase{"Strength0", ImageToImageRequest, CHANGE(r.mutable_image_to_image()->set_strength(0)),
                  "image_to_image.strength"},
         RuleCase{"StrengthAbove1", ImageToImageRequest,
-                 CHANGE(r.mutable_image_to_image()->set_strength(1.001f)), "image_to_image.strength"},
+                 CHANGE(r.mutable_image_to_image()->set_strength(1.001)), "image_to_image.strength"},
         RuleCase{"StrengthNan", ImageToImageRequest, CHANGE(r.mutable_image_to_image()->set_strength(kNan)),
                  "image_to_image.strength"},
         RuleCase{"Strength1", ImageToImageRequest, CHANGE(r.mutable_image_to_image()->set_strength(1)), ""},
-        RuleCase{"OneStepIsLeft", ImageToImageRequest, CHANGE(r.mutable_image_to_image()->set_strength(0.1f)),
+        RuleCase{"OneStepIsLeft", ImageToImageRequest, CHANGE(r.mutable_image_to_image()->set_strength(0.1)),
                  ""},
-        RuleCase{"NoStepIsLeft", ImageToImageRequest,
-                 CHANGE(r.mutable_image_to_image()->set_strength(0.099f)), "image_to_image.strength"},
+        RuleCase{"NoStepIsLeft", ImageToImageRequest, CHANGE(r.mutable_image_to_image()->set_strength(0.099)),
+                 "image_to_image.strength"},
         RuleCase{"NoStepIsLeftByDefault", ImageToImageRequest, CHANGE(r.set_steps(3)),
                  "image_to_image.strength"},
         RuleCase{"WrongStepsAlone", ImageToImageRequest, CHANGE(r.set_steps(0)), "steps"},
@@ -270,11 +270,11 @@ INSTANTIATE_TEST_SUITE_P(
         RuleCase{"TensorNan", DepthRequest,
                  CHANGE(*r.mutable_control_net()->mutable_depth() = PlainTensor({64, 64}, kNan)),
                  "control_net.depth"},
-        RuleCase{"StrengthWithoutImage", DepthRequest, CHANGE(r.mutable_control_net()->set_strength(0.5f)),
+        RuleCase{"StrengthWithoutImage", DepthRequest, CHANGE(r.mutable_control_net()->set_strength(0.5)),
                  "control_net.strength"},
         RuleCase {
           "StrengthWithImage", DepthRequest,
-              CHANGE(r.mutable_control_net()->set_strength(0.5f);
+              CHANGE(r.mutable_control_net()->set_strength(0.5);
                      r.mutable_control_net()->set_image(PlainPng(5, 5))),
               ""
         },
@@ -401,9 +401,9 @@ TEST(TaskValidation, CountsTheStepsThatStrengthLeaves) {
   v1::LimitsConfig limits = WithDefaults({}).limits();
   limits.set_max_megapixel_steps(64 * 64 * 5 / 1e6);
   v1::GenerateRequest request = ImageToImageRequest();
-  request.mutable_image_to_image()->set_strength(0.5f);
+  request.mutable_image_to_image()->set_strength(0.5);
   EXPECT_EQ(Validate(request, AnyTask(), limits).index(), 0u);
-  request.mutable_image_to_image()->set_strength(0.6f);
+  request.mutable_image_to_image()->set_strength(0.6);
   EXPECT_THAT(WrongFields(Validate(request, AnyTask(), limits)), ElementsAre("steps"));
 }
 
@@ -440,8 +440,8 @@ TEST(TaskValidation, CarriesTheNumbersOfTheTasksOver) {
   EXPECT_EQ(std::get<ImageEmbedding>(mix.parts[2].content)->values, std::vector<float>(kDim, 0.5f));
 
   request = PriorStartRequest();
-  request.mutable_prior_start()->set_strength(0.85f);
-  EXPECT_EQ(std::get<0>(Validate(request)).images.front().prior_start->strength, 0.85f);
+  request.mutable_prior_start()->set_strength(0.85);
+  EXPECT_EQ(std::get<0>(Validate(request)).images.front().prior_start->strength, 0.85);
   request = Base();
   request.set_negative_prior_prompt("");
   EXPECT_EQ(std::get<0>(Validate(request)).images.front().negative_prior_prompt, "");

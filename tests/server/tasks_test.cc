@@ -66,10 +66,10 @@ TEST(Tasks, ImageToImageGetsThePictureInTheSizeOfTheRequest) {
   v1::GenerateRequest request = SmallRequest();
   const Image picture = Gradient(150, 100);
   request.mutable_image_to_image()->set_image(PngOf(picture));
-  request.mutable_image_to_image()->set_strength(0.5f);
+  request.mutable_image_to_image()->set_strength(0.5);
   const GenerationRequest native = Delivered(server, request);
   const InitImage& init = std::get<ImageToImage>(native.task).init;
-  EXPECT_EQ(init.strength, 0.5f);
+  EXPECT_EQ(init.strength, 0.5);
   EXPECT_EQ(init.image->pixels, Resize(picture, 64, 64, {.reducing_gap = true})->pixels);
 }
 
@@ -289,7 +289,7 @@ TEST(Tasks, WriteTheParametersIntoAPngWhenAsked) {
   ASSERT_TRUE(absl::StrContains(png, "parameters"));
   const auto json = nlohmann::json::parse(png.substr(begin, png.find('}') - begin + 1));
   EXPECT_EQ(json["prompt"], "un chat noir é");
-  EXPECT_EQ(json["seed"], 7);
+  EXPECT_EQ(json["seed"], "7");
   EXPECT_EQ(json["steps"], 4);
   EXPECT_EQ(json["model"], "fake");
 }

@@ -118,7 +118,7 @@ TEST(RequestCheckTest, RefusesAPriorStartWherePriorsDoNotRun) {
     EXPECT_THAT(Refusal("decoder", request), HasSubstr("prior_start")) << TaskName(task);
   }
   request = start;
-  request.prior_start->strength = 0.01f;
+  request.prior_start->strength = 0.01;
   EXPECT_THAT(Refusal("decoder", request), HasSubstr("prior_start.strength"));
   request = start;
   request.prior_start->from = TestPicture(14, 14, 3, 1);
@@ -155,7 +155,7 @@ TEST(RequestCheckTest, RefusesAFeatherOutOfRange) {
 TEST(RequestCheckTest, RefusesStrengthsThatLeaveNoStep) {
   GenerationRequest request = TinyRequest(1);
   request.steps = 4;
-  for (const float strength : {0.0f, -1.0f, 1.5f, 0.2f, std::nanf("")}) {
+  for (const double strength : {0.0, -1.0, 1.5, 0.2, std::nan("")}) {
     request.task = ImageToImage{{TestPicture(64, 64, 3, 1), strength}};
     EXPECT_THAT(Refusal("decoder", request), HasSubstr("strength")) << strength;
   }

@@ -83,7 +83,7 @@ TEST_F(SimulatedPipelineTest, SkipsDecodingWhenNoImageIsWanted) {
 TEST_F(SimulatedPipelineTest, GoesThroughTheNetworksThatATaskNeeds) {
   SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
   GenerationRequest request = SmallRequest();
-  request.task = ImageToImage{.init = {.image = std::make_shared<const Image>(), .strength = 0.7f}};
+  request.task = ImageToImage{.init = {.image = std::make_shared<const Image>(), .strength = 0.7}};
   const auto generation = Admit(pipeline, request);
   std::vector<std::string> networks;
   int sized_encode_steps = 0;
