@@ -24,19 +24,43 @@ def run_json(command):
     return json.loads(output.strip().splitlines()[-1])
 
 
-def unet_rows(build, python, rounds):
-    """Guided step of the full-size U-Net against diffusers eager, seconds."""
+def network_rows(name, ours_command, peer_command, rounds):
+    """A full-size network with random weights against diffusers eager, seconds."""
     ours, nchw, channels_last = [], [], []
     for _ in range(rounds):
-        ours.append(run_json([f"{build}/benchmarks/unet_step", "--latent", "32", "--threads", "2"])["best_s"])
-        peer = run_json([python, str(ROOT / "benchmarks/unet_step_diffusers.py")])
+        ours.append(run_json(ours_command)["best_s"])
+        peer = run_json(peer_command)
         nchw.append(peer["nchw_s"])
         channels_last.append(peer["channels_last_s"])
-    name = "U-Net 2.2 guided step, 256x256, fp32, 2 threads"
     return [
         (name, "diffusers eager (default layout)", f"{min(ours):.2f} s", f"{min(nchw):.2f} s", min(nchw) / min(ours)),
         (name, "diffusers eager, channels_last", f"{min(ours):.2f} s", f"{min(channels_last):.2f} s",
          min(channels_last) / min(ours)),
+    ]
+
+
+def unet_rows(build, python, rounds):
+    return network_rows("U-Net 2.2 guided step, 256x256, fp32, 2 threads",
+                        [f"{build}/benchmarks/unet_step", "--latent", "32", "--threads", "2"],
+                        [python, str(ROOT / "benchmarks/unet_step_diffusers.py")], rounds)
+
+
+def movq_rows(build, python, rounds):
+    return network_rows("MOVQ decode, 512x512, fp32, 2 threads",
+                        [f"{build}/benchmarks/movq_decode", "--latent", "64", "--threads", "2"],
+                        [python, str(ROOT / "benchmarks/movq_decode_diffusers.py")], rounds)
+
+
+def group_norm_rows(build):
+    """Group norm with SiLU, channels_last: the sum over the shapes of all models, and the shape that gains least."""
+    result = run_json([f"{build}/benchmarks/group_norm", "--picture", "512", "--threads", "2"])
+    name, peer = "Group norm and SiLU, channels_last, all shapes at 512x512", "PyTorch, channels_last"
+    return [
+        (name + ", sum", peer, f"{result['ours_ms']:.0f} ms", f"{result['peer_ms']:.0f} ms",
+         result["peer_ms"] / result["ours_ms"]),
+        (name + ", the shape that gains least", peer, "", "", result["worst_speed_ratio"]),
+        (name + ", largest error", "PyTorch, default layout", f"{result['worst_error_ratio']:.2f}", "1",
+         1 / result["worst_error_ratio"]),
     ]
 
 
@@ -95,6 +119,8 @@ def main():
     rows = front_end_rows(arguments.build, arguments.rounds)
     rows += scheduler_rows(arguments.build)
     rows += progress_rows(arguments.build)
+    rows += group_norm_rows(arguments.build)
+    rows += movq_rows(arguments.build, arguments.python, arguments.rounds)
     rows += unet_rows(arguments.build, arguments.python, arguments.rounds)
     print("| benchmark | peer | ours | peer's | ratio (above 1: ours is better) |")
     print("|---|---|---|---|---|")

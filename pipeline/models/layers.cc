@@ -89,24 +89,6 @@ std::shared_ptr<Conv2d> MakeConv1x1(int64_t in_channels, int64_t out_channels) {
       .in_channels = in_channels, .out_channels = out_channels, .kernel_size = 1, .padding = 0});
 }
 
-GroupNorm::GroupNorm(int64_t groups, int64_t channels, double eps) : groups_(groups), eps_(eps) {
-  weight = register_parameter("weight", torch::empty({channels}), /*requires_grad=*/false);
-  bias = register_parameter("bias", torch::empty({channels}), /*requires_grad=*/false);
-}
-
-torch::Tensor GroupNorm::forward(const torch::Tensor& x) const {
-  const auto normalize = [this](const torch::Tensor& images) {
-    return at::group_norm(images, groups_, weight, bias, eps_);
-  };
-  if (at::GradMode::is_enabled() || x.size(0) < 2) return normalize(x);
-  // Image by image: the library divides sums among threads by the whole size.
-  torch::Tensor result = at::empty_like(x);
-  for (int64_t image = 0; image < x.size(0); ++image) {
-    result.narrow(0, image, 1).copy_(normalize(x.narrow(0, image, 1)));
-  }
-  return result;
-}
-
 LayerNorm::LayerNorm(int64_t features, double eps) : eps_(eps) {
   weight = register_parameter("weight", torch::empty({features}), /*requires_grad=*/false);
   bias = register_parameter("bias", torch::empty({features}), /*requires_grad=*/false);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "pipeline/models/elementwise.h"
+#include "pipeline/models/group_norm.h"
 #include "pipeline/models/winograd_convolution.h"
 
 namespace kandinsky {
@@ -71,22 +72,6 @@ class Conv2d : public torch::nn::Module {
 std::shared_ptr<Conv2d> MakeConv3x3(int64_t in_channels, int64_t out_channels);
 // A 1x1 convolution.
 std::shared_ptr<Conv2d> MakeConv1x1(int64_t in_channels, int64_t out_channels);
-
-class GroupNorm : public torch::nn::Module {
- public:
-  // `channels` is a multiple of `groups`.
-  GroupNorm(int64_t groups, int64_t channels, double eps);
-
-  // [N, channels, ...] -> the same shape.
-  torch::Tensor forward(const torch::Tensor& x) const;
-
-  torch::Tensor weight;  // [channels]
-  torch::Tensor bias;    // [channels]
-
- private:
-  const int64_t groups_;
-  const double eps_;
-};
 
 class LayerNorm : public torch::nn::Module {
  public:

@@ -22,8 +22,8 @@ torch::Tensor ResnetBlock2D::EncodeTime(const torch::Tensor& activated_time) con
 }
 
 torch::Tensor ResnetBlock2D::forward(const torch::Tensor& x, const torch::Tensor& scale_shift) const {
-  torch::Tensor y = conv1->forward(ApplyResample(SiluOf(norm1->forward(x))));
-  y = conv2->forward(SiluOf(ScaleShiftOf(norm2->forward(y), scale_shift)));
+  torch::Tensor y = conv1->forward(ApplyResample(norm1->forward(x, {.silu = true})));
+  y = conv2->forward(norm2->forward(y, {.scale_shift = scale_shift, .silu = true}));
   const torch::Tensor resampled = ApplyResample(x);
   return SumOf(std::move(y), conv_shortcut ? conv_shortcut->forward(resampled) : resampled);
 }

@@ -17,8 +17,8 @@ class SpatialNorm : public torch::nn::Module {
  public:
   SpatialNorm(int64_t channels, int64_t latent_channels);
 
-  // x [N, channels, H, W], latents [N, latent_channels, h, w] -> as x.
-  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& latents) const;
+  // x [N, channels, H, W], latents [N, latent_channels, h, w] -> as x; with `silu`, y * sigmoid(y) of it.
+  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& latents, bool silu = false) const;
 
   std::shared_ptr<GroupNorm> norm_layer;
   std::shared_ptr<Conv2d> conv_y;
@@ -39,8 +39,8 @@ class AutoencoderNorm {
   AutoencoderNorm(torch::nn::Module& owner, const std::string& name, int64_t channels,
                   const Options& options);
 
-  // x [N, channels, H, W]; `latents` is not read by a plain norm.
-  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& latents) const;
+  // x [N, channels, H, W]; `latents` is not read by a plain norm. With `silu`, y * sigmoid(y) of the result.
+  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& latents, bool silu = false) const;
 
  private:
   std::shared_ptr<GroupNorm> group_norm_;

@@ -171,7 +171,7 @@ torch::Tensor UNet2DConditionModel::forward(const torch::Tensor& sample,
   for (const auto& block : *down_blocks) x = block->forward(x, reader, skips);
   x = mid_block->forward(x, reader);
   for (const auto& block : *up_blocks) x = block->forward(x, reader, skips);
-  return conv_out->forward(SiluOf(conv_norm_out->forward(x)));
+  return conv_out->forward(conv_norm_out->forward(x, {.silu = true}));
 }
 
 torch::Tensor UNet2DConditionModel::forward(const torch::Tensor& sample, const torch::Tensor& timesteps,

@@ -24,8 +24,8 @@ AutoencoderResnetBlock::AutoencoderResnetBlock(int64_t in_channels, int64_t out_
 }
 
 torch::Tensor AutoencoderResnetBlock::forward(const torch::Tensor& x, const torch::Tensor& latents) const {
-  torch::Tensor y = conv1->forward(SiluOf(norm1.forward(x, latents)));
-  y = conv2->forward(SiluOf(norm2.forward(y, latents)));
+  torch::Tensor y = conv1->forward(norm1.forward(x, latents, /*silu=*/true));
+  y = conv2->forward(norm2.forward(y, latents, /*silu=*/true));
   return SumOf(std::move(y), conv_shortcut ? conv_shortcut->forward(x) : x);
 }
 

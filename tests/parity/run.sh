@@ -25,9 +25,12 @@ fi
 "$python" tests/parity/make_training_goldens.py "$goldens/training" --live --seed "${KANDINSKY_PARITY_SEED:-31337}" 2>>"$goldens/log" ||
   { cat "$goldens/log" >&2; exit 1; }
 
-echo "components, samplers, tokenizer, pipeline and training steps"
+"$python" tests/parity/make_precision_cases.py "$goldens" --seed "${KANDINSKY_PARITY_SEED:-31337}" 2>>"$goldens/log" ||
+  { cat "$goldens/log" >&2; exit 1; }
+
+echo "components, precision, samplers, tokenizer, pipeline and training steps"
 listed=$(ctest --test-dir "$build" -N -R Golden)
-for suite in ClipTokenizerGoldenTest GoldenComponentsTest GoldenSamplersTest GoldenPipelineTest GoldenTasksTest \
+for suite in ClipTokenizerGoldenTest GoldenComponentsTest GoldenPrecisionTest GoldenSamplersTest GoldenPipelineTest GoldenTasksTest \
   GoldenTrainingTest; do
   if ! grep -q "$suite" <<<"$listed"; then
     echo "$build has no $suite; build it completely first" >&2

@@ -1,0 +1,130 @@
+// Group norm with SiLU at every shape of the U-Nets and autoencoders: seconds of our kernel and of PyTorch's
+// in channels_last, and the errors of both and of PyTorch's on the default memory format against double
+// precision. Prints a line per shape to standard error, and one JSON object with the sums.
+//
+// Usage: group_norm --threads 2 --repeats 3 [--picture 512]
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <limits>
+#include <vector>
+
+#include "pipeline/models/group_norm.h"
+
+namespace kandinsky {
+namespace {
+
+constexpr int64_t kGroups = 32;
+constexpr double kEps = 1e-5;
+
+struct Shape {
+  int64_t rows;
+  int64_t channels;
+  int64_t side;
+};
+
+// The U-Nets 2.0 to 2.2 with two rows (guidance), and the autoencoders, for a square picture.
+std::vector<Shape> ShapesFor(int64_t picture) {
+  const int64_t latent = picture / 8;
+  std::vector<Shape> shapes;
+  for (const int64_t channels : {384, 768, 1152}) shapes.push_back({2, channels, latent});
+  for (const int64_t channels : {384, 768, 1152, 1536, 1920}) shapes.push_back({2, channels, latent / 2});
+  for (const int64_t channels : {768, 1152, 1920, 2304, 2688}) shapes.push_back({2, channels, latent / 4});
+  for (const int64_t channels : {1152, 1536, 2688, 3072}) shapes.push_back({2, channels, latent / 8});
+  for (const int64_t channels : {512, 256}) shapes.push_back({1, channels, picture / 8});
+  for (const int64_t channels : {512, 256}) shapes.push_back({1, channels, picture / 4});
+  for (const int64_t channels : {512, 256, 128}) shapes.push_back({1, channels, picture / 2});
+  for (const int64_t channels : {256, 128}) shapes.push_back({1, channels, picture});
+  return shapes;
+}
+
+template <typename Function>
+double BestSeconds(int repeats, const Function& function) {
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = -1; i < repeats; ++i) {  // the first run warms up and is not counted
+    const auto start = std::chrono::steady_clock::now();
+    const torch::Tensor result = function();
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    if (i >= 0) best = std::min(best, elapsed.count());
+  }
+  return best;
+}
+
+double Error(const torch::Tensor& actual, const torch::Tensor& expected) {
+  return ((actual.to(at::kDouble) - expected).norm() / expected.norm()).item<double>();
+}
+
+struct Result {
+  double ours_seconds;
+  double peer_seconds;
+  double ours_error;
+  double peer_error;
+  double default_format_error;
+};
+
+Result Measure(const Shape& shape, int repeats) {
+  const torch::Tensor x = torch::randn({shape.rows, shape.channels, shape.side, shape.side});
+  const torch::Tensor pixels = x.contiguous(at::MemoryFormat::ChannelsLast);
+  GroupNorm norm(kGroups, shape.channels, kEps);
+  norm.weight.set_data(torch::randn({shape.channels}) * 0.1 + 1);
+  norm.bias.set_data(torch::randn({shape.channels}) * 0.1);
+  const auto ours = [&] { return norm.forward(pixels, {.silu = true}); };
+  const auto pytorch = [&](const torch::Tensor& input) {
+    torch::Tensor y = at::group_norm(input, kGroups, norm.weight, norm.bias, kEps);
+    return at::silu_(y);
+  };
+  Result result{};
+  result.ours_seconds = BestSeconds(repeats, ours);
+  result.peer_seconds = BestSeconds(repeats, [&] { return pytorch(pixels); });
+  const torch::Tensor expected = at::silu(at::group_norm(
+      x.to(at::kDouble), kGroups, norm.weight.to(at::kDouble), norm.bias.to(at::kDouble), kEps));
+  result.ours_error = Error(ours(), expected);
+  result.peer_error = Error(pytorch(pixels), expected);
+  result.default_format_error = Error(pytorch(x), expected);
+  return result;
+}
+
+int Run(int64_t picture, int repeats) {
+  const c10::InferenceMode inference_mode;
+  double ours = 0, peer = 0, worst_speed = std::numeric_limits<double>::infinity(), worst_error = 0;
+  for (const Shape& shape : ShapesFor(picture)) {
+    const Result result = Measure(shape, repeats);
+    std::fprintf(stderr,
+                 "[%ld, %4ld, %4ld^2] %8.3f ms, PyTorch %8.3f ms; errors %.1e, %.1e, default format %.1e\n",
+                 shape.rows, shape.channels, shape.side, 1e3 * result.ours_seconds, 1e3 * result.peer_seconds,
+                 result.ours_error, result.peer_error, result.default_format_error);
+    ours += result.ours_seconds;
+    peer += result.peer_seconds;
+    worst_speed = std::min(worst_speed, result.peer_seconds / result.ours_seconds);
+    worst_error = std::max(worst_error, result.ours_error / result.default_format_error);
+  }
+  std::printf(
+      "{\"ours_ms\": %.2f, \"peer_ms\": %.2f, \"worst_speed_ratio\": %.2f, \"worst_error_ratio\": %.2f}\n",
+      1e3 * ours, 1e3 * peer, worst_speed, worst_error);
+  return 0;
+}
+
+}  // namespace
+}  // namespace kandinsky
+
+int main(int argc, char** argv) try {
+  CLI::App app("Times and checks group norm with SiLU at the shapes of the models");
+  int64_t picture = 512;
+  int threads = 2;
+  int repeats = 5;
+  app.add_option("--picture", picture, "Height and width of the picture")->check(CLI::Range(64, 1024));
+  app.add_option("--threads", threads, "Compute threads")->check(CLI::Range(1, 256));
+  app.add_option("--repeats", repeats, "Timed runs")->check(CLI::Range(1, 1000));
+  CLI11_PARSE(app, argc, argv);
+  at::set_num_threads(threads);
+  return kandinsky::Run(picture, repeats);
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "group_norm: %s\n", error.what());
+  return 1;
+}
