@@ -1,8 +1,12 @@
 #include "clients/cpp/embedding_file.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "clients/cpp/npy.h"
 
 namespace kandinsky {
 namespace {
@@ -10,21 +14,76 @@ namespace {
 constexpr char kImage[] = "image_embedding";
 constexpr char kNegative[] = "negative_image_embedding";
 constexpr char kText[] = "text_embedding";
+constexpr char kList[] = "embeddings";  // of --json
+constexpr size_t kMostShownBytes = 20;
 
-absl::StatusOr<v1::Embedding> FromArray(const nlohmann::json& array) {
+std::string Dump(const nlohmann::json& json) {
+  return json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+
+// `json`, or what is in it when it is a list of one list, as tolist() of a batch of one gives.
+const nlohmann::json& Unbatched(const nlohmann::json& json) {
+  const nlohmann::json* inner = &json;
+  while (inner->is_array() && inner->size() == 1 && inner->front().is_array()) inner = &inner->front();
+  return *inner;
+}
+
+absl::StatusOr<v1::Embedding> FromArray(const nlohmann::json& json) {
+  const nlohmann::json& array = Unbatched(json);
   if (!array.is_array() || array.empty())
     return absl::InvalidArgumentError("the embedding is no list of numbers");
+  if (array.front().is_array()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("it holds a list of ", array.size(), " embeddings, expected one: a list of numbers"));
+  }
   v1::Embedding embedding;
   embedding.mutable_values()->Reserve(static_cast<int>(array.size()));
   for (const nlohmann::json& element : array) {
     const double value = element.is_number() ? element.get<double>() : std::nan("");
     if (!std::isfinite(static_cast<float>(value))) {
       return absl::InvalidArgumentError(
-          absl::StrCat("value ", embedding.values_size(), " of the embedding is no finite float"));
+          absl::StrCat("value ", embedding.values_size(), " of the embedding is ",
+                       Dump(element).substr(0, kMostShownBytes), ", no finite float"));
     }
     embedding.add_values(static_cast<float>(value));
   }
   return embedding;
+}
+
+absl::StatusOr<v1::Embedding> FromTensor(const std::string& content) {
+  const absl::StatusOr<v1::FloatTensor> tensor = ParseNpy(content);
+  if (!tensor.ok()) return tensor.status();
+  const auto& shape = tensor->shape();
+  if (shape.empty() || std::count(shape.begin(), shape.end() - 1, 1) != shape.size() - 1) {
+    return absl::InvalidArgumentError(absl::StrCat("its shape is [", absl::StrJoin(shape, ", "),
+                                                   "], expected one embedding: [n] or [1, n]"));
+  }
+  nlohmann::json values = nlohmann::json::array();
+  for (size_t i = 0; i + sizeof(float) <= tensor->data().size(); i += sizeof(float)) {
+    float value = 0;
+    std::memcpy(&value, tensor->data().data() + i, sizeof(value));
+    values.push_back(value);
+  }
+  return FromArray(values);
+}
+
+absl::StatusOr<v1::Embedding> FromJson(const nlohmann::json& file, EmbeddingRole role) {
+  if (file.is_array()) return FromArray(file);
+  const bool is_list = file.is_object() && file.contains(kList) && file[kList].is_array();
+  if (is_list && file[kList].size() != 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("it holds ", file[kList].size(), " embeddings, expected one"));
+  }
+  const nlohmann::json& json = is_list ? file[kList][0] : file;
+  if (!json.is_object()) return absl::InvalidArgumentError("it is no JSON object");
+  if (role == EmbeddingRole::kNegative && json.contains(kNegative)) return FromArray(json[kNegative]);
+  if (json.contains(kImage)) return FromArray(json[kImage]);
+  if (json.contains(kText)) {
+    return absl::InvalidArgumentError(
+        "it has the embedding of a text, which is no image embedding: make one with `kandinsky embed "
+        "prompt`");
+  }
+  return absl::InvalidArgumentError(absl::StrCat("it has no \"", kImage, "\""));
 }
 
 }  // namespace
@@ -36,17 +95,11 @@ nlohmann::ordered_json ToJson(const v1::Embedding& embedding) {
 }
 
 absl::StatusOr<v1::Embedding> ParseEmbedding(const std::string& content, EmbeddingRole role) {
+  if (IsNpy(content)) return FromTensor(content);
   const nlohmann::json json = nlohmann::json::parse(content, nullptr, false);
-  if (json.is_array()) return FromArray(json);
-  if (!json.is_object()) return absl::InvalidArgumentError("it is no JSON object");
-  if (role == EmbeddingRole::kNegative && json.contains(kNegative)) return FromArray(json[kNegative]);
-  if (json.contains(kImage)) return FromArray(json[kImage]);
-  if (json.contains(kText)) {
-    return absl::InvalidArgumentError(
-        "it has the embedding of a text, which is no image embedding: make one with `kandinsky embed "
-        "prompt`");
-  }
-  return absl::InvalidArgumentError(absl::StrCat("it has no \"", kImage, "\""));
+  const bool lines = json.is_discarded() && nlohmann::json::accept(content.substr(0, content.find('\n')));
+  if (lines) return absl::InvalidArgumentError("it holds several lines of JSON, expected one embedding");
+  return FromJson(json, role);
 }
 
 }  // namespace kandinsky

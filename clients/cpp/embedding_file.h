@@ -20,8 +20,9 @@ enum class EmbeddingRole {
   kNegative,  // "negative_image_embedding"; in a file that has none, "image_embedding"
 };
 
-// The embedding in the content of a file, which may also be the array of numbers alone. INVALID_ARGUMENT when
-// there is none, or a value is no finite float.
+// The embedding in the content of a file, which may also be the array of numbers alone, a batch of one of
+// them, the output of `embed --json` with one embedding, or a .npy file of [n] or [1, n]. INVALID_ARGUMENT
+// when there is none or more than one, or a value is no finite float.
 absl::StatusOr<v1::Embedding> ParseEmbedding(const std::string& content, EmbeddingRole role);
 
 }  // namespace kandinsky

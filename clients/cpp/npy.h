@@ -13,8 +13,10 @@ namespace kandinsky {
 // tensor's data is not what its shape says.
 absl::StatusOr<std::string> ToNpy(const v1::FloatTensor& tensor);
 
-// The tensor in the content of a .npy file of format 1.0 to 3.0. INVALID_ARGUMENT when it is none, its values
-// are not little-endian float32 in C order, or it is longer or shorter than its shape says.
+// The tensor in the content of a .npy file of format 1.0 to 3.0, of floats of 16, 32 or 64 bits in either
+// order of bytes and of dimensions; what is not float32 is rounded to it. INVALID_ARGUMENT, with what was
+// found, when it is none, its values are of another type or too large for float32, or it is longer or shorter
+// than its shape says.
 absl::StatusOr<v1::FloatTensor> ParseNpy(const std::string& content);
 
 // Whether a file's content begins like a .npy file.

@@ -5,6 +5,9 @@
 
 #include <cmath>
 #include <limits>
+#include <vector>
+
+#include "clients/cpp/npy.h"
 
 namespace kandinsky {
 namespace {
@@ -47,6 +50,41 @@ TEST(EmbeddingFileTest, MayBeTheNumbersAlone) {
   EXPECT_THAT(ParseEmbedding("[1, -2.5e0]\n", EmbeddingRole::kImage)->values(), ElementsAre(1, -2.5));
 }
 
+TEST(EmbeddingFileTest, MayBeABatchOfOneInEveryForm) {
+  const auto values = [](const std::string& content) {
+    const absl::StatusOr<v1::Embedding> embedding = ParseEmbedding(content, EmbeddingRole::kImage);
+    EXPECT_TRUE(embedding.ok()) << embedding.status();
+    return std::vector<float>(embedding->values().begin(), embedding->values().end());
+  };
+  const std::vector<float> expected = {1, -2.5f};
+  EXPECT_EQ(values("[[1, -2.5]]"), expected);
+  EXPECT_EQ(values(R"({"image_embedding": [[[1, -2.5]]]})"), expected);
+  EXPECT_EQ(values(R"({"embeddings": [{"seed": "7", "image_embedding": [1, -2.5]}]})"), expected);
+  v1::FloatTensor tensor;
+  for (const int size : {1, 2}) tensor.add_shape(size);
+  tensor.set_data(std::string(reinterpret_cast<const char*>(expected.data()), 8));
+  EXPECT_EQ(values(*ToNpy(tensor)), expected);
+  tensor.mutable_shape()->erase(tensor.mutable_shape()->begin());
+  EXPECT_EQ(values(*ToNpy(tensor)), expected);
+}
+
+TEST(EmbeddingFileTest, MoreThanOneIsRefusedWithTheirNumber) {
+  EXPECT_EQ(ErrorOf("[[1, 2], [3, 4]]"), "it holds a list of 2 embeddings, expected one: a list of numbers");
+  EXPECT_THAT(ErrorOf(R"({"image_embedding": [[[1], [2], [3]]]})"), HasSubstr("a list of 3 embeddings"));
+  EXPECT_EQ(ErrorOf(R"({"embeddings": [{}, {}]})"), "it holds 2 embeddings, expected one");
+  EXPECT_EQ(ErrorOf("{\"image_embedding\": [1]}\n{\"image_embedding\": [2]}\n"),
+            "it holds several lines of JSON, expected one embedding");
+  v1::FloatTensor tensor;
+  for (const int size : {2, 1}) tensor.add_shape(size);
+  tensor.set_data(std::string(8, '\0'));
+  EXPECT_EQ(ErrorOf(*ToNpy(tensor)), "its shape is [2, 1], expected one embedding: [n] or [1, n]");
+}
+
+TEST(EmbeddingFileTest, NestingWithoutAnEndIsRefused) {
+  const std::string deep = std::string(400'000, '[') + std::string(400'000, ']');
+  EXPECT_THAT(ErrorOf(deep), HasSubstr("no list of numbers"));
+}
+
 TEST(EmbeddingFileTest, WhatIsNoEmbeddingIsRefusedWithItsReason) {
   EXPECT_THAT(ErrorOf("\x89PNG"), HasSubstr("no JSON object"));
   EXPECT_THAT(ErrorOf("7"), HasSubstr("no JSON object"));
@@ -57,7 +95,7 @@ TEST(EmbeddingFileTest, WhatIsNoEmbeddingIsRefusedWithItsReason) {
   EXPECT_THAT(ErrorOf(R"({"image_embedding": "1"})"), HasSubstr("no list of numbers"));
   EXPECT_THAT(ErrorOf(R"({"image_embedding": [1, null]})"), HasSubstr("value 1 "));
   EXPECT_THAT(ErrorOf(R"({"image_embedding": [1e39]})"), HasSubstr("value 0 "));
-  EXPECT_THAT(ErrorOf(R"([1, "2"])"), HasSubstr("value 1 "));
+  EXPECT_EQ(ErrorOf(R"([1, "2"])"), "value 1 of the embedding is \"2\", no finite float");
 }
 
 }  // namespace

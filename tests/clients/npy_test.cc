@@ -3,25 +3,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
+
+#include "tests/clients/float_tensors.h"
 
 namespace kandinsky {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-v1::FloatTensor Tensor(const std::vector<int>& shape) {
-  v1::FloatTensor tensor;
-  size_t bytes = 4;
-  for (const int size : shape) {
-    tensor.add_shape(size);
-    bytes *= static_cast<size_t>(size);
-  }
-  for (size_t i = 0; i < bytes; ++i) *tensor.mutable_data() += static_cast<char>(i);
-  return tensor;
-}
 
 // A file of format 1.0 with this header and `data_bytes` of data.
 std::string File(const std::string& header, size_t data_bytes) {
@@ -98,19 +92,50 @@ TEST(NpyTest, ReadsOtherOrdersSpacesAndVersions) {
   EXPECT_THAT(ErrorOf(content), HasSubstr("version"));
 }
 
+std::string Golden(const std::string& name) {
+  std::stringstream content;
+  content << std::ifstream(std::string(KANDINSKY_SOURCE_DIR) + "/tests/golden/npy/" + name, std::ios::binary)
+                 .rdbuf();
+  return content.str();
+}
+
+TEST(NpyTest, ReadsEveryTypeAndOrderOfFloatsAsNumPyDoes) {
+  int files = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(KANDINSKY_SOURCE_DIR) + "/tests/golden/npy")) {
+    if (entry.path().extension() != ".npy") continue;
+    ++files;
+    const absl::StatusOr<v1::FloatTensor> tensor = ParseNpy(Golden(entry.path().filename().string()));
+    ASSERT_TRUE(tensor.ok()) << entry.path() << ": " << tensor.status();
+    EXPECT_EQ(tensor->data(), Golden(entry.path().stem().string() + ".expected")) << entry.path();
+  }
+  EXPECT_EQ(files, 14);
+  EXPECT_THAT(ParseNpy(Golden("latents_big_f8_f.npy"))->shape(), testing::ElementsAre(4, 2, 3));
+}
+
 TEST(NpyTest, NamesWhatItDoesNotRead) {
-  EXPECT_THAT(ErrorOf(File("{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }", 16)),
-              HasSubstr("another type than '<f4'"));
-  EXPECT_THAT(ErrorOf(File("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }", 8)),
-              HasSubstr("another type than '<f4'"));
-  EXPECT_THAT(ErrorOf(File("{'descr': '<f4', 'fortran_order': True, 'shape': (2,), }", 8)),
-              HasSubstr("Fortran order"));
-  EXPECT_THAT(ErrorOf("\x89PNG\r\n"), StartsWith("no .npy file of float32"));
+  const auto of_type = [](const std::string& type, size_t bytes) {
+    return ErrorOf(File("{'descr': " + type + ", 'fortran_order': False, 'shape': (1,), }", bytes));
+  };
+  for (const char* type : {"'|u1'", "'<i4'", "'<f16'", "'<c8'", "'|f4'", "'<U4'", "''"}) {
+    EXPECT_THAT(of_type(type, 4), HasSubstr("its values are of type " +
+                                            std::string(type).substr(1, std::string(type).size() - 2) +
+                                            ", expected f4 (float32), f2 or f8"));
+  }
+  EXPECT_THAT(of_type("[('a', '<f4')]", 4), HasSubstr("of type record, expected f4"));
+  const double large[1] = {1e39};
+  const std::string header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }";
+  EXPECT_THAT(ErrorOf(File(header, 0) + std::string(reinterpret_cast<const char*>(large), 8)),
+              HasSubstr("value 0 is 1e+39, more than float32 can hold"));
+  EXPECT_THAT(ErrorOf("\x89PNG\r\n"), StartsWith("no .npy file of floats: it begins otherwise"));
+  EXPECT_THAT(ErrorOf("PK\x03\x04"), HasSubstr("it is a zip archive, as .npz and .pt files are"));
+  EXPECT_THAT(ErrorOf("[[1, 2]]"), HasSubstr("it looks like JSON"));
 }
 
 TEST(NpyTest, DataThatIsNotWhatTheShapeSaysIsRefused) {
   const std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
-  for (const size_t bytes : {0, 23, 25, 48}) EXPECT_THAT(ErrorOf(File(header, bytes)), HasSubstr("shape"));
+  for (const size_t bytes : {0, 23, 25, 48})
+    EXPECT_THAT(ErrorOf(File(header, bytes)), HasSubstr("which is not what its shape [2, 3] says"));
   for (const char* shape : {"(4294967296,)", "(2147483647, 2147483647, 2147483647, 4)"}) {
     ErrorOf(File(std::string("{'descr': '<f4', 'fortran_order': False, 'shape': ") + shape + ", }", 4));
   }
