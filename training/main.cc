@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
   const kandinsky::TrainingCommandLine line = kandinsky::ParseTrainingCommandLine(argc, argv);
   if (!line.options.has_value()) return line.exit_code;
   kandinsky::ConfigureLogging(kandinsky::LogFormat::kText, kandinsky::LogLevel::kWarning);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows beyond its limit is an error of its writer, not the end
   std::signal(SIGINT, OnSignal);
   std::signal(SIGTERM, OnSignal);
   const auto fail = [](const absl::Status& status, int code) {
