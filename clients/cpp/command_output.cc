@@ -2,6 +2,8 @@
 
 #include "absl/time/time.h"
 #include "clients/cpp/rich_error.h"
+#include "clients/cpp/server_address.h"
+#include "clients/cpp/standard_streams.h"
 
 namespace kandinsky {
 
@@ -22,8 +24,15 @@ int PrintError(const absl::Status& status, const CommandOutput& output) {
   return kExitError;
 }
 
+int PrintUsageError(const std::string& message, const CommandOutput& output) {
+  const std::string line = OneLine(message);
+  output.err << "kandinsky: " << line << std::endl;
+  if (output.json) PrintJson({{"error", {{"code", "USAGE"}, {"message", line}}}}, output.out);
+  return kExitUsage;
+}
+
 int PrintCallError(const absl::Status& status, const CallOptions& call, const CommandOutput& output) {
-  const int code = PrintError(status, output);
+  const int code = PrintError(ExplainConnection(status, output.server), output);
   const bool interrupted = call.cancellation != nullptr && call.cancellation->cancelled();
   return interrupted && absl::IsCancelled(status) ? kExitInterrupted : code;
 }
@@ -43,9 +52,15 @@ void AddTruncations(const Truncations& truncations, nlohmann::ordered_json& json
   }
 }
 
+std::ostream& ResultStream(const std::string& path, const CommandOutput& output) {
+  return IsStandardOutput(path) ? output.err : output.out;
+}
+
 void PrintJson(const nlohmann::ordered_json& json, std::ostream& out) {
   out << json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << std::endl;
 }
+
+nlohmann::ordered_json NumberToJson(uint64_t number) { return std::to_string(number); }
 
 double ToSeconds(const google::protobuf::Duration& duration) {
   return static_cast<double>(duration.seconds()) + 1e-9 * duration.nanos();

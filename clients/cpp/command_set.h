@@ -38,9 +38,9 @@ class CommandSet {
   // A name in front of the names of commands, as in `kandinsky embed text`.
   CLI::App& AddGroup(const std::string& name, const std::string& description);
 
-  // Reads the arguments. The exit code when there is nothing to run: 0 after --help, kExitUsage after an
-  // error, each with its text on the standard output or error.
-  std::optional<int> Parse(int argc, const char* const* argv);
+  // Reads the arguments. The exit code when there is nothing to run: 0 after --help and --version, kExitUsage
+  // after an error, each with its text on `output`.
+  std::optional<int> Parse(int argc, const char* const* argv, const CommandOutput& output);
 
   // After Parse.
   const CallFlags& flags() const { return flags_; }
@@ -51,6 +51,8 @@ class CommandSet {
     CLI::App* app = nullptr;
     Run run;
   };
+
+  std::optional<int> ParseArguments(const std::vector<std::string>& arguments, const CommandOutput& output);
 
   CLI::App program_;
   CallFlags flags_;

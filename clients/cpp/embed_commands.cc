@@ -11,15 +11,18 @@
 #include "clients/cpp/image_files.h"
 #include "clients/cpp/input_files.h"
 #include "clients/cpp/npy.h"
+#include "clients/cpp/output_file.h"
+#include "clients/cpp/output_format.h"
 #include "clients/cpp/prior_flags.h"
+#include "clients/cpp/standard_streams.h"
+#include "clients/cpp/usage.h"
 
 namespace kandinsky {
 namespace {
 
 constexpr char kOutputHelp[] =
     "Embedding file to write; several become FILE-0, FILE-1, ... before the extension (default: the standard "
-    "output, "
-    "one line each)";
+    "output, one line each, as for -)";
 
 struct TextFlags {
   std::vector<std::string> texts;
@@ -49,7 +52,7 @@ int Deliver(std::vector<nlohmann::ordered_json> embeddings, const std::string& p
   if (!output.json) PrintTruncations(truncations, output);
   for (int i = 0; i < count; ++i) {
     nlohmann::ordered_json& embedding = embeddings[static_cast<size_t>(i)];
-    if (path.empty()) {
+    if (path.empty() || IsStandardOutput(path)) {
       if (!output.json) PrintJson(embedding, output.out);
       result["embeddings"].push_back(std::move(embedding));
       continue;
@@ -65,13 +68,30 @@ int Deliver(std::vector<nlohmann::ordered_json> embeddings, const std::string& p
   return 0;
 }
 
-// Whether the files that a command will write could be.
-absl::Status CheckOutputs(const std::vector<std::string>& paths) {
-  for (const std::string& path : paths) {
-    if (path.empty()) continue;
-    if (absl::Status status = CheckOutput(path); !status.ok()) return status;
+// Whether the files of `count` results could be written.
+absl::Status CheckOutputs(const std::string& flag, const std::string& path, int count, bool binary) {
+  absl::Status status;
+  for (int i = 0; i < count && !path.empty(); ++i) {
+    status.Update(CheckOutput(flag, ImagePath(path, i, count), binary));
   }
-  return absl::OkStatus();
+  return status;
+}
+
+// Throws CLI::ParseError for names of files that promise something else than an embedding.
+void CheckEmbeddingName(const std::string& path) {
+  RefuseUnlessOk("--output", CheckFileName(path, {".json", ".txt"}));
+}
+
+void CheckTextFlags(const TextFlags& flags) {
+  CheckEmbeddingName(flags.output);
+  RefuseUnlessOk("--hidden-states",
+                 CheckFileName(flags.hidden_states, ExtensionsOf(v1::OUTPUT_FORMAT_LATENT)));
+  if (IsStandardOutput(flags.hidden_states)) {
+    throw CLI::ValidationError("--hidden-states", "the embeddings go to the standard output; name a file");
+  }
+  if (!flags.output.empty() && flags.output == flags.hidden_states) {
+    throw CLI::ValidationError("--output and --hidden-states contradict each other: they are the same file");
+  }
 }
 
 absl::Status CheckCount(int received, int expected) {
@@ -91,17 +111,23 @@ absl::Status WriteHiddenStates(const std::string& path, const v1::EmbedTextRespo
 
 int RunEmbedText(const TextFlags& flags, ImageClient& client, const CallOptions& call,
                  const CommandOutput& output) {
-  if (const absl::Status status = CheckOutputs({flags.output, flags.hidden_states}); !status.ok()) {
-    return PrintError(status, output);
-  }
+  const int count = static_cast<int>(flags.texts.size());
+  absl::Status status = CheckOutputs("--output", flags.output, count, false);
+  status.Update(CheckOutputs("--hidden-states", flags.hidden_states, count, true));
   v1::EmbedTextRequest request;
   request.set_model(flags.model);
-  for (const std::string& text : flags.texts) request.add_texts(text);
+  for (const std::string& given : flags.texts) {
+    if (!status.ok()) break;
+    absl::StatusOr<std::string> text = ReadText("text", given);
+    status = text.status();
+    if (text.ok()) request.add_texts(*std::move(text));
+  }
+  if (!status.ok()) return PrintError(status, output);
   if (!flags.hidden_states.empty()) request.set_include_hidden_states(true);
   if (flags.strict) request.set_strict_text(true);
   const absl::StatusOr<v1::EmbedTextResponse> response = client.EmbedText(request, call);
   if (!response.ok()) return PrintCallError(response.status(), call, output);
-  absl::Status status = CheckCount(response->embeddings_size(), request.texts_size());
+  status = CheckCount(response->embeddings_size(), request.texts_size());
   if (status.ok() && !flags.hidden_states.empty()) status = WriteHiddenStates(flags.hidden_states, *response);
   if (!status.ok()) return PrintError(status, output);
   std::vector<nlohmann::ordered_json> embeddings;
@@ -123,7 +149,7 @@ int RunEmbedText(const TextFlags& flags, ImageClient& client, const CallOptions&
 
 int RunEmbedImage(const ImageFlags& flags, ImageClient& client, const CallOptions& call,
                   const CommandOutput& output) {
-  absl::Status status = CheckOutputs({flags.output});
+  absl::Status status = CheckOutputs("--output", flags.output, static_cast<int>(flags.images.size()), false);
   v1::EmbedImagesRequest request;
   request.set_model(flags.model);
   for (const std::string& path : flags.images) {
@@ -147,18 +173,18 @@ int RunEmbedImage(const ImageFlags& flags, ImageClient& client, const CallOption
 int RunEmbedPrompt(const PromptFlags& flags, ImageClient& client, const CallOptions& call,
                    const CommandOutput& output) {
   v1::GenerateImageEmbeddingRequest request;
-  absl::Status status = CheckOutputs({flags.output});
+  const int count = flags.prior.count.value_or(std::max(static_cast<int>(flags.prior.seeds.size()), 1));
+  absl::Status status = CheckOutputs("--output", flags.output, count, false);
   if (status.ok()) status = SetPrior(flags.prior, request);
   if (!status.ok()) return PrintError(status, output);
   const absl::StatusOr<v1::GenerateImageEmbeddingResponse> response =
       client.GenerateImageEmbedding(request, call);
   if (!response.ok()) return PrintCallError(response.status(), call, output);
-  status = CheckCount(response->embeddings_size(),
-                      request.has_count() ? request.count() : std::max(request.seeds_size(), 1));
+  status = CheckCount(response->embeddings_size(), count);
   if (!status.ok()) return PrintError(status, output);
   std::vector<nlohmann::ordered_json> embeddings;
   for (const v1::GeneratedImageEmbedding& generated : response->embeddings()) {
-    embeddings.push_back({{"seed", generated.seed()},
+    embeddings.push_back({{"seed", NumberToJson(generated.seed())},
                           {"image_embedding", ToJson(generated.embedding())},
                           {"negative_image_embedding", ToJson(generated.negative_embedding())}});
   }
@@ -172,12 +198,14 @@ void AddEmbedText(CommandSet& commands, CLI::App& group) {
                    [flags](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
                      return RunEmbedText(*flags, client, call, output);
                    });
-  app.add_option("text", flags->texts, "The texts: each argument is one")->required();
+  app.add_option("text", flags->texts, "The texts: each argument is one, - is the standard input")
+      ->required();
   app.add_option("-o,--output", flags->output, kOutputHelp);
   app.add_option("--hidden-states", flags->hidden_states,
                  ".npy file for the last hidden state of every token; several as for --output");
   app.add_flag("--strict-text", flags->strict, "A text that is too long is an error instead of being cut");
   AddModelFlag(app, flags->model);
+  app.callback([flags] { CheckTextFlags(*flags); });
 }
 
 void AddEmbedImage(CommandSet& commands, CLI::App& group) {
@@ -190,6 +218,7 @@ void AddEmbedImage(CommandSet& commands, CLI::App& group) {
   app.add_option("image", flags->images, "The image files")->required();
   app.add_option("-o,--output", flags->output, kOutputHelp);
   AddModelFlag(app, flags->model);
+  app.callback([flags] { CheckEmbeddingName(flags->output); });
 }
 
 void AddEmbedPrompt(CommandSet& commands, CLI::App& group) {
@@ -203,7 +232,10 @@ void AddEmbedPrompt(CommandSet& commands, CLI::App& group) {
   app.add_option("-o,--output", flags->output, kOutputHelp);
   AddPriorFlags(app, flags->prior, "Embeddings");
   AddPriorStartFlags(app, flags->prior);
-  app.callback([flags] { CheckPriorFlags(flags->prior); });
+  app.callback([flags, &app] {
+    CheckPriorFlags(app, flags->prior);
+    CheckEmbeddingName(flags->output);
+  });
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "clients/cpp/image_files.h"
+#include "clients/cpp/output_file.h"
 #include "clients/cpp/output_format.h"
 #include "clients/cpp/progress_display.h"
 #include "clients/cpp/rich_error.h"
@@ -26,9 +27,11 @@ int ImageCount(const v1::GenerateRequest& request) {
 }
 
 absl::Status CheckFiles(const GenerateCommand& command) {
-  absl::Status status = CheckOutput(command.output);
+  const int count = ImageCount(command.request);
+  absl::Status status;
+  for (int i = 0; i < count; ++i) status.Update(CheckOutput("--output", ImagePath(command.output, i, count)));
   if (!command.preview.empty()) {
-    status.Update(CheckOutput(PreviewPath(command.preview, {}, ImageCount(command.request))));
+    status.Update(CheckOutput("--preview-to", PreviewPath(command.preview, {}, count)));
   }
   return status;
 }
@@ -45,7 +48,7 @@ void PrintResultAsJson(const v1::GenerationSummary& summary, const std::vector<W
     json["images"].push_back({{"index", image.facts.index()},
                               {"file", image.path},
                               {"format", FormatName(image.facts.format())},
-                              {"seed", image.facts.seed()},
+                              {"seed", NumberToJson(image.facts.seed())},
                               {"width", image.facts.width()},
                               {"height", image.facts.height()}});
   }
@@ -61,8 +64,8 @@ void PrintResult(const v1::GenerationSummary& summary, const std::vector<Written
   }
   PrintTruncations(summary.truncations(), output);
   for (const WrittenImage& image : images) {
-    output.out << image.path << " " << image.facts.width() << "x" << image.facts.height() << " seed "
-               << image.facts.seed() << std::endl;
+    ResultStream(image.path, output) << image.path << " " << image.facts.width() << "x"
+                                     << image.facts.height() << " seed " << image.facts.seed() << std::endl;
   }
 }
 
@@ -75,7 +78,7 @@ std::string About(const char* what, const google::protobuf::Duration& duration) 
 void PrintValidity(const v1::GenerationSummary& summary, const CommandOutput& output) {
   if (output.json) {
     nlohmann::ordered_json json = {{"valid", true}, {"model", summary.model()}};
-    for (const uint64_t seed : summary.seeds()) json["seeds"].push_back(seed);
+    for (const uint64_t seed : summary.seeds()) json["seeds"].push_back(NumberToJson(seed));
     if (summary.has_estimated_wait()) json["estimated_wait_seconds"] = ToSeconds(summary.estimated_wait());
     if (summary.has_estimated_work()) json["estimated_work_seconds"] = ToSeconds(summary.estimated_work());
     AddTruncations(summary.truncations(), json);
@@ -100,6 +103,16 @@ int PrintFailure(const GenerateCommand& command, const absl::Status& status, con
   return code;
 }
 
+// The exit code when the images came but their files could not be written.
+int PrintLost(const GenerateCommand& command, const absl::Status& written, const CommandOutput& output) {
+  const int code = PrintError(written, output);
+  if (command.request.has_request_id()) {
+    output.err << "kandinsky: the server keeps the images for a while; `kandinsky get "
+               << command.request.request_id() << " --output FILE` fetches them" << std::endl;
+  }
+  return code;
+}
+
 }  // namespace
 
 int RunGenerate(const GenerateCommand& command, ImageClient& client, const CommandOutput& output) {
@@ -114,7 +127,7 @@ int RunGenerate(const GenerateCommand& command, ImageClient& client, const Comma
   callbacks.on_progress = [&](const v1::ProgressEvent& event) { display.OnProgress(event); };
   callbacks.on_preview = [&](const v1::PreviewEvent& event) {
     if (command.preview.empty()) return;
-    written.Update(ReplaceFile(PreviewPath(command.preview, event, count), event.data()));
+    written.Update(WriteFile(PreviewPath(command.preview, event, count), event.data()));
   };
   callbacks.on_image = [&](v1::GeneratedImage image) {
     const std::string path = ImagePath(command.output, image.index(), count);
@@ -127,8 +140,8 @@ int RunGenerate(const GenerateCommand& command, ImageClient& client, const Comma
       client.Generate(command.request, callbacks, command.call);
   display.Clear();
 
-  const absl::Status status = summary.ok() ? written : summary.status();
-  if (!status.ok()) return PrintFailure(command, status, output);
+  if (!summary.ok()) return PrintFailure(command, summary.status(), output);
+  if (!written.ok()) return PrintLost(command, written, output);
   if (command.request.validate_only()) {
     PrintValidity(*summary, output);
     return 0;

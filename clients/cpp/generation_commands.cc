@@ -4,13 +4,19 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "clients/cpp/image_files.h"
+#include "clients/cpp/number_flags.h"
+#include "clients/cpp/output_file.h"
+#include "clients/cpp/output_format.h"
 #include "clients/cpp/progress_display.h"
 #include "clients/cpp/rich_error.h"
+#include "clients/cpp/standard_streams.h"
+#include "clients/cpp/usage.h"
 
 namespace kandinsky {
 namespace {
@@ -78,7 +84,7 @@ nlohmann::ordered_json ToJson(const v1::Generation& generation) {
       json["progress"]["estimated_remaining_seconds"] = ToSeconds(progress.estimated_remaining());
     }
   }
-  for (const uint64_t seed : generation.summary().seeds()) json["seeds"].push_back(seed);
+  for (const uint64_t seed : generation.summary().seeds()) json["seeds"].push_back(NumberToJson(seed));
   if (generation.has_error()) {
     json["error"] = {
         {"code", absl::StatusCodeToString(static_cast<absl::StatusCode>(generation.error().code()))},
@@ -107,10 +113,16 @@ void PrintText(const v1::Generation& generation, std::ostream& out) {
 // Writes the images that came with `generation`.
 absl::StatusOr<std::vector<std::string>> WriteImages(const v1::Generation& generation,
                                                      const std::string& output) {
+  if (generation.images_size() > 1 && OutputDescriptor(output) >= 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "--output: ", output, " takes one image, and the request has ", generation.images_size()));
+  }
   std::vector<std::string> paths;
   for (const v1::GeneratedImage& image : generation.images()) {
     const absl::StatusOr<std::string> content = FileContent(image);
     if (!content.ok()) return content.status();
+    const absl::Status named = CheckFileName(output, ExtensionsOf(image.format()));
+    if (!named.ok()) return absl::FailedPreconditionError(absl::StrCat("--output: ", named.message()));
     paths.push_back(ImagePath(output, image.index(), generation.image_count()));
     const absl::Status written = WriteFile(paths.back(), *content);
     if (!written.ok()) return written;
@@ -177,27 +189,32 @@ void AddGet(CommandSet& commands) {
                      return RunGet(*command, client, output);
                    });
   app.add_option("id", command->id, "The request's id")->required();
-  app.add_option(
-      "-o,--output", command->output,
-      "File for its image, in the format that was asked for; several become FILE-0, FILE-1, ... before "
-      "the extension");
+  app.add_option("-o,--output", command->output,
+                 "File for its image, in the format that was asked for, - for the standard output; several "
+                 "become FILE-0, "
+                 "FILE-1, ... before the extension");
+  app.callback([command, &app] {
+    RefuseUnlessOk("--output", CheckAnyFileName(command->output));
+    RefuseJsonBesideFile(app, command->output);
+  });
 }
 
 void AddList(CommandSet& commands) {
   const auto command = std::make_shared<ListCommand>();
   const auto state = std::make_shared<std::string>();
+  const auto limit = std::make_shared<std::optional<int>>();
   CLI::App& app = commands.Add(
       "list", "Lists the requests that are live or kept, the oldest first",
-      [command, state](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
+      [command, state, limit](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
         command->call = call;
         if (!state->empty()) command->state = States().at(*state);
+        if (limit->has_value()) command->limit = **limit;
         return RunList(*command, client, output);
       });
   app.add_option("--of-client", command->of_client, "For the operator: only those of this client (default: of all)");
   app.add_option("--state", *state, "Only those in this state")->check(CLI::IsMember(&States()));
-  app.add_option("--limit", command->limit, "Most requests to list")
-      ->check(CLI::Range(1, 1000000))
-      ->capture_default_str();
+  AddNumberFlag<int>(app, "--limit", *limit, {.min = 1, .max = 1000000},
+                     "Most requests to list (default 100)");
 }
 
 void AddCancel(CommandSet& commands) {
@@ -221,7 +238,7 @@ void AddGenerationCommands(CommandSet& commands) {
 int RunGet(const GetCommand& command, ImageClient& client, const CommandOutput& output) {
   const bool wants_images = !command.output.empty();
   if (wants_images) {
-    if (const absl::Status status = CheckOutput(command.output); !status.ok())
+    if (const absl::Status status = CheckOutput("--output", command.output); !status.ok())
       return PrintError(status, output);
   }
   const absl::StatusOr<v1::Generation> generation =
@@ -241,8 +258,9 @@ int RunGet(const GetCommand& command, ImageClient& client, const CommandOutput& 
     PrintJson(json, output.out);
     return 0;
   }
-  PrintText(*generation, output.out);
-  for (const std::string& file : *files) output.out << file << std::endl;
+  std::ostream& out = ResultStream(command.output, output);
+  PrintText(*generation, out);
+  for (const std::string& file : *files) out << file << std::endl;
   return 0;
 }
 

@@ -1,15 +1,20 @@
 #include "clients/cpp/generation_flags.h"
 
-#include <unistd.h>
-
+#include <algorithm>
 #include <map>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "clients/cpp/input_files.h"
+#include "clients/cpp/number_flags.h"
 #include "clients/cpp/output_format.h"
+#include "clients/cpp/standard_streams.h"
+#include "clients/cpp/usage.h"
 
 namespace kandinsky {
 namespace {
+
+constexpr int kPreviewSteps = 5;  // from one to the next
 
 const std::map<std::string, v1::Sampler>& Samplers() {
   static const auto* const samplers =
@@ -31,36 +36,32 @@ const std::map<std::string, v1::Priority>& Priorities() {
 void AddSamplingFlags(CLI::App& app, GenerationFlags& flags) {
   app.option_defaults()->group("Sampling");
   AddSizeFlags(app, flags.width, flags.height);
-  app.add_option("--steps", flags.steps, "Denoising steps (default 50)");
-  app.add_option("--guidance-scale", flags.guidance_scale,
-                 "How closely to follow the prompt; 1 or less: off (default 4)");
+  AddNumberFlag<int>(app, "--steps", flags.steps, {.min = 1, .max = 1000}, "Denoising steps (default 50)");
+  AddNumberFlag<double>(app, "--guidance-scale", flags.guidance_scale, {.min = 0, .max = 100},
+                        "How closely to follow the prompt; 1 or less: off (default 4)");
   app.add_option("--sampler", flags.sampler, "The sampler (default: the model's own)")
       ->check(CLI::IsMember(&Samplers()));
-  app.add_option("--eta", flags.eta, "Noise of ddim, 0 to 1 (default 0)");
+  AddNumberFlag<double>(app, "--eta", flags.eta, {.min = 0, .max = 1}, "Noise of ddim, 0 to 1 (default 0)");
   app.add_option("--negative-image-embedding", flags.negative_image_embedding,
                  "Embedding file, for the unconditional half of the guidance");
 }
 
 void AddPreviewFlags(CLI::App& app, GenerationFlags& flags) {
-  CLI::Option* const preview = app.add_option(
+  app.add_option(
       "--preview-to,--preview", flags.preview,
-      "File for small pictures of the unfinished image, each replacing the one before; with {step} "
+      ".png file for small pictures of the unfinished image, each replacing the one before; with {step} "
       "in its name all are kept, {image} is the image's number");
-  app.add_option("--preview-every", flags.preview_every, "Denoising steps from one preview to the next")
-      ->check(CLI::Range(1, 1000))
-      ->needs(preview)
-      ->capture_default_str();
+  AddNumberFlag<int>(app, "--preview-every", flags.preview_every, {.min = 1, .max = 1000},
+                     "Denoising steps from one preview to the next (default 5)");
 }
 
 void AddServingFlags(CLI::App& app, GenerationFlags& flags) {
   app.option_defaults()->group("Call");
   app.add_option("--priority", flags.priority, "How it stands against other requests (default normal)")
       ->check(CLI::IsMember(&Priorities()));
-  CLI::Option* const request_id =
-      app.add_option("--request-id", flags.request_id,
-                     "Names the request; the same call again joins it or gets its result (default: drawn)");
-  app.add_flag("--detach", flags.detach, "The server goes on when this call ends; collect with `get`")
-      ->needs(request_id);
+  app.add_option("--request-id", flags.request_id,
+                 "Names the request; the same call again joins it or gets its result (default: drawn)");
+  app.add_flag("--detach", flags.detach, "The server goes on when this call ends; collect with `get`");
   app.add_flag("--validate-only", flags.validate_only,
                "Only asks whether the request is valid, and what it takes");
 }
@@ -73,16 +74,32 @@ void AddCommonFlags(CLI::App& app, GenerationFlags& flags) {
   AddServingFlags(app, flags);
 }
 
-// Throws CLI::ParseError for flags that make no sense together.
-void CheckPrompted(const GenerationFlags& flags) {
-  CheckPriorFlags(flags.prior);
-  if (flags.prior.prompt.empty() && flags.image_embedding.empty()) {
-    throw CLI::RequiredError("prompt or --image-embedding");
+// How many images are asked for.
+int ImageCount(const GenerationFlags& flags) {
+  return flags.prior.count.value_or(std::max<int>(static_cast<int>(flags.prior.seeds.size()), 1));
+}
+
+void CheckPreviewFlags(const CLI::App& app, const GenerationFlags& flags) {
+  RefuseAlone(app, "--preview-every", "--preview-to");
+  if (flags.preview.empty()) return;
+  if (IsStandardOutput(flags.preview))
+    throw CLI::ValidationError("--preview-to", "previews are files, name one");
+  RefuseUnlessOk("--preview-to", CheckFileName(flags.preview, ExtensionsOf(v1::OUTPUT_FORMAT_PNG)));
+  if (flags.preview == flags.output.output) {
+    throw CLI::ValidationError("--preview-to and --output contradict each other: they are the same file");
   }
 }
 
-v1::OutputFormat FormatOf(const OutputFlags& flags) {
-  return flags.format.empty() ? FormatOfFile(flags.output) : OutputFormats().at(flags.format);
+void CheckPrompted(const CLI::App& app, const GenerationFlags& flags) {
+  const bool embedding = !flags.image_embedding.empty();
+  if (flags.prior.prompt.empty() && !embedding) throw CLI::RequiredError("a prompt or --image-embedding");
+  // Settings of the prior are no contradiction: they say how it would work.
+  for (const char* flag :
+       {"prompt", "--negative-prompt", "--negative-prior-prompt", "--prior-image", "--prior-embedding"}) {
+    RefuseTogether(app, flag, "--image-embedding",
+                   "the embedding takes the place of what the prior makes of a prompt");
+  }
+  CheckGenerationFlags(app, flags);
 }
 
 absl::Status SetEmbeddings(const GenerationFlags& flags, v1::GenerateRequest& request) {
@@ -109,7 +126,9 @@ void SetPlainFields(const GenerationFlags& flags, v1::GenerateRequest& request) 
   if (flags.eta) request.set_eta(*flags.eta);
   SetOutput(flags.output, *request.mutable_output());
   if (flags.embed_parameters) request.mutable_output()->set_embed_parameters(true);
-  if (!flags.preview.empty()) request.mutable_preview()->set_every_steps(flags.preview_every);
+  if (!flags.preview.empty()) {
+    request.mutable_preview()->set_every_steps(flags.preview_every.value_or(kPreviewSteps));
+  }
   if (flags.priority) request.set_priority(Priorities().at(*flags.priority));
   if (flags.request_id) request.set_request_id(*flags.request_id);
   if (flags.detach) request.set_detach(true);
@@ -120,35 +139,62 @@ void SetPlainFields(const GenerationFlags& flags, v1::GenerateRequest& request) 
 
 void AddOutputFlags(CLI::App& app, OutputFlags& flags, const std::vector<std::string>& formats) {
   app.option_defaults()->group("Output");
-  app.add_option(
-      "-o,--output", flags.output,
-      "File to write; several become FILE-0, FILE-1, ... before the extension (default: image.png, or "
-      "as the format is called)");
-  app.add_option("--format", flags.format, "What is written (default: by the file's extension, else png)")
+  app.add_option("-o,--output", flags.output,
+                 "File to write, - for the standard output; several become FILE-0, FILE-1, ... before the "
+                 "extension (default: "
+                 "image.png, or as the format is called)");
+  app.add_option("--format", flags.format,
+                 "What is written (default: by the file's extension, png for one without)")
       ->check(CLI::IsMember(formats));
-  app.add_option("--quality", flags.quality,
-                 "Of jpeg and webp, 1 to 100 (default 90); webp at 100 is lossless")
-      ->check(CLI::Range(1, 100));
+  AddNumberFlag<int>(app, "--quality", flags.quality, {.min = 1, .max = 100},
+                     "Of jpeg and webp, 1 to 100 (default 90); webp at 100 is lossless");
+}
+
+v1::OutputFormat CheckOutputFlags(const OutputFlags& flags) {
+  const absl::StatusOr<v1::OutputFormat> format = FormatOfFile(flags.output, flags.format);
+  RefuseUnlessOk("--output", format.status());
+  if (flags.quality && *format != v1::OUTPUT_FORMAT_JPEG && *format != v1::OUTPUT_FORMAT_WEBP) {
+    throw CLI::ValidationError(
+        "--quality", absl::StrCat("goes with jpeg and webp, and the file is ", FormatName(*format)));
+  }
+  return *format;
 }
 
 void SetOutput(const OutputFlags& flags, v1::OutputOptions& output) {
-  output.set_format(FormatOf(flags));
+  output.set_format(CheckOutputFlags(flags));
   if (flags.quality) output.set_quality(*flags.quality);
 }
 
 void AddSizeFlags(CLI::App& app, std::optional<int>& width, std::optional<int>& height) {
-  app.add_option("--width", width, "Pixels, a multiple of 64 (default 512)");
-  app.add_option("--height", height, "Pixels, a multiple of 64 (default 512)");
+  constexpr NumberRange<int> kPixels = {.min = 64, .max = 2048};
+  AddNumberFlag(app, "--width", width, kPixels, "Pixels, a multiple of 64 (default 512)");
+  AddNumberFlag(app, "--height", height, kPixels, "Pixels, a multiple of 64 (default 512)");
 }
 
 void AddPromptedFlags(CLI::App& app, GenerationFlags& flags) {
-  CLI::Option* const prompt = AddPromptFlag(app, flags.prior);
-  app.add_option("--image-embedding", flags.image_embedding, "Embedding file, instead of the prompt")
-      ->excludes(prompt);
+  AddPromptFlag(app, flags.prior);
+  app.add_option("--image-embedding", flags.image_embedding, "Embedding file, instead of the prompt");
   AddPriorFlags(app, flags.prior, "Images");
   AddPriorStartFlags(app, flags.prior);
   AddCommonFlags(app, flags);
-  app.callback([&flags] { CheckPrompted(flags); });
+  app.callback([&app, &flags] { CheckPrompted(app, flags); });
+}
+
+void CheckGenerationFlags(const CLI::App& app, const GenerationFlags& flags) {
+  CheckPriorFlags(app, flags.prior);
+  const v1::OutputFormat format = CheckOutputFlags(flags.output);
+  if (flags.embed_parameters && format != v1::OUTPUT_FORMAT_PNG) {
+    throw CLI::ValidationError("--embed-parameters",
+                               absl::StrCat("goes with png, and the file is ", FormatName(format)));
+  }
+  RefuseJsonBesideFile(app, flags.output.output);
+  if (const int count = ImageCount(flags); count > 1 && OutputDescriptor(flags.output.output) >= 0) {
+    throw CLI::ValidationError("--output",
+                               absl::StrCat(flags.output.output, " takes one image, not ", count));
+  }
+  CheckPreviewFlags(app, flags);
+  RefuseAlone(app, "--detach", "--request-id");
+  RefuseTogether(app, "--detach", "--validate-only", "there is no work that could go on");
 }
 
 void AddPromptlessFlags(CLI::App& app, GenerationFlags& flags) {
@@ -161,10 +207,10 @@ int RunTask(const GenerationFlags& flags, const SetTask& set_task, ImageClient& 
   GenerateCommand command = {.request = {},
                              .output = flags.output.output,
                              .preview = flags.preview,
-                             .terminal = isatty(STDERR_FILENO) == 1,
+                             .terminal = CanRedrawLines(),
                              .call = call};
-  if (command.output.empty()) command.output = DefaultImageFile(FormatOf(flags.output));
   SetPlainFields(flags, command.request);
+  if (command.output.empty()) command.output = DefaultImageFile(command.request.output().format());
   absl::Status status = SetPrior(flags.prior, command.request);
   if (status.ok()) status = SetEmbeddings(flags, command.request);
   if (status.ok()) status = set_task(command.request);

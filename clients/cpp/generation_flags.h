@@ -28,18 +28,22 @@ struct GenerationFlags {
   std::optional<int> width;
   std::optional<int> height;
   std::optional<int> steps;
-  std::optional<float> guidance_scale;
+  std::optional<double> guidance_scale;
   std::optional<std::string> sampler;
-  std::optional<float> eta;
+  std::optional<double> eta;
   OutputFlags output;
   bool embed_parameters = false;
   std::string preview;  // pattern, see PreviewPath; empty: none
-  int preview_every = 5;
+  std::optional<int> preview_every;
   std::optional<std::string> priority;
   std::optional<std::string> request_id;
   bool detach = false;
   bool validate_only = false;
 };
+
+// Throws CLI::ParseError unless a file called `flags.output` can hold the format, which it returns, and the
+// format has what is given besides.
+v1::OutputFormat CheckOutputFlags(const OutputFlags& flags);
 
 // --output and what it is made of. `formats` are the names that --format takes.
 void AddOutputFlags(CLI::App& app, OutputFlags& flags, const std::vector<std::string>& formats);
@@ -54,6 +58,10 @@ void AddPromptedFlags(CLI::App& app, GenerationFlags& flags);
 
 // The flags of a task that has neither.
 void AddPromptlessFlags(CLI::App& app, GenerationFlags& flags);
+
+// Throws CLI::ParseError for flags of `app` that make no sense together. To be called in its callback, which
+// AddPromptedFlags sets.
+void CheckGenerationFlags(const CLI::App& app, const GenerationFlags& flags);
 
 // Sets the fields of one task; errors are those of input_files.h.
 using SetTask = std::function<absl::Status(v1::GenerateRequest& request)>;

@@ -1,9 +1,9 @@
 #include "clients/cpp/image_client.h"
 
+#include <grpc/support/time.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
-#include <chrono>
 #include <map>
 #include <utility>
 
@@ -18,6 +18,7 @@ class Cancellation::Scope {
     if (cancellation_ == nullptr) return;
     const std::lock_guard<std::mutex> lock(cancellation_->mutex_);
     cancellation_->context_ = &context;
+    cancellation_->called_ = true;
     if (cancellation_->cancelled_) context.TryCancel();
   }
   ~Scope() {
@@ -43,12 +44,20 @@ bool Cancellation::cancelled() const {
   return cancelled_;
 }
 
+bool Cancellation::called() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return called_;
+}
+
 namespace {
+
+constexpr absl::Duration kLongestTimeout = absl::Hours(24 * 365);  // longer is without an end
 
 void Prepare(const CallOptions& options, grpc::ClientContext& context) {
   if (!options.client_id.empty()) context.AddMetadata("x-client-id", options.client_id);
-  if (options.timeout == absl::InfiniteDuration()) return;
-  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(options.timeout));
+  if (options.timeout > kLongestTimeout) return;
+  // A span of time, not a point of the wall clock, which may be set meanwhile.
+  context.set_deadline(gpr_time_from_millis(absl::ToInt64Milliseconds(options.timeout), GPR_TIMESPAN));
 }
 
 // Where a part has its bytes; null when it has none.

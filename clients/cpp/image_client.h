@@ -22,6 +22,8 @@ class Cancellation {
  public:
   void Cancel();
   bool cancelled() const;
+  // Whether a call has begun with it.
+  bool called() const;
 
  private:
   friend class ImageClient;
@@ -29,6 +31,7 @@ class Cancellation {
 
   mutable std::mutex mutex_;
   bool cancelled_ = false;
+  bool called_ = false;
   grpc::ClientContext* context_ = nullptr;  // of the call under way
 };
 

@@ -7,6 +7,7 @@
 
 #include "clients/cpp/generation_flags.h"
 #include "clients/cpp/input_files.h"
+#include "clients/cpp/number_flags.h"
 
 namespace kandinsky {
 namespace {
@@ -34,6 +35,7 @@ struct ControlFlags {
   std::optional<double> strength;
 };
 
+constexpr NumberRange<double> kStrengths = {.min = 0, .max = 1, .above_min = true};
 constexpr char kStrengthHelp[] = "How much of the image may change, above 0 to 1 (default 0.3)";
 
 absl::Status SetImageToImage(const EditFlags& flags, v1::GenerateRequest& request) {
@@ -61,7 +63,7 @@ absl::Status SetInpaint(const InpaintFlags& flags, v1::GenerateRequest& request)
 }
 
 absl::Status SetControlNet(const ControlFlags& flags, v1::GenerateRequest& request) {
-  absl::StatusOr<ImageOrTensor> depth = ReadImageOrTensorFile("--depth", flags.depth);
+  absl::StatusOr<ImageOrTensor> depth = ReadImageOrTensorFile("--depth", flags.depth, TensorKind::kDepth);
   if (!depth.ok()) return depth.status();
   v1::ControlNet& task = *request.mutable_control_net();
   if (depth->is_tensor) {
@@ -108,7 +110,7 @@ void AddEdit(CommandSet& commands) {
   const auto flags = std::make_shared<EditFlags>();
   CLI::App& app = AddTask(commands, "edit", "Changes an image by a prompt", flags, SetImageToImage);
   app.add_option("--image", flags->image, "The image: a PNG, JPEG or WebP file")->required();
-  app.add_option("--strength", flags->strength, kStrengthHelp);
+  AddNumberFlag(app, "--strength", flags->strength, kStrengths, kStrengthHelp);
   AddPromptedFlags(app, flags->generation);
 }
 
@@ -123,8 +125,8 @@ void AddInpaint(CommandSet& commands) {
   CLI::Option* const paste =
       app.add_flag("--paste-back", flags->paste_back,
                    "Copies the kept pixels over the result, in which they differ slightly");
-  app.add_option("--feather", flags->feather, "Pixels over which that copy fades out (default 0)")
-      ->check(CLI::Range(0, 256))
+  AddNumberFlag<int>(app, "--feather", flags->feather, {.min = 0, .max = 256},
+                     "Pixels over which that copy fades out (default 0)")
       ->needs(paste);
   AddPromptedFlags(app, flags->generation);
 }
@@ -134,11 +136,11 @@ void AddControl(CommandSet& commands) {
   CLI::App& app =
       AddTask(commands, "control", "Makes images from a prompt and a depth map", flags, SetControlNet);
   app.add_option("--depth", flags->depth,
-                 "The depth map, near is bright: an image file, or a .npy file of float32 in 0..1")
+                 "The depth map, near is bright: an image file, or a .npy file of floats in 0..1")
       ->required();
   CLI::Option* const image =
       app.add_option("--image", flags->image, "Image file to start from (default: noise)");
-  app.add_option("--strength", flags->strength, kStrengthHelp)->needs(image);
+  AddNumberFlag(app, "--strength", flags->strength, kStrengths, kStrengthHelp)->needs(image);
   AddPromptedFlags(app, flags->generation);
 }
 

@@ -8,11 +8,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "clients/cpp/npy.h"
+#include "clients/cpp/standard_streams.h"
 
 namespace kandinsky {
 namespace {
 
+constexpr size_t kMaxTextBytes = 1 << 20;
 constexpr size_t kMaxEmbeddingFileBytes = 1 << 20;  // 1280 numbers take about 30 kB
 
 std::string AsMebibytes(size_t bytes) { return absl::StrFormat("%d MiB", bytes >> 20); }
@@ -27,16 +30,43 @@ absl::Status About(const std::string& flag, const std::string& path, const absl:
   return absl::Status(status.code(), absl::StrCat(flag, ": ", path, ": ", status.message()));
 }
 
-absl::StatusOr<v1::FloatTensor> ToTensor(const std::string& flag, const std::string& path,
-                                         const std::string& content) {
-  absl::StatusOr<v1::FloatTensor> tensor = ParseNpy(content);
-  if (!tensor.ok()) return About(flag, path, tensor.status());
-  return tensor;
+const char* ExpectedShape(TensorKind kind) {
+  switch (kind) {
+    case TensorKind::kLatents:
+      return "[4, height, width]";
+    case TensorKind::kPixels:
+      return "[3, height, width]";
+    case TensorKind::kDepth:
+      return "[height, width] or [3, height, width]";
+  }
+  return "";
 }
 
-}  // namespace
+// Whether the sizes are those of `kind`, but for height and width.
+bool HasShape(const v1::FloatTensor& tensor, TensorKind kind) {
+  if (kind == TensorKind::kDepth && tensor.shape_size() == 2) return true;
+  return tensor.shape_size() == 3 && tensor.shape(0) == (kind == TensorKind::kLatents ? 4 : 3);
+}
 
-absl::StatusOr<std::string> ReadInput(const std::string& flag, const std::string& path, size_t max_bytes) {
+absl::StatusOr<v1::FloatTensor> ToTensor(const std::string& flag, const std::string& path,
+                                         const std::string& content, TensorKind kind) {
+  absl::StatusOr<v1::FloatTensor> tensor = ParseNpy(content);
+  if (!tensor.ok()) return About(flag, path, tensor.status());
+  const auto found = tensor->shape();
+  // Without the batch of one (for a depth map also the channel of one) in front.
+  while (!HasShape(*tensor, kind) && tensor->shape_size() > 2 && tensor->shape(0) == 1) {
+    tensor->mutable_shape()->erase(tensor->mutable_shape()->begin());
+  }
+  if (HasShape(*tensor, kind)) return tensor;
+  const bool batch = found.size() == 4 && found[0] > 1;
+  return About(flag, path,
+               absl::InvalidArgumentError(absl::StrCat(
+                   "its shape is [", absl::StrJoin(found, ", "), "], expected ", ExpectedShape(kind),
+                   batch ? absl::StrCat("; send the ", found[0], " of this batch one by one") : "")));
+}
+
+// The file at `path`.
+absl::StatusOr<std::string> ReadFile(const std::string& flag, const std::string& path, size_t max_bytes) {
   const auto unreadable = [&](int error) {
     return absl::ErrnoToStatus(error, absl::StrCat(flag, ": cannot read ", path));
   };
@@ -51,7 +81,27 @@ absl::StatusOr<std::string> ReadInput(const std::string& flag, const std::string
     if (content.size() > max_bytes) return TooLarge(flag, path, max_bytes);
   }
   if (std::ferror(file.get()) != 0) return unreadable(errno);
-  if (content.empty()) return absl::InvalidArgumentError(absl::StrCat(flag, ": ", path, " is empty"));
+  return content;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadInput(const std::string& flag, const std::string& path, size_t max_bytes) {
+  absl::StatusOr<std::string> content =
+      path == "-" ? ReadStandardInput(flag, max_bytes) : ReadFile(flag, path, max_bytes);
+  if (content.ok() && content->empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, ": ", path == "-" ? "the standard input" : path, " is empty"));
+  }
+  return content;
+}
+
+absl::StatusOr<std::string> ReadText(const std::string& flag, const std::string& text) {
+  if (text != "-") return text;
+  absl::StatusOr<std::string> content = ReadInput(flag, text, kMaxTextBytes);
+  while (content.ok() && !content->empty() && (content->back() == '\n' || content->back() == '\r')) {
+    content->pop_back();
+  }
   return content;
 }
 
@@ -59,17 +109,19 @@ absl::StatusOr<std::string> ReadImageFile(const std::string& flag, const std::st
   return ReadInput(flag, path, kMaxInputFileBytes);
 }
 
-absl::StatusOr<v1::FloatTensor> ReadTensorFile(const std::string& flag, const std::string& path) {
+absl::StatusOr<v1::FloatTensor> ReadTensorFile(const std::string& flag, const std::string& path,
+                                               TensorKind kind) {
   const absl::StatusOr<std::string> content = ReadInput(flag, path, kMaxInputFileBytes);
   if (!content.ok()) return content.status();
-  return ToTensor(flag, path, *content);
+  return ToTensor(flag, path, *content, kind);
 }
 
-absl::StatusOr<ImageOrTensor> ReadImageOrTensorFile(const std::string& flag, const std::string& path) {
+absl::StatusOr<ImageOrTensor> ReadImageOrTensorFile(const std::string& flag, const std::string& path,
+                                                    TensorKind kind) {
   absl::StatusOr<std::string> content = ReadInput(flag, path, kMaxInputFileBytes);
   if (!content.ok()) return content.status();
   if (!IsNpy(*content)) return ImageOrTensor{.is_tensor = false, .image = *std::move(content), .tensor = {}};
-  absl::StatusOr<v1::FloatTensor> tensor = ToTensor(flag, path, *content);
+  absl::StatusOr<v1::FloatTensor> tensor = ToTensor(flag, path, *content, kind);
   if (!tensor.ok()) return tensor.status();
   return ImageOrTensor{.is_tensor = true, .image = {}, .tensor = *std::move(tensor)};
 }

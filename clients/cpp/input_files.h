@@ -9,7 +9,8 @@
 
 namespace kandinsky {
 
-// Files that go into a request. Errors begin with the flag that named the file, e.g.
+// Files that go into a request; "-" is the standard input. Errors begin with the flag that named the file,
+// e.g.
 // "--image: cannot read cat.png: No such file or directory".
 
 // The largest file that is read, in bytes: a guard against wrong files and devices without an end. What a
@@ -20,11 +21,23 @@ constexpr size_t kMaxInputFileBytes = 64 << 20;
 // than `max_bytes`. Pipes are files too.
 absl::StatusOr<std::string> ReadInput(const std::string& flag, const std::string& path, size_t max_bytes);
 
+// A text, or for "-" what the standard input holds, without the line ends at its end.
+absl::StatusOr<std::string> ReadText(const std::string& flag, const std::string& text);
+
 // A file with an image, as it is.
 absl::StatusOr<std::string> ReadImageFile(const std::string& flag, const std::string& path);
 
-// A .npy file.
-absl::StatusOr<v1::FloatTensor> ReadTensorFile(const std::string& flag, const std::string& path);
+// What a tensor is to be.
+enum class TensorKind {
+  kLatents,  // [4, height / 8, width / 8]
+  kPixels,   // [3, height, width]
+  kDepth,    // [height, width] or [3, height, width]
+};
+
+// A .npy file; a batch of one is taken as what is in it. INVALID_ARGUMENT, with the shape that was found and
+// the one that is expected, when it has another.
+absl::StatusOr<v1::FloatTensor> ReadTensorFile(const std::string& flag, const std::string& path,
+                                               TensorKind kind);
 
 // What a file that may be an image or a .npy file is.
 struct ImageOrTensor {
@@ -32,7 +45,8 @@ struct ImageOrTensor {
   std::string image;
   v1::FloatTensor tensor;
 };
-absl::StatusOr<ImageOrTensor> ReadImageOrTensorFile(const std::string& flag, const std::string& path);
+absl::StatusOr<ImageOrTensor> ReadImageOrTensorFile(const std::string& flag, const std::string& path,
+                                                    TensorKind kind);
 
 // A file of `kandinsky embed`, see ParseEmbedding.
 absl::StatusOr<v1::Embedding> ReadEmbeddingFile(const std::string& flag, const std::string& path,

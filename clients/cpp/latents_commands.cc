@@ -10,7 +10,9 @@
 #include "clients/cpp/image_files.h"
 #include "clients/cpp/input_files.h"
 #include "clients/cpp/npy.h"
+#include "clients/cpp/output_file.h"
 #include "clients/cpp/output_format.h"
+#include "clients/cpp/usage.h"
 
 namespace kandinsky {
 namespace {
@@ -40,7 +42,7 @@ int DeliverTensor(const v1::FloatTensor& tensor, const std::string& path, const 
   if (output.json) {
     PrintJson({{"file", path}, {"shape", tensor.shape()}}, output.out);
   } else {
-    output.out << path << " [" << absl::StrJoin(tensor.shape(), ", ") << "]" << std::endl;
+    ResultStream(path, output) << path << " [" << absl::StrJoin(tensor.shape(), ", ") << "]" << std::endl;
   }
   return 0;
 }
@@ -56,15 +58,16 @@ int DeliverImage(const v1::GeneratedImage& image, const std::string& path, const
                {"height", image.height()}},
               output.out);
   } else {
-    output.out << path << " " << image.width() << "x" << image.height() << std::endl;
+    ResultStream(path, output) << path << " " << image.width() << "x" << image.height() << std::endl;
   }
   return 0;
 }
 
 int RunEncode(const EncodeFlags& flags, ImageClient& client, const CallOptions& call,
               const CommandOutput& output) {
-  if (const absl::Status status = CheckOutput(flags.output); !status.ok()) return PrintError(status, output);
-  absl::StatusOr<ImageOrTensor> source = ReadImageOrTensorFile("image", flags.image);
+  if (const absl::Status status = CheckOutput("--output", flags.output); !status.ok())
+    return PrintError(status, output);
+  absl::StatusOr<ImageOrTensor> source = ReadImageOrTensorFile("image", flags.image, TensorKind::kPixels);
   if (!source.ok()) return PrintError(source.status(), output);
   v1::EncodeLatentsRequest request;
   request.set_model(flags.model);
@@ -83,7 +86,7 @@ int RunEncode(const EncodeFlags& flags, ImageClient& client, const CallOptions& 
 // Whether pixels are wanted: by --format, or else by the file's extension.
 bool WantsPixels(const OutputFlags& flags) {
   if (!flags.format.empty()) return flags.format == kFloatFormat;
-  return FormatOfFile(flags.output) == v1::OUTPUT_FORMAT_LATENT;
+  return FormatOfExtension(flags.output) == v1::OUTPUT_FORMAT_LATENT;
 }
 
 int RunDecode(const DecodeFlags& flags, ImageClient& client, const CallOptions& call,
@@ -98,8 +101,9 @@ int RunDecode(const DecodeFlags& flags, ImageClient& client, const CallOptions& 
     SetOutput(flags.output, *request.mutable_output());
     if (path.empty()) path = DefaultImageFile(request.output().format());
   }
-  if (const absl::Status status = CheckOutput(path); !status.ok()) return PrintError(status, output);
-  absl::StatusOr<v1::FloatTensor> latents = ReadTensorFile("latents", flags.latents);
+  if (const absl::Status status = CheckOutput("--output", path); !status.ok())
+    return PrintError(status, output);
+  absl::StatusOr<v1::FloatTensor> latents = ReadTensorFile("latents", flags.latents, TensorKind::kLatents);
   if (!latents.ok()) return PrintError(latents.status(), output);
   *request.mutable_latents() = *std::move(latents);
   const absl::StatusOr<v1::DecodeLatentsResponse> response = client.DecodeLatents(request, call);
@@ -116,11 +120,16 @@ void AddEncode(CommandSet& commands, CLI::App& group) {
                      return RunEncode(*flags, client, call, output);
                    });
   app.add_option("image", flags->image,
-                 "The image: a PNG, JPEG or WebP file, or a .npy file of float32 [3, height, width] in -1..1")
+                 "The image: a PNG, JPEG or WebP file, or a .npy file of floats [3, height, width] in -1..1")
       ->required();
-  app.add_option("-o,--output", flags->output, ".npy file to write")->capture_default_str();
+  app.add_option("-o,--output", flags->output, ".npy file to write, - for the standard output")
+      ->capture_default_str();
   AddSizeFlags(app, flags->width, flags->height);
   AddModelFlag(app, flags->model);
+  app.callback([flags, &app] {
+    RefuseUnlessOk("--output", CheckFileName(flags->output, ExtensionsOf(v1::OUTPUT_FORMAT_LATENT)));
+    RefuseJsonBesideFile(app, flags->output);
+  });
 }
 
 void AddDecode(CommandSet& commands, CLI::App& group) {
@@ -130,13 +139,18 @@ void AddDecode(CommandSet& commands, CLI::App& group) {
                    [flags](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
                      return RunDecode(*flags, client, call, output);
                    });
-  app.add_option("latents", flags->latents, "The latents: a .npy file of float32 [4, height, width]")
+  app.add_option("latents", flags->latents, "The latents: a .npy file of floats [4, height, width]")
       ->required();
   AddOutputFlags(app, flags->output, {"png", "jpeg", "webp", "raw", kFloatFormat});
-  app.final_callback([flags] {
-    if (flags->output.quality && WantsPixels(flags->output)) {
-      throw CLI::ValidationError("--quality", "goes with an image, not with a .npy file of its pixels");
+  app.callback([flags, &app] {
+    RefuseJsonBesideFile(app, flags->output.output);
+    if (!WantsPixels(flags->output)) {
+      CheckOutputFlags(flags->output);
+      return;
     }
+    RefuseUnlessOk("--output", CheckFileName(flags->output.output, ExtensionsOf(v1::OUTPUT_FORMAT_LATENT)));
+    RefuseTogether(app, "--quality", flags->output.format.empty() ? "--output" : "--format",
+                   "a file of float pixels has none");
   });
   AddModelFlag(app, flags->model);
 }

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <thread>
 
 #include "clients/cpp/command_set.h"
@@ -16,12 +17,14 @@
 #include "clients/cpp/image_commands.h"
 #include "clients/cpp/latents_commands.h"
 #include "clients/cpp/mix_command.h"
+#include "clients/cpp/standard_streams.h"
 
 namespace kandinsky {
 namespace {
 
-// Cancels the call at the first SIGINT or SIGTERM and ends the program at the second. Must run before any
-// other thread starts, which then inherit the blocked signals.
+// Cancels the call at the first SIGINT or SIGTERM and ends the program at the second; before a call, as when
+// it waits for its standard input, at the first. Must run before any other thread starts, which then inherit
+// the blocked signals.
 void CancelOnSignals(const std::shared_ptr<Cancellation>& cancellation) {
   sigset_t signals;
   sigemptyset(&signals);
@@ -32,26 +35,41 @@ void CancelOnSignals(const std::shared_ptr<Cancellation>& cancellation) {
     int signal = 0;
     sigwait(&signals, &signal);
     cancellation->Cancel();
-    sigwait(&signals, &signal);
+    if (cancellation->called()) sigwait(&signals, &signal);
+    if (CanRedrawLines()) WriteAll(STDERR_FILENO, "\n");  // the bar may stand there
     _exit(kExitInterrupted);
   }).detach();
 }
 
-int Main(int argc, char** argv) {
+// Runs the command; what it prints goes to `out`.
+int RunCommand(int argc, char** argv, std::ostream& out) {
   CommandSet commands;
   AddImageCommands(commands);
   AddMixCommand(commands);
   AddEmbedCommands(commands);
   AddLatentsCommands(commands);
   AddGenerationCommands(commands);
-  if (const std::optional<int> code = commands.Parse(argc, argv)) return *code;
+  CommandOutput output = {.out = out, .err = std::cerr};
+  if (const std::optional<int> code = commands.Parse(argc, argv, output)) return *code;
   const CallFlags& flags = commands.flags();
+  output.json = flags.json;
+  output.server = flags.server;
   const auto cancellation = std::make_shared<Cancellation>();
   CancelOnSignals(cancellation);
   CallOptions call = {.cancellation = cancellation.get(), .client_id = flags.client_id};
   if (flags.timeout_seconds) call.timeout = absl::Seconds(*flags.timeout_seconds);
   ImageClient client = ImageClient::Connect(flags.server);
-  return commands.RunParsed(client, call, {.out = std::cout, .err = std::cerr, .json = flags.json});
+  return commands.RunParsed(client, call, output);
+}
+
+int Main(int argc, char** argv) {
+  PrepareStandardStreams();
+  std::ostringstream out;
+  const int code = RunCommand(argc, argv, out);
+  const absl::Status printed = WriteStandardOutput(out.str());
+  if (printed.ok()) return code;
+  PrintError(printed, {.out = out, .err = std::cerr});
+  return code == 0 ? kExitError : code;
 }
 
 }  // namespace

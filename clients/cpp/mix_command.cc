@@ -8,9 +8,12 @@
 
 #include "clients/cpp/generation_flags.h"
 #include "clients/cpp/input_files.h"
+#include "clients/cpp/number_flags.h"
 
 namespace kandinsky {
 namespace {
+
+constexpr NumberRange<double> kWeights = {.min = -100, .max = 100};
 
 enum class IngredientKind { kText, kImage, kEmbedding };
 
@@ -18,7 +21,7 @@ enum class IngredientKind { kText, kImage, kEmbedding };
 struct Ingredient {
   IngredientKind kind = IngredientKind::kText;
   std::string value;  // text or file
-  std::optional<float> weight;
+  std::optional<double> weight;
 };
 
 struct MixFlags {
@@ -28,9 +31,12 @@ struct MixFlags {
 
 absl::Status SetContent(const Ingredient& ingredient, v1::MixPart& part) {
   switch (ingredient.kind) {
-    case IngredientKind::kText:
-      part.set_text(ingredient.value);
+    case IngredientKind::kText: {
+      absl::StatusOr<std::string> text = ReadText("--text", ingredient.value);
+      if (!text.ok()) return text.status();
+      part.set_text(*std::move(text));
       break;
+    }
     case IngredientKind::kImage: {
       absl::StatusOr<std::string> image = ReadImageFile("--image", ingredient.value);
       if (!image.ok()) return image.status();
@@ -71,16 +77,17 @@ void AddIngredientFlags(CLI::App& app, MixFlags& flags) {
   add("--text", IngredientKind::kText, "A text; can be given several times, like --image and --embedding");
   add("--image", IngredientKind::kImage, "An image file");
   add("--embedding", IngredientKind::kEmbedding, "An embedding file");
-  app.add_option_function<float>(
+  app.add_option_function<std::string>(
          "--weight",
-         [&flags](float weight) {
+         [&flags](const std::string& weight) {
            if (flags.ingredients.empty() || flags.ingredients.back().weight) {
              throw CLI::ValidationError("--weight",
                                         "follows the --text, --image or --embedding that it weighs");
            }
-           flags.ingredients.back().weight = weight;
+           flags.ingredients.back().weight = ParseNumber("--weight", weight, kWeights);
          },
-         "Weight of the text, image or embedding before it (default 1)")
+         "Weight of the text, image or embedding before it, -100 to 100 (default 1)")
+      ->type_name("FLOAT")
       ->trigger_on_parse();
 }
 
@@ -100,8 +107,9 @@ void AddMixCommand(CommandSet& commands) {
   app.footer("Example: kandinsky mix --text \"a cat\" --weight 0.3 --image sea.png --weight 0.7");
   AddIngredientFlags(app, *flags);
   AddPromptlessFlags(app, flags->generation);
-  app.callback([flags] {
+  app.callback([flags, &app] {
     if (flags->ingredients.empty()) throw CLI::RequiredError("--text, --image or --embedding");
+    CheckGenerationFlags(app, flags->generation);
   });
 }
 

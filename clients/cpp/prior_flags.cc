@@ -1,13 +1,20 @@
 #include "clients/cpp/prior_flags.h"
 
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "clients/cpp/input_files.h"
+#include "clients/cpp/number_flags.h"
+#include "clients/cpp/usage.h"
 
 namespace kandinsky {
 namespace {
+
+constexpr int kMostThings = 64;
+constexpr NumberRange<uint64_t> kSeeds = {
+    .min = 0, .max = std::numeric_limits<uint64_t>::max(), .instead = "leave it out for a random one"};
 
 absl::Status SetStart(const PriorFlags& flags, v1::PriorStart& start) {
   if (!flags.start_image.empty()) {
@@ -27,14 +34,26 @@ bool HasStart(const PriorFlags& flags) {
   return !flags.start_image.empty() || !flags.start_embedding.empty();
 }
 
+absl::Status SetText(const std::string& flag, const std::string& given, std::string& field) {
+  absl::StatusOr<std::string> text = ReadText(flag, given);
+  if (text.ok()) field = *std::move(text);
+  return text.status();
+}
+
 // The fields that have the same names in both requests.
 template <typename Request>
 absl::Status SetCommon(const PriorFlags& flags, Request& request) {
   request.set_model(flags.model);
   request.set_adapter(flags.adapter);
-  request.set_prompt(absl::StrJoin(flags.prompt, " "));
-  if (flags.negative_prompt) request.set_negative_prompt(*flags.negative_prompt);
-  if (flags.negative_prior_prompt) request.set_negative_prior_prompt(*flags.negative_prior_prompt);
+  absl::Status status = SetText("prompt", absl::StrJoin(flags.prompt, " "), *request.mutable_prompt());
+  if (status.ok() && flags.negative_prompt) {
+    status = SetText("--negative-prompt", *flags.negative_prompt, *request.mutable_negative_prompt());
+  }
+  if (status.ok() && flags.negative_prior_prompt) {
+    status = SetText("--negative-prior-prompt", *flags.negative_prior_prompt,
+                     *request.mutable_negative_prior_prompt());
+  }
+  if (!status.ok()) return status;
   if (flags.strict_prompt) request.set_strict_prompt(true);
   if (flags.steps) request.set_prior_steps(*flags.steps);
   if (flags.guidance_scale) request.set_prior_guidance_scale(*flags.guidance_scale);
@@ -46,8 +65,10 @@ absl::Status SetCommon(const PriorFlags& flags, Request& request) {
 }  // namespace
 
 CLI::Option* AddPromptFlag(CLI::App& app, PriorFlags& flags) {
-  return app.add_option("prompt", flags.prompt,
-                        "What to draw; several words need no quotes, and after -- no word is a flag");
+  return app.add_option(
+      "prompt", flags.prompt,
+      "What to draw; several words need no quotes, after -- no word is a flag, and - alone reads it "
+      "from the standard input");
 }
 
 void AddPriorFlags(CLI::App& app, PriorFlags& flags, const std::string& things) {
@@ -56,40 +77,41 @@ void AddPriorFlags(CLI::App& app, PriorFlags& flags, const std::string& things) 
                  "What to keep away from, for the prior's unconditional pass only");
   app.add_flag("--strict-prompt", flags.strict_prompt,
                "A prompt that is too long is an error instead of being cut");
-  // The checks are needed: a negative number would wrap around.
-  CLI::Option* const seed =
-      app.add_option("--seed", flags.seed,
-                     "Makes the result repeatable; number i uses seed + i (default: drawn)")
-          ->check(CLI::NonNegativeNumber);
-  app.add_option("--seeds", flags.seeds, "One seed for each instead, as 7,8,12")
-      ->check(CLI::NonNegativeNumber)
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->excludes(seed);
-  app.add_option("--count", flags.count, absl::StrCat(things, " to make (default 1)"))
-      ->check(CLI::Range(1, 64));
+  AddNumberFlag(app, "--seed", flags.seed, kSeeds,
+                "Makes the result repeatable, 0 to 2^64 - 1; number i uses seed + i (default: drawn)");
+  AddNumbersFlag(app, "--seeds", flags.seeds, kSeeds, "One seed for each instead, as 7,8,12");
+  AddNumberFlag<int>(app, "--count", flags.count, {.min = 1, .max = kMostThings},
+                     absl::StrCat(things, " to make (default 1, or one for each of --seeds)"));
   AddModelFlag(app, flags.model);
   app.add_option("--adapter", flags.adapter, "Name of a set of the model's adapters (default: none)");
   app.option_defaults()->group("Prior");
-  app.add_option("--prior-steps", flags.steps, "Steps of the diffusion prior (default 25)");
-  app.add_option("--prior-guidance-scale", flags.guidance_scale, "Guidance of the prior (default 4)");
+  AddNumberFlag<int>(app, "--prior-steps", flags.steps, {.min = 2, .max = 1000},
+                     "Steps of the diffusion prior (default 25)");
+  AddNumberFlag<double>(app, "--prior-guidance-scale", flags.guidance_scale, {.min = 0, .max = 100},
+                        "Guidance of the prior (default 4)");
 }
 
 void AddPriorStartFlags(CLI::App& app, PriorFlags& flags) {
   app.option_defaults()->group("Prior");
-  CLI::Option* const image = app.add_option("--prior-image", flags.start_image,
-                                            "Image file that the prior starts from instead of noise");
-  app.add_option("--prior-embedding", flags.start_embedding, "The same with an embedding file")
-      ->excludes(image);
-  app.add_option("--prior-strength", flags.start_strength,
-                 "How far the prior may leave it, above 0 to 1 (default 0.3)");
+  app.add_option("--prior-image", flags.start_image,
+                 "Image file that the prior starts from instead of noise");
+  app.add_option("--prior-embedding", flags.start_embedding, "The same with an embedding file");
+  AddNumberFlag<double>(app, "--prior-strength", flags.start_strength,
+                        {.min = 0, .max = 1, .above_min = true},
+                        "How far the prior may leave it, above 0 to 1 (default 0.3)");
 }
 
 void AddModelFlag(CLI::App& app, std::string& model) {
   app.add_option("--model", model, "Name of the model (default: the server's)");
 }
 
-void CheckPriorFlags(const PriorFlags& flags) {
+void CheckPriorFlags(const CLI::App& app, const PriorFlags& flags) {
+  RefuseTogether(app, "--seed", "--seeds", "give one of them");
+  RefuseTogether(app, "--prior-image", "--prior-embedding", "the prior starts from one of them");
+  if (flags.count && !flags.seeds.empty() && flags.seeds.size() != static_cast<size_t>(*flags.count)) {
+    throw CLI::ValidationError(absl::StrCat("--count ", *flags.count, " and --seeds with ",
+                                            flags.seeds.size(), " contradict each other: give one of them"));
+  }
   if (flags.start_strength && !HasStart(flags)) {
     throw CLI::RequiresError("--prior-strength", "--prior-image or --prior-embedding");
   }

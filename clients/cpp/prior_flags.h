@@ -23,7 +23,7 @@ struct PriorFlags {
   std::string start_embedding;  // likewise
   std::optional<double> start_strength;
   std::optional<int> steps;
-  std::optional<float> guidance_scale;
+  std::optional<double> guidance_scale;
   std::optional<uint64_t> seed;
   std::vector<uint64_t> seeds;
   std::optional<int> count;
@@ -42,8 +42,8 @@ void AddPriorStartFlags(CLI::App& app, PriorFlags& flags);
 
 void AddModelFlag(CLI::App& app, std::string& model);
 
-// Throws CLI::ParseError for flags that make no sense together.
-void CheckPriorFlags(const PriorFlags& flags);
+// Throws CLI::ParseError for flags of `app` that make no sense together.
+void CheckPriorFlags(const CLI::App& app, const PriorFlags& flags);
 
 // Reads the files and sets the fields. Errors are those of input_files.h.
 absl::Status SetPrior(const PriorFlags& flags, v1::GenerateRequest& request);

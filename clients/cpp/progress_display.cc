@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "clients/cpp/rich_error.h"
 
 namespace kandinsky {
 namespace {
 
 constexpr int kBarWidth = 30;
+constexpr int kLeastBarWidth = 5;
 
 // Where a stage begins in the whole of an image, and its share; roughly as the time goes by.
 struct StageShare {
@@ -67,12 +70,38 @@ std::string DescribeProgress(const v1::ProgressEvent& event, int image_count) {
   return text;
 }
 
-ProgressDisplay::ProgressDisplay(std::ostream& out, bool terminal, int image_count)
-    : out_(out), terminal_(terminal), fractions_(static_cast<size_t>(std::max(1, image_count)), 0.0) {}
+std::string CutToColumns(const std::string& text, int columns) {
+  size_t end = 0;
+  while (end < text.size()) {
+    size_t next = end + 1;
+    while (next < text.size() && (static_cast<unsigned char>(text[next]) & 0xc0) == 0x80) ++next;
+    // Characters outside ASCII take two columns at most.
+    columns -= static_cast<unsigned char>(text[end]) < 0x80 ? 1 : 2;
+    if (columns < 0) break;
+    end = next;
+  }
+  return text.substr(0, end);
+}
+
+std::string ProgressBar(double fraction, int columns) {
+  const int width = std::min(columns - 3, kBarWidth);  // brackets, and a blank behind them
+  if (width < kLeastBarWidth) return "";
+  const auto filled = static_cast<size_t>(width * fraction);
+  return absl::StrCat("[", std::string(filled, '#'), std::string(static_cast<size_t>(width) - filled, '.'),
+                      "] ");
+}
+
+ProgressDisplay::ProgressDisplay(std::ostream& out, bool terminal, int image_count,
+                                 std::function<int()> columns)
+    : out_(out),
+      terminal_(terminal),
+      columns_(std::move(columns)),
+      fractions_(static_cast<size_t>(std::max(1, image_count)), 0.0) {}
 
 void ProgressDisplay::Draw(const std::string& text) {
   if (terminal_) {
-    out_ << "\r\x1b[K" << text << std::flush;
+    // What reaches the last column may wrap, and then it is not one line that is drawn over.
+    out_ << "\r\x1b[K" << CutToColumns(text, columns_() - 1) << std::flush;
     drawn_ = true;
   } else {
     out_ << text << std::endl;
@@ -95,7 +124,7 @@ void ProgressDisplay::OnQueued(const v1::QueuedEvent& event) {
 }
 
 void ProgressDisplay::OnStarted(const v1::StartedEvent& event) {
-  Draw(absl::StrCat("started by ", event.worker(), " on ", event.device()));
+  Draw(OneLine(absl::StrCat("started by ", event.worker(), " on ", event.device())));
 }
 
 void ProgressDisplay::OnProgress(const v1::ProgressEvent& event) {
@@ -111,15 +140,11 @@ void ProgressDisplay::OnProgress(const v1::ProgressEvent& event) {
   last_stage_ = event.stage();
   last_tenth_ = tenth;
 
-  std::string text;
-  if (terminal_) {
-    const int filled = static_cast<int>(kBarWidth * fraction);
-    text = absl::StrCat("[", std::string(static_cast<size_t>(filled), '#'),
-                        std::string(static_cast<size_t>(kBarWidth - filled), '.'), "] ");
-  }
-  absl::StrAppendFormat(&text, "%3.0f %%  ", 100 * fraction);
-  absl::StrAppend(&text, DescribeProgress(event, static_cast<int>(fractions_.size())));
-  Draw(text);
+  const std::string text = absl::StrFormat("%3.0f %%  ", 100 * fraction) +
+                           DescribeProgress(event, static_cast<int>(fractions_.size()));
+  if (!terminal_) return Draw(text);
+  // The bar gets what the words leave.
+  Draw(ProgressBar(fraction, columns_() - 1 - static_cast<int>(text.size())) + text);
 }
 
 }  // namespace kandinsky

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <functional>
 #include <ostream>
 #include <string>
 #include <vector>
 
+#include "clients/cpp/standard_streams.h"
 #include "kandinsky/v1/image_generation.pb.h"
 
 namespace kandinsky {
@@ -17,12 +19,20 @@ std::string DescribeQueued(const v1::QueuedEvent& event);
 // E.g. "denoise 25/50 of image 0, batch of 4, about 12.0 s"; the image only when there are several.
 std::string DescribeProgress(const v1::ProgressEvent& event, int image_count);
 
-// Shows how a request goes: one bar that is redrawn on a terminal, otherwise a line whenever something worth
-// a line has happened. Not thread-safe.
+// As much of the beginning of `text`, in UTF-8, as surely fits into so many columns of a terminal.
+std::string CutToColumns(const std::string& text, int columns);
+
+// "[##...] " of at most `columns`; empty when they are too few.
+std::string ProgressBar(double fraction, int columns);
+
+// Shows how a request goes: one line with a bar that is redrawn on a terminal, and is always narrower than
+// it, otherwise a line whenever something worth a line has happened. Not thread-safe.
 class ProgressDisplay {
  public:
-  // `image_count` >= 1. `out` outlives the display.
-  ProgressDisplay(std::ostream& out, bool terminal, int image_count);
+  // `image_count` >= 1. `out` outlives the display. `columns` tells the width of the terminal, which may
+  // change.
+  ProgressDisplay(std::ostream& out, bool terminal, int image_count,
+                  std::function<int()> columns = TerminalColumns);
 
   void OnQueued(const v1::QueuedEvent& event);
   void OnStarted(const v1::StartedEvent& event);
@@ -37,6 +47,7 @@ class ProgressDisplay {
 
   std::ostream& out_;
   const bool terminal_;
+  const std::function<int()> columns_;
   std::vector<double> fractions_;  // done of each image, 0 to 1
   int last_position_ = -1;
   v1::Stage last_stage_ = v1::STAGE_UNSPECIFIED;

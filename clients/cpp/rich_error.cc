@@ -54,8 +54,12 @@ std::string Describe(const std::string& message, const RichError& error) {
 }  // namespace
 
 std::string OneLine(std::string text) {
-  for (char& character : text) {
-    if (static_cast<unsigned char>(character) < 0x20 || character == 0x7f) character = ' ';
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = [&](size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0; };
+    // In UTF-8, 0xc2 begins the second range of controls, some of which terminals obey.
+    const bool second = byte(i) == 0xc2 && byte(i + 1) >= 0x80 && byte(i + 1) < 0xa0;
+    if (second) text[i + 1] = ' ';
+    if (second || byte(i) < 0x20 || byte(i) == 0x7f) text[i] = ' ';
   }
   return text;
 }

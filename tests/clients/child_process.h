@@ -7,11 +7,21 @@
 
 namespace kandinsky {
 
+// What a program runs with, besides its arguments.
+struct ChildOptions {
+  std::string input = "/dev/null";            // file that it reads
+  std::string output = {};                    // file that it writes; empty: "stdout" in its folder
+  std::string error_output = {};              // likewise, "stderr"
+  bool closed_output = false;                 // it has no standard output at all
+  std::vector<std::string> environment = {};  // as "NAME=VALUE", instead of the variables that are called so
+};
+
 // A program that runs with its two outputs in files of a folder.
 class ChildProcess {
  public:
   // Starts `arguments[0]`. `folder` must exist and outlive the process.
-  ChildProcess(const std::vector<std::string>& arguments, const std::string& folder);
+  ChildProcess(const std::vector<std::string>& arguments, const std::string& folder,
+               const ChildOptions& options = {});
 
   // Kills it if it still runs.
   ~ChildProcess();
@@ -21,7 +31,7 @@ class ChildProcess {
 
   void Signal(int signal) const;
 
-  // Blocks until it ends; its exit code, or -1 when a signal killed it.
+  // Blocks until it ends; its exit code, or minus the signal that killed it.
   int Wait();
 
   // What it wrote; after Wait.

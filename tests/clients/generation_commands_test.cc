@@ -172,6 +172,22 @@ TEST_F(GenerationCommandsTest, GetWritesNothingForAResultThatIsOnlyFacts) {
   EXPECT_FALSE(fs::exists(Path("cat-0.png")));
 }
 
+TEST_F(GenerationCommandsTest, GetGivesNoFileTheNameOfAnotherFormat) {
+  v1::Generation generation = Succeeded("mine");
+  generation.mutable_images(0)->set_format(v1::OUTPUT_FORMAT_WEBP);
+  ImageClient client = Serve({.generations = {generation}});
+  EXPECT_EQ(RunGet({.id = "mine", .output = Path("cat.png")}, client, Output()), kExitError);
+  EXPECT_EQ(err_.str(), "kandinsky: FAILED_PRECONDITION: --output: " + Path("cat.png") +
+                            ": its content would not be what .png says; name it .webp\n");
+  EXPECT_FALSE(fs::exists(Path("cat-0.png")));
+}
+
+TEST_F(GenerationCommandsTest, GetWritesNotSeveralImagesIntoOneStream) {
+  ImageClient client = Serve({.generations = {Succeeded("mine")}});
+  EXPECT_EQ(RunGet({.id = "mine", .output = "/dev/fd/99"}, client, Output()), kExitError);
+  EXPECT_THAT(err_.str(), HasSubstr("takes one image, and the request has 2"));
+}
+
 TEST_F(GenerationCommandsTest, GetFindsAMissingFolderBeforeItCalls) {
   ImageClient client = Serve({});
   EXPECT_EQ(RunGet({.id = "mine", .output = Path("missing/cat.png")}, client, Output()), kExitError);
@@ -193,7 +209,7 @@ TEST_F(GenerationCommandsTest, GetHasTheSameAsJson) {
   EXPECT_EQ(running["progress"]["estimated_remaining_seconds"], 3);
   EXPECT_EQ(get("b")["position"], 3);
   EXPECT_EQ(get("b")["estimated_wait_seconds"], 12);
-  EXPECT_EQ(get("c")["seeds"][0].get<uint64_t>(), UINT64_MAX);
+  EXPECT_EQ(get("c")["seeds"][0], "18446744073709551615");
   EXPECT_EQ(get("c")["expire_time"], "2026-01-01T00:05:10Z");
   EXPECT_EQ(get("d")["error"]["code"], "INTERNAL");
 }

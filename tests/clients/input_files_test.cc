@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "clients/cpp/npy.h"
+#include "tests/clients/float_tensors.h"
 
 namespace kandinsky {
 namespace {
@@ -73,26 +74,60 @@ TEST_F(InputFilesTest, CanBePipesAndDevicesWithoutAnEnd) {
 }
 
 TEST_F(InputFilesTest, AreTensorsByTheirContentNotTheirName) {
-  v1::FloatTensor tensor;
-  tensor.add_shape(1);
-  tensor.set_data("abcd");
-  const absl::StatusOr<ImageOrTensor> read = ReadImageOrTensorFile("--depth", File("a.png", *ToNpy(tensor)));
+  const absl::StatusOr<ImageOrTensor> read =
+      ReadImageOrTensorFile("--depth", File("a.png", *ToNpy(Tensor({1, 2}))), TensorKind::kDepth);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_TRUE(read->is_tensor);
-  EXPECT_EQ(read->tensor.data(), "abcd");
-  const absl::StatusOr<ImageOrTensor> image = ReadImageOrTensorFile("--depth", File("b.npy", "picture"));
+  EXPECT_EQ(read->tensor.SerializeAsString(), Tensor({1, 2}).SerializeAsString());
+  const absl::StatusOr<ImageOrTensor> image =
+      ReadImageOrTensorFile("--depth", File("b.npy", "picture"), TensorKind::kDepth);
   ASSERT_TRUE(image.ok()) << image.status();
   EXPECT_FALSE(image->is_tensor);
   EXPECT_EQ(image->image, "picture");
-  EXPECT_FALSE(ReadTensorFile("--depth", Path("b.npy")).ok());
+  EXPECT_FALSE(ReadTensorFile("--depth", Path("b.npy"), TensorKind::kDepth).ok());
+}
+
+TEST_F(InputFilesTest, LoseABatchOfOne) {
+  const auto shape = [&](const std::vector<int>& found, TensorKind kind) {
+    const auto tensor = ReadTensorFile("latents", File("a.npy", *ToNpy(Tensor(found))), kind);
+    EXPECT_TRUE(tensor.ok()) << tensor.status();
+    return tensor.ok() ? std::vector<int>(tensor->shape().begin(), tensor->shape().end())
+                       : std::vector<int>();
+  };
+  EXPECT_THAT(shape({4, 3, 2}, TensorKind::kLatents), ElementsAre(4, 3, 2));
+  EXPECT_THAT(shape({1, 4, 3, 2}, TensorKind::kLatents), ElementsAre(4, 3, 2));
+  EXPECT_THAT(shape({1, 1, 4, 1, 1}, TensorKind::kLatents), ElementsAre(4, 1, 1));
+  EXPECT_THAT(shape({1, 3, 8, 8}, TensorKind::kPixels), ElementsAre(3, 8, 8));
+  EXPECT_THAT(shape({1, 3, 8, 8}, TensorKind::kDepth), ElementsAre(3, 8, 8));
+  EXPECT_THAT(shape({1, 1, 8, 8}, TensorKind::kDepth), ElementsAre(8, 8));
+  EXPECT_THAT(shape({1, 8, 8}, TensorKind::kDepth), ElementsAre(8, 8));
+  EXPECT_THAT(shape({1, 8}, TensorKind::kDepth), ElementsAre(1, 8));
+}
+
+TEST_F(InputFilesTest, OfAnotherShapeSayWhichOneIsExpected) {
+  const auto error = [&](const std::vector<int>& found, TensorKind kind) {
+    const auto tensor = ReadTensorFile("latents", File("a.npy", *ToNpy(Tensor(found))), kind);
+    EXPECT_TRUE(absl::IsInvalidArgument(tensor.status()));
+    return std::string(tensor.status().message());
+  };
+  EXPECT_EQ(
+      error({2, 4, 3, 2}, TensorKind::kLatents),
+      "latents: " + Path("a.npy") +
+          ": its shape is [2, 4, 3, 2], expected [4, height, width]; send the 2 of this batch one by one");
+  EXPECT_EQ(error({8, 8, 4}, TensorKind::kLatents),
+            "latents: " + Path("a.npy") + ": its shape is [8, 8, 4], expected [4, height, width]");
+  EXPECT_THAT(error({4, 8, 8}, TensorKind::kPixels), HasSubstr("expected [3, height, width]"));
+  EXPECT_THAT(error({4, 8, 8}, TensorKind::kDepth),
+              HasSubstr("expected [height, width] or [3, height, width]"));
+  EXPECT_THAT(error({8}, TensorKind::kDepth), HasSubstr("its shape is [8]"));
 }
 
 TEST_F(InputFilesTest, MayBeAsLargeAsTheLargestThatAnyServerTakes) {
-  v1::FloatTensor tensor;
-  tensor.add_shape(3 << 20);
-  tensor.set_data(std::string(12 << 20, 'x'));
-  EXPECT_TRUE(ReadImageOrTensorFile("--depth", File("a.npy", *ToNpy(tensor))).ok());
-  EXPECT_TRUE(ReadImageOrTensorFile("--depth", File("a.png", tensor.data())).ok());
+  EXPECT_TRUE(
+      ReadImageOrTensorFile("--depth", File("a.npy", *ToNpy(Tensor({3, 1024, 1024}))), TensorKind::kDepth)
+          .ok());
+  EXPECT_TRUE(
+      ReadImageOrTensorFile("--depth", File("a.png", std::string(12 << 20, 'x')), TensorKind::kDepth).ok());
   std::ofstream(Path("b.png")).close();
   fs::resize_file(Path("b.png"), (64 << 20) + 1);
   EXPECT_EQ(ReadImageFile("--image", Path("b.png")).status().message(),

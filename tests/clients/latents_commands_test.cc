@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "clients/cpp/npy.h"
+#include "tests/clients/float_tensors.h"
 #include "tests/clients/program_test.h"
 
 namespace kandinsky {
@@ -11,17 +12,6 @@ using ::testing::HasSubstr;
 
 class LatentsCommandsTest : public ProgramTest {
  protected:
-  static v1::FloatTensor Tensor(const std::vector<int>& shape) {
-    v1::FloatTensor tensor;
-    size_t bytes = 4;
-    for (const int size : shape) {
-      tensor.add_shape(size);
-      bytes *= static_cast<size_t>(size);
-    }
-    for (size_t i = 0; i < bytes; ++i) *tensor.mutable_data() += static_cast<char>(i % 60);
-    return tensor;
-  }
-
   static Script Decoded(const std::string& data, v1::OutputFormat format) {
     Script script;
     script.decode_latents.mutable_image()->set_format(format);
@@ -119,7 +109,7 @@ TEST_F(LatentsCommandsTest, ErrorsNameTheFileBeforeAnyCall) {
       {{"latents", "encode", Path("missing.png")}, "NOT_FOUND: image: cannot read " + Path("missing.png")},
       {{"latents", "decode", Path("missing.npy")}, "NOT_FOUND: latents: cannot read " + Path("missing.npy")},
       {{"latents", "decode", text}, "INVALID_ARGUMENT: latents: " + text + ": no .npy file"},
-      {{"latents", "encode", text, "-o", Path("missing/a.npy")}, "NOT_FOUND: there is no folder"}};
+      {{"latents", "encode", text, "-o", Path("missing/a.npy")}, "NOT_FOUND: --output: there is no folder"}};
   for (const auto& [arguments, error] : runs) {
     const auto program = Start(arguments);
     EXPECT_EQ(program->Wait(), kExitError);

@@ -32,14 +32,29 @@ std::string ProgramTest::Read(const std::string& name) const {
   return text.str();
 }
 
-std::unique_ptr<ChildProcess> ProgramTest::Start(std::vector<std::string> arguments) const {
+std::unique_ptr<ChildProcess> ProgramTest::Start(std::vector<std::string> arguments,
+                                                 const ChildOptions& options) const {
   arguments.insert(arguments.begin(), KANDINSKY_PROGRAM);
   if (server_ != nullptr) {
     // Before the words of a prompt that "--" may have begun.
     const auto words = std::find(arguments.begin(), arguments.end(), "--");
     arguments.insert(words, {"--server", server_->address()});
   }
-  return std::make_unique<ChildProcess>(arguments, folder_);
+  return std::make_unique<ChildProcess>(arguments, folder_, options);
+}
+
+std::string ProgramTest::UsageError(const std::vector<std::string>& arguments) const {
+  const int calls = server_ == nullptr ? 0 : server_->calls();
+  const auto program = Start(arguments);
+  EXPECT_EQ(program->Wait(), kExitUsage) << testing::PrintToString(arguments);
+  const bool json = std::find(arguments.begin(), arguments.end(), "--json") != arguments.end();
+  EXPECT_EQ(program->Output().empty(), !json);
+  const std::string error = program->ErrorOutput();
+  EXPECT_EQ(std::count(error.begin(), error.end(), '\n'), 1) << error;
+  if (server_ != nullptr) {
+    EXPECT_EQ(server_->calls(), calls);
+  }
+  return error;
 }
 
 std::unique_ptr<ChildProcess> ProgramTest::Run(const std::vector<std::string>& arguments) const {

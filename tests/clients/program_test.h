@@ -30,7 +30,11 @@ class ProgramTest : public testing::Test {
   std::string Read(const std::string& name) const;
 
   // Starts it with these arguments and the server's address.
-  std::unique_ptr<ChildProcess> Start(std::vector<std::string> arguments) const;
+  std::unique_ptr<ChildProcess> Start(std::vector<std::string> arguments,
+                                      const ChildOptions& options = {}) const;
+
+  // Runs it to its end, which must be wrong usage before any call; what it wrote to the standard error.
+  std::string UsageError(const std::vector<std::string>& arguments) const;
 
   // Runs it to its end, which must be a success.
   std::unique_ptr<ChildProcess> Run(const std::vector<std::string>& arguments) const;

@@ -60,7 +60,7 @@ TEST(ProgressDisplayTest, WritesALineForEachPlaceInTheQueueNotForEachEstimate) {
 
 TEST(ProgressDisplayTest, StaysWithinTheBarWhateverTheServerSays) {
   std::ostringstream out;
-  ProgressDisplay display(out, /*terminal=*/true, 1);
+  ProgressDisplay display(out, /*terminal=*/true, 1, [] { return 80; });
   display.OnProgress(Progress(v1::STAGE_DECODE, 1000, 1));
   EXPECT_THAT(out.str(), HasSubstr("] 100 %"));
   display.OnProgress(Progress(v1::STAGE_ENCODE, -1000, 1));
@@ -79,7 +79,7 @@ TEST(ProgressDisplayTest, WritesNotEveryStepAsALine) {
 
 TEST(ProgressDisplayTest, RedrawsOneLineOnATerminal) {
   std::ostringstream out;
-  ProgressDisplay display(out, /*terminal=*/true, 1);
+  ProgressDisplay display(out, /*terminal=*/true, 1, [] { return 80; });
   display.OnProgress(Progress(v1::STAGE_PRIOR, 1, 25));
   display.OnProgress(Progress(v1::STAGE_DENOISE, 50, 50));
   EXPECT_THAT(out.str(), Not(HasSubstr("\n")));
@@ -87,6 +87,48 @@ TEST(ProgressDisplayTest, RedrawsOneLineOnATerminal) {
   EXPECT_THAT(out.str(), HasSubstr("\r\x1b[K[############################..]  95 %  denoise 50/50"));
   display.Clear();
   EXPECT_THAT(out.str(), testing::EndsWith("\r\x1b[K"));
+}
+
+TEST(ProgressDisplayTest, TheLineIsNarrowerThanTheTerminalIsNow) {
+  v1::ProgressEvent event = Progress(v1::STAGE_DENOISE, 100, 100, /*image=*/1);
+  event.set_batch_rows(16);
+  event.mutable_estimated_remaining()->set_seconds(1234);
+  int columns = 0;
+  std::ostringstream out;
+  ProgressDisplay display(out, /*terminal=*/true, 2, [&] { return columns; });
+  for (columns = 200; columns > 0; --columns) {
+    out.str("");
+    display.OnProgress(event);
+    const std::string line = out.str().substr(4);  // behind "\r\x1b[K"
+    EXPECT_LT(line.size(), static_cast<size_t>(columns));
+    if (columns >= 72) {
+      EXPECT_THAT(line, HasSubstr("#"));
+      EXPECT_THAT(line, testing::EndsWith("about 1234.0 s"));
+    }
+  }
+}
+
+TEST(ProgressDisplayTest, WideCharactersAreCutAsWholesAndCountTwice) {
+  EXPECT_EQ(CutToColumns("abc", 3), "abc");
+  EXPECT_EQ(CutToColumns("abc", 2), "ab");
+  EXPECT_EQ(CutToColumns("abc", 0), "");
+  EXPECT_EQ(CutToColumns("abc", -1), "");
+  EXPECT_EQ(CutToColumns("a猫b", 4), "a猫b");
+  EXPECT_EQ(CutToColumns("a猫b", 3), "a猫");
+  EXPECT_EQ(CutToColumns("a猫b", 2), "a");
+  EXPECT_EQ(CutToColumns("\xff\x80\x80z", 2), "\xff\x80\x80");
+}
+
+TEST(ProgressDisplayTest, NamesFromTheServerDoNotMoveTheCursor) {
+  std::ostringstream out;
+  ProgressDisplay display(out, /*terminal=*/false, 1);
+  v1::StartedEvent started;
+  started.set_worker("a\nb\x1b[2J");
+  started.set_device(
+      "\xc2\x9b"
+      "c");
+  display.OnStarted(started);
+  EXPECT_EQ(out.str(), "started by a b [2J on   c\n");
 }
 
 TEST(ProgressDisplayTest, SeveralImagesMakeOneWhole) {
@@ -100,7 +142,7 @@ TEST(ProgressDisplayTest, SeveralImagesMakeOneWhole) {
 
 TEST(ProgressDisplayTest, IgnoresAnImageOrStageThatItDoesNotKnow) {
   std::ostringstream out;
-  ProgressDisplay display(out, /*terminal=*/true, 1);
+  ProgressDisplay display(out, /*terminal=*/true, 1, [] { return 80; });
   display.OnProgress(Progress(v1::STAGE_DENOISE, 1, 0, /*image=*/7));
   display.OnProgress(Progress(static_cast<v1::Stage>(99), 1, 2));
   EXPECT_THAT(out.str(), HasSubstr("  0 %"));

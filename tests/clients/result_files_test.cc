@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/ascii.h"
 #include "clients/cpp/npy.h"
 #include "tests/clients/program_test.h"
 
@@ -91,8 +92,43 @@ TEST_F(ResultFilesTest, TheFormatIsThatOfTheExtensionUnlessItIsGiven) {
   EXPECT_EQ(FormatFor({"-o", Path("a.webp")}), v1::OUTPUT_FORMAT_WEBP);
   EXPECT_EQ(FormatFor({"-o", Path("a.rgb")}), v1::OUTPUT_FORMAT_RAW_RGB);
   EXPECT_EQ(FormatFor({"-o", Path("a.npy")}), v1::OUTPUT_FORMAT_LATENT);
-  EXPECT_EQ(FormatFor({"-o", Path("a.b")}), v1::OUTPUT_FORMAT_PNG);
-  EXPECT_EQ(FormatFor({"-o", Path("a.png"), "--format", "raw"}), v1::OUTPUT_FORMAT_RAW_RGB);
+  EXPECT_EQ(FormatFor({"-o", Path("a")}), v1::OUTPUT_FORMAT_PNG);
+  EXPECT_EQ(FormatFor({"-o", "/dev/null"}), v1::OUTPUT_FORMAT_PNG);
+  EXPECT_EQ(FormatFor({"-o", Path("a.b"), "--format", "raw"}), v1::OUTPUT_FORMAT_RAW_RGB);
+  EXPECT_EQ(FormatFor({"-o", Path("a.jpeg"), "--format", "jpeg"}), v1::OUTPUT_FORMAT_JPEG);
+}
+
+TEST_F(ResultFilesTest, AFileIsNeverCalledWhatItIsNot) {
+  Serve({.events = {Completed()}});
+  const std::string extensions = ".png, .jpg, .jpeg, .webp, .rgb, .raw or .npy";
+  for (const char* extension :
+       {".avif", ".gif", ".tif", ".TIFF", ".bmp", ".heic", ".jxl", ".b", ".json", ".pnng"}) {
+    const std::string path = Path(std::string("a") + extension);
+    const std::string lower = absl::AsciiStrToLower(extension);
+    EXPECT_EQ(UsageError({"generate", "cat", "-o", path}),
+              "kandinsky: --output: " + path + ": " + lower + " is not an extension that is known; name it " +
+                  extensions + ", or give --format\n");
+  }
+  EXPECT_EQ(UsageError({"generate", "cat", "-o", "a.avif", "--format", "png"}),
+            "kandinsky: --output: a.avif: its content would not be what .avif says; name it .png\n");
+  EXPECT_EQ(UsageError({"generate", "cat", "-o", "a.png", "--format", "jpeg"}),
+            "kandinsky: --output: a.png: its content would not be what .png says; name it .jpg or .jpeg\n");
+  const std::vector<std::vector<std::string>> wrong = {
+      {"generate", "cat", "--preview-to", "p-{step}.jpg"},
+      {"mix", "--text", "cat", "-o", "a.gif"},
+      {"latents", "encode", "a.png", "-o", "a.png"},
+      {"latents", "encode", "a.png", "-o", "a.npz"},
+      {"latents", "decode", "a.npy", "-o", "a.tiff"},
+      {"latents", "decode", "a.npy", "-o", "a.png", "--format", "float"},
+      {"latents", "decode", "a.npy", "-o", "a.npy", "--format", "png"},
+      {"embed", "text", "cat", "-o", "a.npy"},
+      {"embed", "text", "cat", "--hidden-states", "a.json"},
+      {"embed", "image", "a.png", "-o", "a.png"},
+      {"embed", "prompt", "cat", "-o", "a.jpg"},
+      {"get", "a", "-o", "a.avif"}};
+  for (const std::vector<std::string>& arguments : wrong) {
+    EXPECT_THAT(UsageError(arguments), HasSubstr("; name it ")) << testing::PrintToString(arguments);
+  }
 }
 
 TEST_F(ResultFilesTest, SeedsCountTheFiles) {
@@ -145,7 +181,7 @@ TEST_F(ResultFilesTest, ARequestThatIsOnlyValidatedSaysWhatItWouldTake) {
   const nlohmann::json json =
       nlohmann::json::parse(Run({"generate", "cat", "--validate-only", "--json"})->Output());
   EXPECT_EQ(json["valid"], true);
-  EXPECT_THAT(json["seeds"], ElementsAre(7, 8));
+  EXPECT_THAT(json["seeds"], ElementsAre("7", "8"));
   EXPECT_EQ(json["estimated_wait_seconds"], 3);
   EXPECT_EQ(json["estimated_work_seconds"], 0.5);
   EXPECT_EQ(json["truncations"][0]["tokens"], 90);

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "clients/cpp/npy.h"
+#include "tests/clients/float_tensors.h"
 #include "tests/clients/program_test.h"
 
 namespace kandinsky {
@@ -14,17 +15,6 @@ using ::testing::HasSubstr;
 // A file that `kandinsky embed prompt` could have written.
 constexpr char kEmbeddingFile[] =
     R"({"seed": 7, "image_embedding": [1, 2.5], "negative_image_embedding": [-3]})";
-
-v1::FloatTensor Tensor(const std::vector<int>& shape) {
-  v1::FloatTensor tensor;
-  size_t bytes = 4;
-  for (const int size : shape) {
-    tensor.add_shape(size);
-    bytes *= static_cast<size_t>(size);
-  }
-  tensor.set_data(std::string(bytes, '\1'));
-  return tensor;
-}
 
 // The commands that make images: what their flags become.
 class TaskFlagsTest : public ProgramTest {
@@ -112,11 +102,12 @@ TEST_F(TaskFlagsTest, GenerateSendsSizesSeedsAndOutput) {
                                                "0.25",
                                                "--seeds",
                                                "3,18446744073709551615",
+                                               "--output",
+                                               Path("out.jpg"),
                                                "--format",
                                                "jpeg",
                                                "--quality",
                                                "80",
-                                               "--embed-parameters",
                                                "--validate-only"});
   EXPECT_EQ(request.width(), 128);
   EXPECT_EQ(request.height(), 64);
@@ -127,8 +118,8 @@ TEST_F(TaskFlagsTest, GenerateSendsSizesSeedsAndOutput) {
   EXPECT_FALSE(request.has_seed());
   EXPECT_EQ(request.output().format(), v1::OUTPUT_FORMAT_JPEG);
   EXPECT_EQ(request.output().quality(), 80);
-  EXPECT_TRUE(request.output().embed_parameters());
   EXPECT_TRUE(request.validate_only());
+  EXPECT_TRUE(Request({"generate", "cat", "--embed-parameters"}).output().embed_parameters());
 }
 
 TEST_F(TaskFlagsTest, EditSendsTheImage) {
