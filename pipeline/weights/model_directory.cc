@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "base/json_file.h"
 #include "base/status_macros.h"
+#include "pipeline/weights/weights_file.h"
 
 namespace kandinsky {
 namespace {
@@ -53,13 +54,15 @@ class DirectoryReader {
     return config;
   }
 
-  // `weights_name` is the weights' file name without extension.
-  NetworkFiles ReadNetwork(const std::string& folder, const std::string& weights_name) {
+  NetworkFiles ReadNetwork(const std::string& folder, WeightsNaming naming) {
     NetworkFiles network;
     network.folder = folder;
     network.config = ReadConfig(folder + "/config.json");
-    const std::string path = FindWeights(folder, weights_name);
-    if (path.empty()) return network;
+    const std::string path = FindWeights(folder, naming);
+    if (path.empty()) {
+      missing_.push_back(MissingWeights(folder, naming));
+      return network;
+    }
     absl::StatusOr<std::shared_ptr<const Checkpoint>> weights = OpenCheckpoint(path);
     if (!weights.ok()) {
       malformed_.emplace_back(weights.status().message());
@@ -96,21 +99,8 @@ class DirectoryReader {
  private:
   bool Require(const std::string& path) {
     if (Exists(path)) return true;
-    missing_.push_back(absl::StrCat("missing ", path));
+    missing_.push_back(MissingFile(path));
     return false;
-  }
-
-  std::string FindWeights(const std::string& folder, const std::string& name) {
-    const std::string base = absl::StrCat(folder, "/", name);
-    for (const char* extension : {".safetensors", ".safetensors.index.json", ".fp16.safetensors"}) {
-      if (Exists(base + extension)) return base + extension;
-    }
-    std::string line = absl::StrCat("missing ", base, ".safetensors");
-    for (const std::string& pickled : {base + ".bin", folder + "/pytorch_model.bin"}) {
-      if (Exists(pickled)) absl::StrAppend(&line, " (", pickled, " must be converted to it first)");
-    }
-    missing_.push_back(std::move(line));
-    return "";
   }
 
   std::vector<std::string> missing_;
@@ -121,9 +111,9 @@ class DirectoryReader {
 // "<directory>/prior_".
 PriorFiles ReadPrior(const std::string& prefix, DirectoryReader& reader) {
   PriorFiles prior;
-  prior.prior = reader.ReadNetwork(prefix + "prior", "diffusion_pytorch_model");
-  prior.text_encoder = reader.ReadNetwork(prefix + "text_encoder", "model");
-  prior.image_encoder = reader.ReadNetwork(prefix + "image_encoder", "model");
+  prior.prior = reader.ReadNetwork(prefix + "prior", WeightsNaming::kDiffusers);
+  prior.text_encoder = reader.ReadNetwork(prefix + "text_encoder", WeightsNaming::kTransformers);
+  prior.image_encoder = reader.ReadNetwork(prefix + "image_encoder", WeightsNaming::kTransformers);
   prior.tokenizer_folder = reader.FindTokenizer(prefix + "tokenizer");
   prior.scheduler = reader.ReadConfig(prefix + "scheduler/scheduler_config.json");
   prior.image_processor = reader.ReadConfig(prefix + "image_processor/preprocessor_config.json");
@@ -132,8 +122,8 @@ PriorFiles ReadPrior(const std::string& prefix, DirectoryReader& reader) {
 
 DecoderFiles ReadDecoder(const std::string& directory, DirectoryReader& reader) {
   DecoderFiles decoder;
-  decoder.unet = reader.ReadNetwork(directory + "/unet", "diffusion_pytorch_model");
-  decoder.movq = reader.ReadNetwork(directory + "/movq", "diffusion_pytorch_model");
+  decoder.unet = reader.ReadNetwork(directory + "/unet", WeightsNaming::kDiffusers);
+  decoder.movq = reader.ReadNetwork(directory + "/movq", WeightsNaming::kDiffusers);
   decoder.scheduler = reader.ReadConfig(directory + "/scheduler/scheduler_config.json");
   return decoder;
 }

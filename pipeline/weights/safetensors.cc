@@ -52,7 +52,23 @@ std::string Quote(absl::string_view name) {
   return absl::StrCat("\"", absl::CHexEscape(name.substr(0, 200)), "\"");
 }
 
-// The file behind a shard name, when the name stays inside the index's folder.
+bool IsInside(const fs::path& file, const fs::path& folder) {
+  const fs::path inside = file.lexically_relative(folder);
+  return !inside.empty() && *inside.begin() != "..";
+}
+
+// The folder in which a hub cache keeps the files that a snapshot links to:
+// REPOSITORY/snapshots/REVISION[/...] -> REPOSITORY/blobs. Empty for a folder that is in no snapshot.
+fs::path BlobsOf(const fs::path& folder) {
+  for (fs::path revision = folder; revision.has_relative_path(); revision = revision.parent_path()) {
+    const fs::path snapshots = revision.parent_path();
+    if (snapshots.filename() == "snapshots") return snapshots.parent_path() / "blobs";
+  }
+  return {};
+}
+
+// The file behind a shard name, when the name stays inside the index's folder: also behind links, but for
+// those of a hub cache into the blobs of the same repository.
 absl::StatusOr<std::string> ResolveShard(const std::string& index, const std::string& shard) {
   const auto refuse = [&](absl::string_view what) {
     return absl::InvalidArgumentError(absl::StrCat(index, ": shard ", Quote(shard), " ", what));
@@ -66,9 +82,10 @@ absl::StatusOr<std::string> ResolveShard(const std::string& index, const std::st
   const fs::path folder = fs::canonical(fs::absolute(index).parent_path(), error);
   const fs::path file = fs::canonical(folder / relative, error);
   if (error) return absl::NotFoundError(absl::StrCat(index, ": shard ", Quote(shard), " is missing"));
-  const fs::path inside = file.lexically_relative(folder);
-  if (inside.empty() || *inside.begin() == "..") return refuse("is a link that leaves the folder");
-  return file.string();
+  const fs::path blobs = BlobsOf(folder);
+  if (IsInside(file, folder) || (!blobs.empty() && file.parent_path() == blobs)) return file.string();
+  return refuse(
+      absl::StrCat("is a link that leaves the folder", blobs.empty() ? "" : " and the repository's blobs"));
 }
 
 // Tensor name -> shard name.
@@ -113,6 +130,7 @@ class CheckpointBuilder {
       }
       checkpoint_->total_bytes_ += static_cast<int64_t>(bytes);
     }
+    checkpoint_->metadata_ = std::move(header.metadata);
     return absl::OkStatus();
   }
 
@@ -125,6 +143,7 @@ class CheckpointBuilder {
       ASSIGN_OR_RETURN(paths[shard], ResolveShard(index, shard));
     }
     for (const auto& [shard, path] : paths) RETURN_IF_ERROR(AddFile(path));
+    checkpoint_->metadata_.clear();
     for (const auto& [tensor, shard] : weight_map) {
       const auto found = checkpoint_->entries_.find(tensor);
       if (found == checkpoint_->entries_.end() || found->second.file->path() != paths[shard]) {

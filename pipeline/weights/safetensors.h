@@ -35,6 +35,8 @@ class Checkpoint {
   // also after the checkpoint is gone. Its memory is read-only: writing to it is a segmentation fault.
   // NOT_FOUND, naming file and tensor, when there is no such tensor.
   absl::StatusOr<torch::Tensor> Get(absl::string_view name) const;
+  // The header's metadata; of a sharded set none.
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
   // Takes what was read of the files out of resident memory (MappedFile::ReleasePages).
   void ReleasePages() const;
   // Bytes of all tensors.
@@ -54,12 +56,14 @@ class Checkpoint {
 
   const std::string path_;
   std::map<std::string, Entry, std::less<>> entries_;
+  std::map<std::string, std::string> metadata_;
   int64_t total_bytes_ = 0;
 };
 
-// Opens a safetensors file, or a set of shards by its `*.safetensors.index.json`. Checks every header, every
-// shard name (plain relative paths inside the index's folder, also behind symbolic links) and that index and
-// shards agree. NOT_FOUND for a missing file, INVALID_ARGUMENT otherwise; messages name file and tensor.
+// Opens a safetensors file, or a set of shards by its index, a .json file. Checks every header, every shard
+// name (plain relative paths inside the index's folder, also behind symbolic links; in a hub cache's
+// REPOSITORY/snapshots/REVISION links may also lead to REPOSITORY/blobs) and that index and shards agree.
+// NOT_FOUND for a missing file, INVALID_ARGUMENT otherwise; messages name file and tensor.
 absl::StatusOr<std::shared_ptr<const Checkpoint>> OpenCheckpoint(const std::string& file_or_index);
 
 // Writes tensors in the given order (converted to contiguous CPU tensors), replacing the file atomically; the

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace kandinsky {
@@ -225,6 +226,23 @@ std::string FindHeaderText(absl::Span<const std::byte> file, absl::string_view& 
   return "";
 }
 
+// What a file is that is no safetensors file, by its first bytes or its name; empty when they tell nothing.
+absl::string_view OtherFormat(absl::Span<const std::byte> file, absl::string_view file_name) {
+  const absl::string_view start(reinterpret_cast<const char*>(file.data()),
+                                std::min<size_t>(file.size(), 64));
+  // torch.save writes a zip archive, before PyTorch 1.6 a bare pickle (of protocol 2 by default).
+  bool pickled = absl::StartsWith(start, "PK\x03\x04") ||
+                 (start.size() > 1 && start[0] == '\x80' && start[1] >= 2 && start[1] <= 5);
+  for (const char* extension : {".bin", ".pt", ".pth", ".ckpt", ".pkl"}) {
+    pickled |= absl::EndsWith(file_name, extension);
+  }
+  if (pickled) return "is a pickled PyTorch file; convert it to safetensors";
+  if (absl::StartsWith(start, "version https://git-lfs")) {
+    return "is a Git LFS pointer, not the file itself; git lfs pull fetches it";
+  }
+  return "";
+}
+
 }  // namespace
 
 absl::string_view SafetensorsDtypeName(SafetensorsDtype dtype) { return InfoOf(dtype).name; }
@@ -237,7 +255,10 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::Span<const std::b
     return absl::InvalidArgumentError(absl::StrCat(file_name, ": ", what));
   };
   absl::string_view text;
-  if (const std::string error = FindHeaderText(file, text); !error.empty()) return refuse(error);
+  if (const std::string error = FindHeaderText(file, text); !error.empty()) {
+    const absl::string_view other = OtherFormat(file, file_name);
+    return refuse(other.empty() ? error : std::string(other));
+  }
   SafetensorsHeader header;
   header.data_offset = kLengthBytes + text.size();
   HeaderHandler handler(header);

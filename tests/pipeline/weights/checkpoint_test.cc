@@ -172,6 +172,111 @@ TEST_F(CheckpointTest, RefusesShardsThatLinkOutOfTheFolder) {
   EXPECT_THAT(ErrorOfShardName("folder/one.safetensors"), HasSubstr("link that leaves the folder"));
 }
 
+// A snapshot as huggingface_hub lays it out: files of a revision are links into the repository's blobs.
+class HubCacheTest : public CheckpointTest {
+ protected:
+  static constexpr char kUnet[] = "hub/models--a--b/snapshots/0123abc/unet/";
+
+  HubCacheTest() {
+    AddBlob("models--a--b", "aa", "a");
+    AddBlob("models--a--b", "bb", "b");
+    AddBlob("models--c--d", "cc", "a");
+    folder_.Write("hub/models--a--b/blobs/ii",
+                  R"({"weight_map":{"a":"one.safetensors","b":"two.safetensors"}})");
+    fs::create_directories(PathOf(kUnet));
+    Link("one.safetensors", "../../../blobs/aa");
+    Link("two.safetensors", "../../../blobs/bb");
+    Link("model.safetensors.index.json", "../../../blobs/ii");
+  }
+
+  void AddBlob(const std::string& repository, const std::string& name, const std::string& tensor) {
+    const std::string folder = PathOf("hub/" + repository + "/blobs");
+    fs::create_directories(folder);
+    EXPECT_TRUE(WriteSafetensors(folder + "/" + name, {{tensor, torch::ones({2})}}).ok());
+  }
+
+  // Replaces a file of the snapshot.
+  void Link(const std::string& name, const std::string& target) {
+    fs::remove(PathOf(kUnet + name));
+    fs::create_symlink(target, PathOf(kUnet + name));
+  }
+
+  std::string Index(const std::string& folder = kUnet) const {
+    return PathOf(folder + "model.safetensors.index.json");
+  }
+};
+
+TEST_F(HubCacheTest, LinksIntoTheRepositorysBlobsAreFollowed) {
+  EXPECT_TRUE(Open(Index())->Get("a")->equal(torch::ones({2})));
+  Link("two.safetensors", PathOf("hub/models--a--b/blobs/bb"));
+  EXPECT_EQ(Open(Index())->names().size(), 2u) << "an absolute link";
+}
+
+TEST_F(HubCacheTest, TheSnapshotMayBeReachedThroughLinks) {
+  fs::create_directory_symlink(PathOf("hub/models--a--b/snapshots/0123abc"), PathOf("model"));
+  EXPECT_EQ(Open(Index("model/unet/"))->names().size(), 2u);
+  fs::create_directories(PathOf("parts"));
+  fs::create_directory_symlink("../" + std::string(kUnet), PathOf("parts/unet"));
+  EXPECT_EQ(Open(Index("parts/unet/"))->names().size(), 2u);
+}
+
+TEST_F(HubCacheTest, FilesOfTheSnapshotsOwnFolderAndDeeperFoldersWork) {
+  fs::create_directories(PathOf("hub/models--a--b/snapshots/0123abc/x/y"));
+  for (const std::string folder : {"", "x/y/"}) {
+    const std::string place = "hub/models--a--b/snapshots/0123abc/" + folder;
+    const std::string up = folder.empty() ? "../../blobs/" : "../../../../blobs/";
+    for (const auto& [name, blob] : {std::pair{"one.safetensors", "aa"},
+                                     {"two.safetensors", "bb"},
+                                     {"model.safetensors.index.json", "ii"}}) {
+      fs::create_symlink(up + blob, PathOf(place + name));
+    }
+    EXPECT_EQ(Open(Index(place))->names().size(), 2u) << place;
+  }
+}
+
+TEST_F(HubCacheTest, LinksToAnywhereElseAreRefused) {
+  folder_.Write("hub/models--a--b/refs/one", "");
+  fs::copy_file(PathOf("hub/models--a--b/blobs/aa"), PathOf("hub/models--a--b/one.safetensors"));
+  fs::create_directories(PathOf("hub/models--a--b/snapshots/ffff/unet"));
+  fs::copy_file(PathOf("hub/models--a--b/blobs/aa"), PathOf("hub/models--a--b/snapshots/ffff/unet/one"));
+  fs::create_directories(PathOf("hub/models--a--b/blobs/deep"));
+  fs::copy_file(PathOf("hub/models--a--b/blobs/aa"), PathOf("hub/models--a--b/blobs/deep/aa"));
+  fs::copy_file(PathOf("hub/models--a--b/blobs/aa"), PathOf("outside"));
+  for (const std::string& target :
+       {std::string("../../../../models--c--d/blobs/cc"), std::string("../../../one.safetensors"),
+        std::string("../../ffff/unet/one"), std::string("../../../blobs/deep/aa"), PathOf("outside")}) {
+    Link("one.safetensors", target);
+    EXPECT_THAT(ErrorOf(Index()),
+                HasSubstr("shard \"one.safetensors\" is a link that leaves the folder and the "
+                          "repository's blobs"))
+        << target;
+  }
+}
+
+TEST_F(HubCacheTest, ABlobThatIsALinkItselfIsRefused) {
+  fs::copy_file(PathOf("hub/models--a--b/blobs/aa"), PathOf("outside"));
+  fs::remove(PathOf("hub/models--a--b/blobs/aa"));
+  fs::create_symlink(PathOf("outside"), PathOf("hub/models--a--b/blobs/aa"));
+  EXPECT_THAT(ErrorOf(Index()), HasSubstr("is a link that leaves"));
+}
+
+TEST_F(HubCacheTest, AMissingBlobIsAMissingShard) {
+  fs::remove(PathOf("hub/models--a--b/blobs/aa"));
+  EXPECT_THAT(ErrorOf(Index(), absl::StatusCode::kNotFound),
+              HasSubstr("shard \"one.safetensors\" is missing"));
+}
+
+TEST_F(HubCacheTest, BlobsBesideAFolderThatIsNoSnapshotAreElsewhere) {
+  fs::create_directories(PathOf("plain/unet"));
+  AddBlob("../plain", "aa", "a");
+  for (const auto& [name, target] : {std::pair{"plain/unet/one.safetensors", "../blobs/aa"},
+                                     {"plain/unet/two.safetensors", "../blobs/aa"}}) {
+    fs::create_symlink(target, PathOf(name));
+  }
+  fs::copy_file(PathOf("hub/models--a--b/blobs/ii"), Index("plain/unet/"));
+  EXPECT_THAT(ErrorOf(Index("plain/unet/")), HasSubstr("is a link that leaves the folder"));
+}
+
 TEST_F(CheckpointTest, AcceptsLinksInsideTheFolder) {
   const std::string index = WriteShards(R"({"a":"link.safetensors","b":"two.safetensors"})");
   fs::create_symlink("one.safetensors", PathOf("link.safetensors"));

@@ -167,8 +167,105 @@ TEST_F(ModelDirectoryTest, NamesAMissingDirectory) {
 
 TEST_F(ModelDirectoryTest, SaysThatPickledWeightsMustBeConverted) {
   Remove("prior/text_encoder/model.safetensors");
-  folder_.Write("prior/text_encoder/pytorch_model.bin", "PK");
-  EXPECT_THAT(ErrorOf(absl::StatusCode::kNotFound), HasSubstr("pytorch_model.bin must be converted"));
+  for (const char* name : {"pytorch_model.bin", "model.bin", "pytorch_model.fp16.bin",
+                           "pytorch_model.bin.index.json", "pytorch_model.bin.index.fp16.json"}) {
+    folder_.Write(std::string("prior/text_encoder/") + name, "PK");
+    EXPECT_EQ(ErrorOf(absl::StatusCode::kNotFound),
+              "missing " + PathOf("prior/text_encoder/model.safetensors") + " (" +
+                  PathOf("prior/text_encoder/") + name +
+                  " is a pickled PyTorch file; convert it to safetensors)");
+    Remove(std::string("prior/text_encoder/") + name);
+  }
+}
+
+TEST_F(ModelDirectoryTest, SaysWhereALinkToNothingLeads) {
+  Remove("decoder/unet/diffusion_pytorch_model.safetensors");
+  fs::create_symlink("../../blobs/abc", PathOf("decoder/unet/diffusion_pytorch_model.safetensors"));
+  Remove("prior/prior/config.json");
+  fs::create_symlink("../../blobs/def", PathOf("prior/prior/config.json"));
+  const std::string error = ErrorOf(absl::StatusCode::kNotFound);
+  EXPECT_THAT(error, HasSubstr("diffusion_pytorch_model.safetensors (a link to ../../blobs/abc"));
+  EXPECT_THAT(error, HasSubstr("prior/prior/config.json (a link to ../../blobs/def"));
+}
+
+// One generation of names for weights, which "NAME" and "VARIANT" stand for.
+struct Generation {
+  const char* file;  // single file, or the first of two shards
+  const char* index = nullptr;
+};
+
+class WeightsNamesTest : public ModelDirectoryTest, public ::testing::WithParamInterface<Generation> {
+ protected:
+  static std::string Filled(std::string name, const std::string& weights, const std::string& variant) {
+    for (const auto& [key, value] : {std::pair{"NAME", weights}, {"VARIANT", variant}}) {
+      for (size_t at = name.find(key); at != std::string::npos; at = name.find(key)) {
+        name.replace(at, std::string(key).size(), value);
+      }
+    }
+    return name;
+  }
+
+  // Replaces the weights of a network.
+  void Rename(const std::string& folder, const std::string& weights, const std::string& variant) {
+    const std::string file = Filled(GetParam().file, weights, variant);
+    const std::string old = PathOf(folder + "/" + weights + ".safetensors");
+    fs::rename(old, PathOf(folder + "/" + file));
+    if (GetParam().index == nullptr) return;
+    folder_.Write(folder + "/" + Filled(GetParam().index, weights, variant),
+                  R"({"metadata":{},"weight_map":{"w":")" + file + R"(","ids":")" + file + R"(","mean":")" +
+                      file + "\"}}");
+  }
+};
+
+TEST_P(WeightsNamesTest, AreFound) {
+  const std::string file = GetParam().file;
+  const std::string index = GetParam().index == nullptr ? "" : GetParam().index;
+  const bool varies = (file + index).find("VARIANT") != std::string::npos;
+  for (const std::string& variant :
+       varies ? std::vector<std::string>{"fp16", "bf16"} : std::vector<std::string>{""}) {
+    WritePrior("prior", "prior/");
+    WriteDecoder("decoder");
+    Rename("prior/text_encoder", "model", variant);
+    Rename("decoder/unet", "diffusion_pytorch_model", variant);
+    const auto model = Open();
+    ASSERT_TRUE(model.ok()) << model.status();
+    EXPECT_EQ(model->prior.text_encoder.weights->names().size(), 3u);
+    EXPECT_EQ(model->decoder.unet.weights->names().size(), 3u);
+    fs::remove_all(PathOf("prior/text_encoder"));
+    fs::remove_all(PathOf("decoder/unet"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    EveryGeneration, WeightsNamesTest,
+    ::testing::Values(
+        Generation{"NAME.safetensors"}, Generation{"NAME.VARIANT.safetensors"},
+        Generation{"NAME-00001-of-00002.safetensors", "NAME.safetensors.index.json"},
+        Generation{"NAME.VARIANT-00001-of-00002.safetensors", "NAME.safetensors.index.VARIANT.json"},
+        Generation{"NAME-00001-of-00002.VARIANT.safetensors", "NAME.safetensors.index.VARIANT.json"},
+        Generation{"NAME-00001-of-00002.VARIANT.safetensors", "NAME.safetensors.VARIANT.index.json"},
+        Generation{"NAME.VARIANT-00001-of-00002.safetensors", "NAME.safetensors.VARIANT.index.json"},
+        Generation{"NAME.VARIANT-00001-of-00002.safetensors", "NAME.VARIANT.safetensors.index.json"}));
+
+TEST_F(ModelDirectoryTest, OfAFileAndAnIndexEachLibraryTakesItsOwn) {
+  for (const std::string& folder :
+       {std::string("prior/text_encoder/model"), std::string("decoder/unet/diffusion_pytorch_model")}) {
+    folder_.Write(folder + ".safetensors.index.json", R"({"weight_map":{"x":"x.safetensors"}})");
+    ASSERT_TRUE(
+        WriteSafetensors(fs::path(PathOf(folder)).parent_path() / "x.safetensors", {{"x", torch::ones({1})}})
+            .ok());
+  }
+  const auto model = Open();
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_TRUE(model->prior.text_encoder.weights->Get("w").ok()) << "transformers prefers the file";
+  EXPECT_TRUE(model->decoder.unet.weights->Get("x").ok()) << "diffusers prefers the index";
+}
+
+TEST_F(ModelDirectoryTest, FullPrecisionComesBeforeAVariant) {
+  ASSERT_TRUE(WriteSafetensors(PathOf("decoder/unet/diffusion_pytorch_model.fp16.safetensors"),
+                               {{"x", torch::ones({1}, torch::kHalf)}})
+                  .ok());
+  EXPECT_TRUE(Open()->decoder.unet.weights->Get("w").ok());
 }
 
 TEST_F(ModelDirectoryTest, AcceptsTheNewTokenizerLayoutAndShardedWeights) {

@@ -43,6 +43,29 @@ std::string ErrorOfTensor(const std::string& dtype, const std::string& shape, co
   return ErrorOf("{" + Tensor("w", dtype, shape, offsets) + "}", 8);
 }
 
+TEST(SafetensorsHeaderTest, OtherFormatsAreNamed) {
+  const std::string rest(300, '\0');
+  const std::string pickled = "is a pickled PyTorch file; convert it to safetensors";
+  EXPECT_THAT(ErrorOfBytes("PK\x03\x04" + rest), HasSubstr(pickled));
+  EXPECT_THAT(ErrorOfBytes(std::string("PK\x03\x04\x14\x00\x08\x08", 8) + rest), HasSubstr(pickled));
+  EXPECT_THAT(ErrorOfBytes("\x80\x02\x8a\x0a" + rest), HasSubstr(pickled)) << "before PyTorch 1.6";
+  EXPECT_THAT(ErrorOfBytes("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
+              HasSubstr("is a Git LFS pointer"));
+}
+
+TEST(SafetensorsHeaderTest, ANameOfPickledFilesCountsOnlyForWhatCannotBeRead) {
+  for (const char* name : {"a.bin", "a.pt", "a.pth", "a.ckpt", "a.pkl"}) {
+    const std::string bad = "nonsense";
+    const auto refused =
+        ParseSafetensorsHeader({reinterpret_cast<const std::byte*>(bad.data()), bad.size()}, name);
+    EXPECT_THAT(std::string(refused.status().message()),
+                std::string(name) + ": is a pickled PyTorch file; convert it to safetensors");
+    const std::string good = SafetensorsBytes("{}");
+    EXPECT_TRUE(
+        ParseSafetensorsHeader({reinterpret_cast<const std::byte*>(good.data()), good.size()}, name).ok());
+  }
+}
+
 TEST(SafetensorsHeaderTest, ReadsTensorsInOrderOfTheirData) {
   const auto header = Parse(SafetensorsBytes("{" + Tensor("b", "F16", "[2,3]", "[4,16]") + "," +
                                                  R"("__metadata__":{"format":"pt"},)" +
