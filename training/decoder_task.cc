@@ -51,12 +51,14 @@ absl::StatusOr<std::unique_ptr<DecoderTask>> DecoderTask::Make(const TrainingOpt
   const ConfigFile& scheduler = files.decoder.scheduler;
   ASSIGN_OR_RETURN(const SamplerConfig config, ParseSamplerConfig(scheduler.path, scheduler.json, {}));
   if (config.prediction_type != "epsilon") {
-    return absl::InvalidArgumentError(
-        absl::StrCat(scheduler.path, ": prediction_type must be epsilon to train the U-Net"));
+    return absl::InvalidArgumentError(absl::StrCat(scheduler.path, ": prediction_type \"",
+                                                   config.prediction_type,
+                                                   "\" must be epsilon to train the U-Net"));
   }
-  ASSIGN_OR_RETURN(Noising noising, Noising::Make(config));
+  absl::StatusOr<Noising> noising = Noising::Make(config);
+  RETURN_IF_ERROR(InFile(scheduler.path, noising.status()));
   std::unique_ptr<DecoderTask> task(
-      new DecoderTask(options, files.decoder.unet, std::move(noising), std::move(pictures), samples));
+      new DecoderTask(options, files.decoder.unet, *std::move(noising), std::move(pictures), samples));
   task->sample_count_ = static_cast<int64_t>(samples.size());
   task->zero_embedding_ = vision.zero_embedding;
   if (hints) task->further_input_ = FurtherInput::kHint;

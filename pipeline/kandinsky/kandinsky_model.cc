@@ -88,6 +88,10 @@ absl::Status LoadImageEncoder(const PriorFiles& files, const ClipVisionConfig& c
   ASSIGN_OR_RETURN(const auto tower, LoadModule<ClipVisionModelWithProjection>(config, files.image_encoder));
   ASSIGN_OR_RETURN(const ClipProcessorConfig processor,
                    ParseClipProcessorConfig(files.image_processor.path, files.image_processor.json));
+  if (processor.squeezes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        files.image_processor.path, ": size is a height and a width, must be a number or a shortest_edge"));
+  }
   if (processor.image_size != config.image_size || config.num_channels != 3) {
     return absl::InvalidArgumentError(
         absl::StrCat(files.image_processor.path, ": pictures of ", processor.image_size,
@@ -131,44 +135,57 @@ absl::StatusOr<NetworkConfigs> ParseConfigs(const ModelDirectory& files) {
   return configs;
 }
 
-absl::Status CheckFit(const KandinskyModel& model, const NetworkConfigs& configs) {
+absl::Status CheckFit(const ModelDirectory& files, const KandinskyModel& model,
+                      const NetworkConfigs& configs) {
   const auto& [text, vision, prior, unet, movq] = configs;
-  const auto mismatch = [](const char* what, int64_t a, int64_t b) {
+  const std::string& tokenizer_file = files.prior.tokenizer_folder;
+  const std::string& text_file = files.prior.text_encoder.config.path;
+  const std::string& prior_file = files.prior.prior.config.path;
+  const auto mismatch = [](const std::string& file, const std::string& other, const char* what, int64_t a,
+                           int64_t b) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the parts of the model do not fit: ", what, ", ", a, " and ", b));
+        absl::StrCat(file, " does not fit ", other, ": ", what, ", ", a, " and ", b));
   };
   if (model.tokenizer->vocabulary_size() > text.vocab_size) {
-    return mismatch("vocabulary of tokenizer and text encoder", model.tokenizer->vocabulary_size(),
-                    text.vocab_size);
+    return mismatch(tokenizer_file, text_file, "vocabulary of tokenizer and text encoder",
+                    model.tokenizer->vocabulary_size(), text.vocab_size);
   }
   if (model.tokenizer->max_length() != prior.num_embeddings) {
-    return mismatch("text tokens of tokenizer and prior", model.tokenizer->max_length(),
-                    prior.num_embeddings);
+    return mismatch(tokenizer_file, prior_file, "text tokens of tokenizer and prior",
+                    model.tokenizer->max_length(), prior.num_embeddings);
   }
   if (model.tokenizer->max_length() > text.max_position_embeddings) {
-    return mismatch("text tokens of tokenizer and text encoder", model.tokenizer->max_length(),
-                    text.max_position_embeddings);
+    return mismatch(tokenizer_file, text_file, "text tokens of tokenizer and text encoder",
+                    model.tokenizer->max_length(), text.max_position_embeddings);
   }
   // 2 stands for "the largest id of the row", which the end token is in every published vocabulary.
   if (text.eos_token_id != 2 && text.eos_token_id != model.tokenizer->end_id()) {
-    return mismatch("end tokens of tokenizer and text encoder", model.tokenizer->end_id(), text.eos_token_id);
+    return mismatch(tokenizer_file, text_file, "end tokens of tokenizer and text encoder",
+                    model.tokenizer->end_id(), text.eos_token_id);
   }
   if (text.hidden_size != prior.embedding_dim || text.projection_dim != prior.embedding_dim) {
-    return mismatch("widths of text encoder and prior", text.hidden_size, prior.embedding_dim);
-  }
-  if (model.zero_image_embedding.size(1) != prior.embedding_dim) {
-    return mismatch("widths of image encoder and prior", model.zero_image_embedding.size(1),
+    return mismatch(text_file, prior_file, "widths of text encoder and prior", text.hidden_size,
                     prior.embedding_dim);
   }
+  if (model.zero_image_embedding.size(1) != prior.embedding_dim) {
+    return mismatch(files.prior.image_encoder.config.path, prior_file, "widths of image encoder and prior",
+                    model.zero_image_embedding.size(1), prior.embedding_dim);
+  }
   if (unet.encoder_hid_dim != prior.embedding_dim) {
-    return mismatch("widths of prior and U-Net", prior.embedding_dim, unet.encoder_hid_dim);
+    return mismatch(prior_file, files.decoder.unet.config.path, "widths of prior and U-Net",
+                    prior.embedding_dim, unet.encoder_hid_dim);
   }
   const bool movq_fits = movq.latent_channels == 4 && movq.out_channels == 3 &&
                          (movq.vq_embed_dim == 0 || movq.vq_embed_dim == 4);
-  if (unet.out_channels < 4 || !movq_fits) {
-    return absl::InvalidArgumentError("the U-Net and MOVQ must have 4 latent channels, MOVQ 3 colours");
+  if (unet.out_channels < 4) {
+    return absl::InvalidArgumentError(absl::StrCat(files.decoder.unet.config.path, ": out_channels ",
+                                                   unet.out_channels,
+                                                   " must be at least 4, those of the latents"));
   }
-  return absl::OkStatus();
+  if (movq_fits) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      files.decoder.movq.config.path, ": latent_channels ", movq.latent_channels, ", vq_embed_dim ",
+      movq.vq_embed_dim, " and out_channels ", movq.out_channels, " must be 4, 4 and 3"));
 }
 
 absl::Status LoadPriorParts(const PriorFiles& files, const NetworkConfigs& configs,
@@ -176,25 +193,26 @@ absl::Status LoadPriorParts(const PriorFiles& files, const NetworkConfigs& confi
   ASSIGN_OR_RETURN(model.tokenizer, ClipTokenizer::Load(files.tokenizer_folder));
   ASSIGN_OR_RETURN(model.text_encoder,
                    LoadModule<ClipTextModelWithProjection>(configs.text, files.text_encoder));
-  ASSIGN_OR_RETURN(model.networks.prior,
-                   LoadModule<PriorTransformer>(configs.prior, files.prior,
-                                                {options.prior_lora_path, options.lora_scale}));
+  ASSIGN_OR_RETURN(
+      model.networks.prior,
+      LoadModule<PriorTransformer>(configs.prior, files.prior, {options.prior_lora_path, options.lora_scale}));
   RETURN_IF_ERROR(LoadImageEncoder(files, configs.vision, options.keep_image_encoder, model));
   ASSIGN_OR_RETURN(model.prior_sampler,
                    ParseSamplerConfig(files.scheduler.path, files.scheduler.json, UnclipDefaults()));
   // A sampler that cannot be built is an error of the files, not of the first request.
-  return MakeUnclipSampler(model.prior_sampler, 2).status();
+  return InFile(files.scheduler.path, MakeUnclipSampler(model.prior_sampler, 2).status());
 }
 
 absl::Status LoadDecoderParts(const DecoderFiles& files, const NetworkConfigs& configs,
                               const PipelineOptions& options, KandinskyModel& model) {
-  ASSIGN_OR_RETURN(model.networks.unet,
-                   LoadModule<UNet2DConditionModel>(configs.unet, files.unet,
-                                                    {options.unet_lora_path, options.lora_scale}));
+  ASSIGN_OR_RETURN(model.networks.unet, LoadModule<UNet2DConditionModel>(
+                                            configs.unet, files.unet, {options.unet_lora_path, options.lora_scale}));
   ASSIGN_OR_RETURN(model.movq, LoadModule<VQModel>(configs.movq, files.movq));
   ASSIGN_OR_RETURN(model.decoder_sampler, ParseSamplerConfig(files.scheduler.path, files.scheduler.json, {}));
   ASSIGN_OR_RETURN(model.default_sampler, ParseSamplerKind(files.scheduler.path, files.scheduler.json));
-  RETURN_IF_ERROR(MakeDecoderSampler(model.default_sampler, model.decoder_sampler, {.steps = 1}).status());
+  RETURN_IF_ERROR(
+      InFile(files.scheduler.path,
+             MakeDecoderSampler(model.default_sampler, model.decoder_sampler, {.steps = 1}).status()));
   const auto offered = OfferedSamplers(model.decoder_sampler, configs.unet.out_channels);
   if (std::find(offered.begin(), offered.end(), model.default_sampler) != offered.end())
     return absl::OkStatus();
@@ -284,7 +302,7 @@ absl::StatusOr<std::shared_ptr<const KandinskyModel>> LoadOrThrow(const Pipeline
   model->latent_scale = static_cast<int>(configs.movq.DownsamplingFactor());
   RETURN_IF_ERROR(LoadPriorParts(files.prior, configs, options, *model));
   RETURN_IF_ERROR(LoadDecoderParts(files.decoder, configs, options, *model));
-  RETURN_IF_ERROR(CheckFit(*model, configs));
+  RETURN_IF_ERROR(CheckFit(files, *model, configs));
   for (const AdapterOptions& adapter : options.adapters) {
     const absl::Status loaded = LoadAdapters(configs, adapter, *model);
     if (!loaded.ok()) {

@@ -1,110 +1,15 @@
 #include "pipeline/kandinsky/model_configs.h"
 
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <limits>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "pipeline/kandinsky/config_reader.h"
 
 namespace kandinsky {
-namespace {
 
 using nlohmann::json;
-
-// Reads keys of one JSON object into fields of their C++ type and keeps the first complaint.
-class ConfigReader {
- public:
-  ConfigReader(const std::string& file, const json& object) : file_(file), object_(object) {
-    if (!object.is_object()) status_ = absl::InvalidArgumentError(absl::StrCat(file, ": not a JSON object"));
-  }
-
-  template <typename T>
-  ConfigReader& Read(const char* key, T& field) {
-    if (!status_.ok()) return *this;
-    const auto found = object_.find(key);
-    if (found == object_.end() || found->is_null()) return *this;
-    if (!Assign(*found, field)) {
-      status_ = absl::InvalidArgumentError(
-          absl::StrCat(file_, ": ", key, " has the wrong type or is out of range"));
-    }
-    return *this;
-  }
-
-  // What was read, when nothing was wrong with it and `config.Validate()` accepts it.
-  template <typename Config>
-  absl::StatusOr<Config> Validated(Config config) const {
-    if (!status_.ok()) return status_;
-    if (absl::Status valid = config.Validate(); !valid.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat(file_, ": ", valid.message()));
-    }
-    return config;
-  }
-
-  const absl::Status& status() const { return status_; }
-
- private:
-  static bool Assign(const json& value, bool& field) {
-    if (!value.is_boolean()) return false;
-    field = value.get<bool>();
-    return true;
-  }
-  static bool Assign(const json& value, int64_t& field) {
-    if (!value.is_number_integer()) return false;
-    field = value.get<int64_t>();
-    return true;
-  }
-  static bool Assign(const json& value, int& field) {
-    int64_t wide = 0;
-    if (!Assign(value, wide) || wide < std::numeric_limits<int>::min() ||
-        wide > std::numeric_limits<int>::max()) {
-      return false;
-    }
-    field = static_cast<int>(wide);
-    return true;
-  }
-  static bool Assign(const json& value, double& field) {
-    if (!value.is_number()) return false;
-    field = value.get<double>();
-    return true;
-  }
-  static bool Assign(const json& value, float& field) {
-    if (!value.is_number()) return false;
-    field = value.get<float>();
-    return true;
-  }
-  static bool Assign(const json& value, std::string& field) {
-    if (!value.is_string()) return false;
-    field = value.get<std::string>();
-    return true;
-  }
-  template <typename T>
-  static bool Assign(const json& value, std::optional<T>& field) {
-    return Assign(value, field.emplace());
-  }
-  template <typename T>
-  static bool Assign(const json& value, std::vector<T>& field) {
-    if (!value.is_array()) return false;
-    std::vector<T> read(value.size());
-    for (size_t i = 0; i < value.size(); ++i) {
-      if (!Assign(value[i], read[i])) return false;
-    }
-    field = std::move(read);
-    return true;
-  }
-
-  const std::string& file_;
-  const json& object_;
-  absl::Status status_;
-};
-
-}  // namespace
 
 absl::StatusOr<ClipTextConfig> ParseClipTextConfig(const std::string& file, const json& object) {
   ClipTextConfig config;
@@ -207,47 +112,6 @@ absl::StatusOr<VQModelConfig> ParseVQModelConfig(const std::string& file, const 
   return reader.Validated(config);
 }
 
-absl::StatusOr<ClipProcessorConfig> ParseClipProcessorConfig(const std::string& file, const json& object) {
-  constexpr int kBicubic = 3;  // of Pillow's resampling filters
-  ClipProcessorConfig config;
-  int resample = kBicubic;
-  std::vector<bool> steps;
-  ConfigReader reader(file, object);
-  reader.Read("image_mean", config.image_mean).Read("image_std", config.image_std).Read("resample", resample);
-  for (const char* step : {"do_center_crop", "do_normalize", "do_rescale", "do_resize"}) {
-    bool done = true;
-    reader.Read(step, done);
-    steps.push_back(done);
-  }
-  if (!reader.status().ok()) return reader.status();
-  const auto refuse = [&](const char* key) {
-    return absl::InvalidArgumentError(absl::StrCat(file, ": ", key, " is not supported"));
-  };
-  const auto size = object.find("crop_size");
-  if (size != object.end() && !size->is_null()) {
-    const json edge = size->is_object() ? size->value("height", json()) : *size;
-    const json other = size->is_object() ? size->value("width", json()) : *size;
-    if (!edge.is_number_integer() || edge != other) return refuse("crop_size");
-    config.image_size = edge.get<int>();
-  }
-  const auto resized = object.find("size");
-  if (resized != object.end() && !resized->is_null()) {
-    const json edge = resized->is_object() ? resized->value("shortest_edge", json()) : *resized;
-    if (edge != json(config.image_size)) return refuse("size");
-  }
-  const auto factor = object.find("rescale_factor");
-  if (factor != object.end() && !(factor->is_number() && std::abs(factor->get<double>() * 255 - 1) < 1e-6)) {
-    return refuse("rescale_factor");
-  }
-  const bool colours = config.image_mean.size() == 3 && config.image_std.size() == 3;
-  const bool divisors =
-      std::all_of(config.image_std.begin(), config.image_std.end(), [](float s) { return s > 0; });
-  if (!colours || !divisors) return refuse("image_mean or image_std");
-  if (resample != kBicubic) return refuse("resample");
-  if (std::find(steps.begin(), steps.end(), false) != steps.end()) return refuse("a step that is left out");
-  return config;
-}
-
 absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const json& object,
                                                  SamplerConfig config) {
   ConfigReader reader(file, object);
@@ -278,7 +142,8 @@ absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const 
   for (const char* key : {"trained_betas", "rescale_betas_zero_snr"}) {
     const auto found = object.find(key);
     if (found != object.end() && !found->is_null() && *found != json(false)) {
-      return absl::InvalidArgumentError(absl::StrCat(file, ": ", key, " is not supported"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(file, ": ", key, " ", TextOf(*found), " is not supported; leave it out"));
     }
   }
   return config;
@@ -301,6 +166,11 @@ absl::StatusOr<SamplerKind> ParseSamplerKind(const std::string& file, const json
       absl::StrCat(file, ": _class_name \"", name,
                    "\" is not DDPMScheduler, DDIMScheduler, EulerDiscreteScheduler, "
                    "EulerAncestralDiscreteScheduler or DPMSolverMultistepScheduler"));
+}
+
+absl::Status InFile(const std::string& file, const absl::Status& status) {
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat(file, ": ", status.message()));
 }
 
 SamplerConfig UnclipDefaults() {

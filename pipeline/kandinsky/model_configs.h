@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "pipeline/generation_request.h"
 #include "pipeline/models/clip_text_model.h"
@@ -27,13 +28,16 @@ absl::StatusOr<VQModelConfig> ParseVQModelConfig(const std::string& file, const 
 
 // How pictures are prepared for CLIP's vision tower (preprocessor_config.json).
 struct ClipProcessorConfig {
-  int image_size = 224;  // pixels: the short edge is resized to it, the middle is cut out
+  int image_size = 224;   // pixels: the short edge is resized to it, the middle is cut out
+  bool squeezes = false;  // instead of that, both edges are resized to it, whatever shape the picture has
   std::vector<float> image_mean = {0.48145466f, 0.4578275f, 0.40821073f};
   std::vector<float> image_std = {0.26862954f, 0.26130258f, 0.27577711f};
 };
 
-// As above; accepts the sizes as numbers and as objects. INVALID_ARGUMENT also for a preparation that the
-// server does not do (other than resizing with bicubic interpolation, cropping, scaling and normalising).
+// As above, with the meaning that transformers 5's CLIPImageProcessor gives to every form of its sizes: a
+// `size` of shortest_edge is cropped, one of height and width squeezes. INVALID_ARGUMENT also for a
+// preparation that the server does not do (other than bicubic resizing to a square, scaling by 1 / 255 and
+// normalising).
 absl::StatusOr<ClipProcessorConfig> ParseClipProcessorConfig(const std::string& file,
                                                              const nlohmann::json& json);
 
@@ -45,6 +49,9 @@ absl::StatusOr<SamplerConfig> ParseSamplerConfig(const std::string& file, const 
 // there is no name, with the predicted variance where variance_type is learned_range. INVALID_ARGUMENT for
 // any other class.
 absl::StatusOr<SamplerKind> ParseSamplerKind(const std::string& file, const nlohmann::json& json);
+
+// `status` with `file` before its message; OK stays OK.
+absl::Status InFile(const std::string& file, const absl::Status& status);
 
 // diffusers' defaults of the UnCLIPScheduler class.
 SamplerConfig UnclipDefaults();

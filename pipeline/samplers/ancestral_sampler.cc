@@ -110,7 +110,7 @@ absl::StatusOr<std::unique_ptr<Sampler>> MakeDdpmSampler(const SamplerConfig& co
 
 absl::StatusOr<std::unique_ptr<Sampler>> MakeDdpmLearnedRangeSampler(const SamplerConfig& config, int steps) {
   if (config.variance_type == "learned") {
-    return absl::InvalidArgumentError("variance_type \"learned\" is not supported");
+    return absl::InvalidArgumentError("variance_type \"learned\" is not learned_range or a fixed one");
   }
   return MakeDdpm(config, steps, Variance::kLearnedRange);
 }
@@ -118,11 +118,11 @@ absl::StatusOr<std::unique_ptr<Sampler>> MakeDdpmLearnedRangeSampler(const Sampl
 absl::StatusOr<std::unique_ptr<Sampler>> MakeUnclipSampler(const SamplerConfig& config, int steps) {
   RETURN_IF_ERROR(CheckSamplerConfig(config));
   RETURN_IF_ERROR(CheckVarianceType(config, "fixed_small_log"));
+  ASSIGN_OR_RETURN(NoiseSchedule schedule, MakeNoiseSchedule(config));
   if (steps < 2 || steps > config.num_train_timesteps) {
     return absl::InvalidArgumentError(
         absl::StrCat("prior_steps must be within 2..", config.num_train_timesteps, ", got ", steps));
   }
-  ASSIGN_OR_RETURN(NoiseSchedule schedule, MakeNoiseSchedule(config));
   SamplerConfig spacing = config;
   spacing.timestep_spacing = "linspace";
   ASSIGN_OR_RETURN(std::vector<int> timesteps, SpacedTimesteps(spacing, steps));

@@ -69,10 +69,14 @@ absl::Status CheckSolver(const SamplerConfig& config) {
   RETURN_IF_ERROR(CheckSamplerConfig(config));
   RETURN_IF_ERROR(CheckFixedVariance(config));
   RETURN_IF_ERROR(CheckNoiseLevelRules(config));
-  if (config.use_lu_lambdas) return absl::InvalidArgumentError("use_lu_lambdas true is not supported");
-  if (config.use_flow_sigmas) return absl::InvalidArgumentError("use_flow_sigmas true is not supported");
+  for (const auto& [key, wished] :
+       {std::pair{"use_lu_lambdas", config.use_lu_lambdas}, {"use_flow_sigmas", config.use_flow_sigmas}}) {
+    if (wished)
+      return absl::InvalidArgumentError(absl::StrCat(key, " true is not supported, it must be false"));
+  }
   if (config.lambda_min_clipped.has_value()) {
-    return absl::InvalidArgumentError("lambda_min_clipped is not supported");
+    return absl::InvalidArgumentError(absl::StrCat("lambda_min_clipped ", *config.lambda_min_clipped,
+                                                   " is not supported, it must be -Infinity"));
   }
   if (config.algorithm_type != "dpmsolver++") {
     return absl::InvalidArgumentError(

@@ -44,8 +44,9 @@ absl::StatusOr<NoiseSchedule> MakeNoiseSchedule(const SamplerConfig& config) {
   NoiseSchedule schedule;
   if (config.beta_schedule == "linear") {
     if (!(config.beta_start > 0 && config.beta_start <= config.beta_end && config.beta_end < 1)) {
-      return absl::InvalidArgumentError(
-          "beta_start and beta_end must satisfy 0 < beta_start <= beta_end < 1");
+      return absl::InvalidArgumentError(absl::StrCat("beta_start ", config.beta_start, " and beta_end ",
+                                                     config.beta_end,
+                                                     " must satisfy 0 < beta_start <= beta_end < 1"));
     }
     schedule.betas =
         ToVector(torch::linspace(config.beta_start, config.beta_end, config.num_train_timesteps));

@@ -29,7 +29,7 @@ absl::Status CheckSamplerConfig(const SamplerConfig& config, bool can_threshold)
         absl::StrCat("prediction_type \"", config.prediction_type, "\" is not epsilon or sample"));
   }
   if (can_threshold && config.thresholding) {
-    return absl::InvalidArgumentError("thresholding true is not supported");
+    return absl::InvalidArgumentError("thresholding true is not supported, it must be false");
   }
   return absl::OkStatus();
 }
@@ -42,7 +42,8 @@ absl::Status CheckNoiseLevelRules(const SamplerConfig& config) {
   for (const auto& [key, wished] : {std::pair{"use_karras_sigmas", config.use_karras_sigmas},
                                     {"use_exponential_sigmas", config.use_exponential_sigmas},
                                     {"use_beta_sigmas", config.use_beta_sigmas}}) {
-    if (wished) return absl::InvalidArgumentError(absl::StrCat(key, " true is not supported"));
+    if (wished)
+      return absl::InvalidArgumentError(absl::StrCat(key, " true is not supported, it must be false"));
   }
   return absl::OkStatus();
 }

@@ -51,6 +51,74 @@ TEST(ModelConfigsTest, NamesFileAndKeyOfAWrongType) {
       HasSubstr("steps_offset"));
 }
 
+TEST(ModelConfigsTest, AWrongTypeIsToldWithValueAndType) {
+  EXPECT_EQ(ParseClipTextConfig("c", json::parse(R"({"hidden_size": "wide"})")).status().message(),
+            "c: hidden_size is \"wide\", not a 64-bit integer");
+  EXPECT_EQ(ParseSamplerConfig("s", json::parse(R"({"clip_sample": 1})"), {}).status().message(),
+            "s: clip_sample is 1, not true or false");
+  EXPECT_EQ(ParseClipProcessorConfig("p", json::parse(R"({"image_mean": 0.5})")).status().message(),
+            "p: image_mean is 0.5, not a list whose entries are each a number");
+}
+
+// A preparation of pictures: what the file says beside the published defaults, as transformers 5.23 reads it.
+ClipProcessorConfig Processor(const char* text) {
+  const auto config = ParseClipProcessorConfig("p", json::parse(text));
+  EXPECT_TRUE(config.ok()) << text << config.status();
+  return config.value_or(ClipProcessorConfig{.image_size = -1});
+}
+
+TEST(ModelConfigsTest, EveryFormOfAPicturesSizeIsRead) {
+  for (
+      const char* text :
+      {R"({"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}})",
+       R"({"size": 28, "crop_size": 28})", R"({"size": {"shortest_edge": 28}, "crop_size": [28, 28]})",
+       R"({"size": {"shortest_edge": 28, "longest_edge": null}, "crop_size": 28, "use_square_size": false})"}) {
+    EXPECT_EQ(Processor(text).image_size, 28) << text;
+    EXPECT_FALSE(Processor(text).squeezes) << text;
+  }
+  for (const char* text :
+       {R"({"size": {"height": 28, "width": 28}, "crop_size": {"height": 28, "width": 28}})",
+        R"({"size": [28, 28], "crop_size": 28})",
+        R"({"size": 28, "crop_size": 28, "default_to_square": true})",
+        R"({"size": {"height": 28, "width": 28}, "do_center_crop": false})"}) {
+    EXPECT_EQ(Processor(text).image_size, 28) << text;
+    EXPECT_TRUE(Processor(text).squeezes) << text;
+  }
+  EXPECT_EQ(Processor("{}").image_size, 224);
+  EXPECT_FALSE(Processor("{}").squeezes);
+  EXPECT_TRUE(Processor(R"({"use_square_size": true})").squeezes);
+}
+
+TEST(ModelConfigsTest, OtherPreparationsOfPicturesAreRefusedByFileAndKey) {
+  for (const auto& [text, key] :
+       {std::pair{R"({"size": {"height": 28, "width": 30}, "crop_size": 28})",
+                  "size {\"height\":28,\"width\":30}"},
+        {R"({"size": {"shortest_edge": 32}, "crop_size": 28})", "size {\"shortest_edge\":32}"},
+        {R"({"crop_size": 28})", "size {\"shortest_edge\":224}"},
+        {R"({"size": 28})", "size 28"},
+        {R"({"size": {"height": 28, "width": 28, "shortest_edge": 28}})", "size"},
+        {R"({"size": {"longest_edge": 28}})", "size"},
+        {R"({"size": {"shortest_edge": 28, "longest_edge": 30}, "crop_size": 28})", "size"},
+        {R"({"size": "large"})", "size \"large\""},
+        {R"({"size": 0, "crop_size": 0})", "size 0"},
+        {R"({"size": 28.5, "crop_size": 28})", "size 28.5"},
+        {R"({"size": 28, "crop_size": {"height": 28, "width": 30}})", "crop_size"},
+        {R"({"size": 28, "crop_size": {"shortest_edge": 28}})", "crop_size"},
+        {R"({"do_center_crop": false})", "do_center_crop false"},
+        {R"({"do_resize": false})", "do_resize false"},
+        {R"({"do_rescale": false})", "do_rescale false"},
+        {R"({"do_normalize": false})", "do_normalize false"},
+        {R"({"do_pad": true})", "do_pad true"},
+        {R"({"rescale_factor": 0.5})", "rescale_factor 0.5"},
+        {R"({"resample": 2})", "resample 2"},
+        {R"({"image_mean": [0.5, 0.5]})", "image_mean"},
+        {R"({"image_std": [0.5, 0, 0.5]})", "image_std"}}) {
+    const absl::Status status = ParseClipProcessorConfig("p.json", json::parse(text)).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_THAT(std::string(status.message()), ::testing::StartsWith(std::string("p.json: ") + key)) << text;
+  }
+}
+
 TEST(ModelConfigsTest, RefusesAnythingButAnObject) {
   EXPECT_FALSE(ParsePriorConfig("p", json::parse("[1, 2]")).ok());
   EXPECT_FALSE(ParseSamplerConfig("s", json::parse("3"), {}).ok());

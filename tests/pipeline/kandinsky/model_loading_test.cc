@@ -128,6 +128,63 @@ TEST_F(ModelLoadingTest, NamesAnUnsupportedSchedulerKey) {
   EXPECT_THAT(LoadMessage(), HasSubstr("sigmoid"));
 }
 
+// The published scheduler file with one value that no sampler here has.
+TEST_F(ModelLoadingTest, MessagesAboutASchedulerNameFileKeyAndValue) {
+  using Json = nlohmann::json;
+  const auto expect_named = [this](const char* folder, Json config, const char* key, const Json& value,
+                                   const std::string& text) {
+    config[key] = value;
+    const std::string file = std::string(folder) + "/scheduler_config.json";
+    std::ifstream before(folder_ / file);
+    const std::string old(std::istreambuf_iterator<char>(before), {});
+    Write(file, config.dump());
+    EXPECT_THAT(LoadMessage(),
+                AllOf(HasSubstr(folder_.string() + "/" + file + ": "), HasSubstr(key), HasSubstr(text)))
+        << key;
+    Write(file, old);
+  };
+  const Json ddpm = {{"_class_name", "DDPMScheduler"}, {"beta_start", 0.00085}, {"beta_end", 0.012}};
+  for (const auto& [key, value] : {std::pair{"beta_schedule", Json("sigmoid")},
+                                   {"prediction_type", Json("v_prediction")},
+                                   {"variance_type", Json("fixed_large")},
+                                   {"timestep_spacing", Json("even")},
+                                   {"thresholding", Json(true)},
+                                   {"_class_name", Json("UniPCMultistepScheduler")},
+                                   {"trained_betas", Json::array({0.5})},
+                                   {"rescale_betas_zero_snr", Json(true)},
+                                   {"beta_start", Json(0.5)},
+                                   {"num_train_timesteps", Json(0)},
+                                   {"steps_offset", Json(-1)},
+                                   {"clip_sample", Json("yes")}}) {
+    expect_named("decoder/scheduler", ddpm, key, value,
+                 value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  Json solver = ddpm;
+  solver["_class_name"] = "DPMSolverMultistepScheduler";
+  for (const auto& [key, value] : {std::pair{"solver_order", Json(3)},
+                                   {"use_karras_sigmas", Json(true)},
+                                   {"algorithm_type", Json("sde")},
+                                   {"solver_type", Json("heun")},
+                                   {"final_sigmas_type", Json("sigma_min")},
+                                   {"use_flow_sigmas", Json(true)},
+                                   {"lambda_min_clipped", Json(-5)}}) {
+    expect_named("decoder/scheduler", solver, key, value,
+                 value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  Json euler = ddpm;
+  euler["_class_name"] = "EulerDiscreteScheduler";
+  expect_named("decoder/scheduler", euler, "interpolation_type", "log_linear", "log_linear");
+  const Json unclip = {{"_class_name", "UnCLIPScheduler"}, {"prediction_type", "sample"}};
+  expect_named("prior/scheduler", unclip, "variance_type", "learned_range", "learned_range");
+  expect_named("prior/scheduler", unclip, "num_train_timesteps", 1, "2..1");
+}
+
+TEST_F(ModelLoadingTest, APickledFileUnderTheWeightsNameIsNamed) {
+  Write(kUNetWeights, "PK\x03\x04" + std::string(100, '\0'));
+  EXPECT_THAT(LoadMessage(),
+              HasSubstr(folder_.string() + "/" + kUNetWeights + ": is a pickled PyTorch file"));
+}
+
 TEST_F(ModelLoadingTest, AFifoInPlaceOfAFileIsRefusedAndDoesNotBlock) {
   const fs::path file = folder_ / "decoder/scheduler/scheduler_config.json";
   fs::remove(file);
@@ -141,7 +198,8 @@ TEST_F(ModelLoadingTest, RefusesAnEndTokenThatTheTokenizerDoesNotWrite) {
   nlohmann::json config = nlohmann::json::parse(input);
   config["eos_token_id"] = 5;
   Write("prior/text_encoder/config.json", config.dump());
-  EXPECT_THAT(LoadMessage(), HasSubstr("end tokens"));
+  EXPECT_THAT(LoadMessage(), AllOf(HasSubstr("end tokens"), HasSubstr("prior/tokenizer does not fit"),
+                                   HasSubstr("prior/text_encoder/config.json")));
 }
 
 TEST_F(ModelLoadingTest, RefusesAnEmptyFolderAndAMissingOne) {
