@@ -8,13 +8,16 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "pipeline/weights/lora.h"
+#include "pipeline/weights/lora_keys.h"
+#include "pipeline/weights/lora_metadata.h"
+#include "pipeline/weights/safetensors.h"
 
 namespace kandinsky {
 
 absl::StatusOr<LoraAdapters> LoraAdapters::Attach(torch::nn::Module& module, const LoraOptions& options,
                                                   uint64_t seed) {
   LoraAdapters adapters;
+  const LoraForm form = options.form == AdapterForm::kPeft ? LoraForm::kPeft : LoraForm::kAttentionProcessor;
   at::Generator generator = at::detail::createCPUGenerator(seed);
   std::set<std::string> unused(options.targets.begin(), options.targets.end());
   for (const auto& part : module.named_modules("", /*include_self=*/false)) {
@@ -26,9 +29,9 @@ absl::StatusOr<LoraAdapters> LoraAdapters::Attach(torch::nn::Module& module, con
       const torch::Tensor down =
           at::randn({options.rank, layer->weight.size(1)}, generator).div_(options.rank);
       const torch::Tensor up = at::zeros({layer->weight.size(0), options.rank});
-      const std::string name = LoraName(part.key());
-      adapters.parameters_.emplace_back(name + ".down.weight", down.requires_grad_());
-      adapters.parameters_.emplace_back(name + ".up.weight", up.requires_grad_());
+      const LoraKeys keys = LoraKeysOf(part.key(), form);
+      adapters.parameters_.emplace_back(keys.down, down.requires_grad_());
+      adapters.parameters_.emplace_back(keys.up, up.requires_grad_());
       adapters.adapters_.push_back({.layer = layer, .base = layer->weight, .down = down, .up = up});
       break;
     }
@@ -38,6 +41,11 @@ absl::StatusOr<LoraAdapters> LoraAdapters::Attach(torch::nn::Module& module, con
         absl::StrCat("lora.targets: no layer is called \"", *unused.begin(), "\" in this network"));
   }
   return adapters;
+}
+
+absl::Status WriteLoraFile(const std::string& path, const NamedTensors& factors, const LoraOptions& options) {
+  if (options.form == AdapterForm::kAttentionProcessors) return WriteSafetensors(path, factors);
+  return WriteSafetensors(path, factors, PeftMetadata(options.rank, options.targets));
 }
 
 void LoraAdapters::Apply() {

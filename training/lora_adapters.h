@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "pipeline/models/layers.h"
 #include "training/named_tensors.h"
@@ -23,7 +24,7 @@ class LoraAdapters {
   static absl::StatusOr<LoraAdapters> Attach(torch::nn::Module& module, const LoraOptions& options,
                                              uint64_t seed);
 
-  // The factors, by their published names.
+  // The factors, by their names in files of the form that the options ask for.
   const NamedTensors& parameters() const { return parameters_; }
 
   // Gives the layers their adapted weights, W + up down, through which gradients reach the factors. To be
@@ -50,5 +51,8 @@ class LoraAdapters {
   std::vector<Adapter> adapters_;
   NamedTensors parameters_;
 };
+
+// Writes factors that LoraAdapters::parameters named, or an average of them, as a file of the options' form.
+absl::Status WriteLoraFile(const std::string& path, const NamedTensors& factors, const LoraOptions& options);
 
 }  // namespace kandinsky

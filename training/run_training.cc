@@ -16,8 +16,8 @@
 #include "pipeline/kandinsky/exception_translation.h"
 #include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
 #include "pipeline/weights/model_directory.h"
-#include "pipeline/weights/safetensors.h"
 #include "training/dataset/caption_dataset.h"
+#include "training/lora_adapters.h"
 #include "training/model_export.h"
 #include "training/run_identity.h"
 #include "training/trainer.h"
@@ -77,7 +77,7 @@ absl::Status WriteResult(const TrainingOptions& options, const ModelDirectory& f
       trainer.WithFinalWeights([&](torch::nn::Module& network, const NamedTensors& adapters) -> absl::Status {
         if (!adapters.empty()) {
           const std::string path = options.output_folder + "/pytorch_lora_weights.safetensors";
-          RETURN_IF_ERROR(WriteSafetensors(path, adapters));
+          RETURN_IF_ERROR(WriteLoraFile(path, adapters, *options.lora));
           log.Say(absl::StrCat("adapters: ", path));
         }
         return ExportModel(model, files, options.target, network, options.stored_type);

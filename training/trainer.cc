@@ -53,7 +53,7 @@ absl::Status Trainer::Prepare() {
   }
   layout_ = {.network_folder = task_.network_folder(),
              .config_text = task_.files().config.json.dump(2) + "\n",
-             .adapters = options_.lora.has_value(),
+             .adapters = options_.lora,
              .run_identity = options_.run_identity};
   state_.weights = parameters_;
   state_.optimizer = optimizer_->State();

@@ -15,8 +15,10 @@
 #include "base/json_file.h"
 #include "base/mapped_file.h"
 #include "base/status_macros.h"
+#include "pipeline/weights/lora_keys.h"
 #include "pipeline/weights/safetensors.h"
 #include "training/folder_replacement.h"
+#include "training/lora_adapters.h"
 #include "training/run_identity.h"
 
 namespace kandinsky {
@@ -43,7 +45,9 @@ absl::Status WriteText(const fs::path& path, const std::string& text) {
 absl::Status WriteNetwork(const fs::path& folder, const CheckpointLayout& layout,
                           const NamedTensors& weights) {
   RETURN_IF_ERROR(MakeFolder(folder));
-  if (layout.adapters) return WriteSafetensors((folder / kAdapters).string(), weights);
+  if (layout.adapters.has_value()) {
+    return WriteLoraFile((folder / kAdapters).string(), weights, *layout.adapters);
+  }
   RETURN_IF_ERROR(WriteText(folder / "config.json", layout.config_text));
   return WriteSafetensors((folder / kWeights).string(), weights);
 }
@@ -60,20 +64,27 @@ absl::Status WriteParts(const fs::path& folder, const CheckpointLayout& layout, 
   return WriteText(folder / kState, json.dump(2) + "\n");
 }
 
+// The tensor's name in the file, which may have adapters in the other form; empty when there is none.
+std::string NameIn(const Checkpoint& file, const std::string& name) {
+  if (file.Find(name) != nullptr) return name;
+  const std::string other = KeyInOtherForm(name);
+  return !other.empty() && file.Find(other) != nullptr ? other : "";
+}
+
 // Tensors of a file that has exactly the names and shapes of `wanted`.
 absl::StatusOr<std::vector<torch::Tensor>> ReadTensors(const std::string& path, const NamedTensors& wanted) {
   ASSIGN_OR_RETURN(const auto file, OpenCheckpoint(path));
   std::vector<torch::Tensor> tensors;
   for (const auto& [name, tensor] : wanted) {
-    const Checkpoint::TensorInfo* info = file->Find(name);
-    if (info == nullptr) {
+    const std::string stored = NameIn(*file, name);
+    if (stored.empty()) {
       return absl::InvalidArgumentError(absl::StrCat(path, ": lacks tensor \"", name, "\""));
     }
-    if (tensor.sizes() != c10::IntArrayRef(info->shape)) {
+    if (tensor.sizes() != c10::IntArrayRef(file->Find(stored)->shape)) {
       return absl::InvalidArgumentError(
           absl::StrCat(path, ": tensor \"", name, "\" has another shape than in this run"));
     }
-    ASSIGN_OR_RETURN(tensors.emplace_back(), file->Get(name));
+    ASSIGN_OR_RETURN(tensors.emplace_back(), file->Get(stored));
   }
   if (file->names().size() == wanted.size()) return tensors;
   return absl::InvalidArgumentError(absl::StrCat(path, ": holds tensors that this run does not have"));
@@ -140,7 +151,7 @@ absl::StatusOr<int64_t> CheckCheckpoint(const std::string& folder, const RunIden
 absl::Status ReadCheckpoint(const std::string& folder, const CheckpointLayout& layout, TrainingState& state) {
   const fs::path root = folder;
   ASSIGN_OR_RETURN(const int64_t steps, CheckCheckpoint(folder, layout.run_identity));
-  const char* weights_name = layout.adapters ? kAdapters : kWeights;
+  const char* weights_name = layout.adapters.has_value() ? kAdapters : kWeights;
   ASSIGN_OR_RETURN(const auto weights,
                    ReadTensors((root / layout.network_folder / weights_name).string(), state.weights));
   ASSIGN_OR_RETURN(const auto optimizer, ReadTensors((root / kOptimizer).string(), state.optimizer));

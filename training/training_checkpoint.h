@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -23,7 +24,9 @@ struct TrainingState {
 struct CheckpointLayout {
   std::string network_folder;  // "prior" or "unet"; the average is in "<network_folder>_ema"
   std::string config_text;     // config.json of the network
-  bool adapters = false;       // the weights are adapters: pytorch_lora_weights.safetensors
+  // Set when the weights are adapters, in pytorch_lora_weights.safetensors. Reading takes either form of
+  // names.
+  std::optional<LoraOptions> adapters = {};
   RunIdentity run_identity;    // what a run must have in common with the one that it continues
 };
 

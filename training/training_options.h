@@ -47,11 +47,15 @@ enum class Precision { kFloat32, kBFloat16 };
 // How the weights of the finished model are stored.
 enum class StoredType { kFloat32, kFloat16, kBFloat16 };
 
+// How a file names the factors of adapters (LoraForm).
+enum class AdapterForm { kPeft, kAttentionProcessors };
+
 // Low-rank adapters on the attention layers; everything else stays as it is.
 struct LoraOptions {
   int rank = 4;
   // Last parts of layer names, e.g. "to_q", "add_k_proj".
   std::vector<std::string> targets;
+  AdapterForm form = AdapterForm::kPeft;  // of the files that are written; both are read
 };
 
 struct EmaOptions {

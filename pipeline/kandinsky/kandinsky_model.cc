@@ -26,13 +26,25 @@ namespace {
 // Low-rank adapters for one network; without a path none.
 struct LoraFile {
   std::string path;
-  double scale = 1.0;
+  LoraUse use = {};
 };
+
+// Of the two networks in one group of options, which may name the same file.
+template <typename Options>
+LoraFile UnetLora(const Options& options, double scale) {
+  return {options.unet_lora_path,
+          {.scale = scale, .shared = options.prior_lora_path == options.unet_lora_path, .network = "unet"}};
+}
+template <typename Options>
+LoraFile PriorLora(const Options& options, double scale) {
+  return {options.prior_lora_path,
+          {.scale = scale, .shared = options.prior_lora_path == options.unet_lora_path, .network = "prior"}};
+}
 
 absl::Status Merge(const LoraFile& lora, torch::nn::Module& module) {
   if (lora.path.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const auto adapters, OpenCheckpoint(lora.path));
-  return MergeLora(module, *adapters, lora.scale);
+  return MergeLora(module, *adapters, lora.use);
 }
 
 // Builds the module of a configuration, fills it and prepares it for inference.
@@ -195,7 +207,7 @@ absl::Status LoadPriorParts(const PriorFiles& files, const NetworkConfigs& confi
                    LoadModule<ClipTextModelWithProjection>(configs.text, files.text_encoder));
   ASSIGN_OR_RETURN(
       model.networks.prior,
-      LoadModule<PriorTransformer>(configs.prior, files.prior, {options.prior_lora_path, options.lora_scale}));
+      LoadModule<PriorTransformer>(configs.prior, files.prior, PriorLora(options, options.lora_scale)));
   RETURN_IF_ERROR(LoadImageEncoder(files, configs.vision, options.keep_image_encoder, model));
   ASSIGN_OR_RETURN(model.prior_sampler,
                    ParseSamplerConfig(files.scheduler.path, files.scheduler.json, UnclipDefaults()));
@@ -206,7 +218,7 @@ absl::Status LoadPriorParts(const PriorFiles& files, const NetworkConfigs& confi
 absl::Status LoadDecoderParts(const DecoderFiles& files, const NetworkConfigs& configs,
                               const PipelineOptions& options, KandinskyModel& model) {
   ASSIGN_OR_RETURN(model.networks.unet, LoadModule<UNet2DConditionModel>(
-                                            configs.unet, files.unet, {options.unet_lora_path, options.lora_scale}));
+                                            configs.unet, files.unet, UnetLora(options, options.lora_scale)));
   ASSIGN_OR_RETURN(model.movq, LoadModule<VQModel>(configs.movq, files.movq));
   ASSIGN_OR_RETURN(model.decoder_sampler, ParseSamplerConfig(files.scheduler.path, files.scheduler.json, {}));
   ASSIGN_OR_RETURN(model.default_sampler, ParseSamplerKind(files.scheduler.path, files.scheduler.json));
@@ -226,13 +238,13 @@ absl::Status LoadAdapters(const NetworkConfigs& configs, const AdapterOptions& a
   AdaptedNetworks networks = model.networks;
   if (!adapter.prior_lora_path.empty()) {
     ASSIGN_OR_RETURN(const int64_t bytes,
-                     Adapt(configs.prior, {adapter.prior_lora_path, adapter.scale}, networks.prior));
+                     Adapt(configs.prior, PriorLora(adapter, adapter.scale), networks.prior));
     networks.prior_adapter = adapter.name;
     model.capabilities.weight_bytes += bytes;
   }
   if (!adapter.unet_lora_path.empty()) {
     ASSIGN_OR_RETURN(const int64_t bytes,
-                     Adapt(configs.unet, {adapter.unet_lora_path, adapter.scale}, networks.unet));
+                     Adapt(configs.unet, UnetLora(adapter, adapter.scale), networks.unet));
     networks.unet_adapter = adapter.name;
     model.capabilities.weight_bytes += bytes;
   }

@@ -173,22 +173,29 @@ TEST_F(TrainerTest, AResumedRunGivesTheLossesOfAnUninterruptedOne) {
 
 TEST_F(TrainerTest, ResumesAdaptersToo) {
   options_.lora = LoraOptions{.rank = 2, .targets = {"to_q"}};
+  options_.ema = EmaOptions{.decay = 0.5};
   SmallTask whole;
   Recorder uninterrupted;
   ASSERT_TRUE(Train(whole, uninterrupted).ok());
-  fs::remove_all(options_.output_folder);
-  SmallTask begun;
-  Recorder first;
-  first.on_step = [&](const StepReport& report) { stop_ = report.step == 5; };
-  ASSERT_TRUE(Train(begun, first).ok());
-  EXPECT_TRUE(fs::exists(options_.output_folder + "/checkpoint-5/prior/pytorch_lora_weights.safetensors"));
-  stop_ = false;
-  options_.checkpoints.resume = options_.output_folder + "/checkpoint-5";
-  SmallTask continued;
-  Recorder second;
-  ASSERT_TRUE(Train(continued, second).ok());
-  EXPECT_EQ(second.steps.back().loss, uninterrupted.steps.back().loss);
-  EXPECT_TRUE(at::equal(continued.network().parameters()[0], at::eye(3))) << "the base stays";
+  // Each way: the run goes on with the other form of names in its files.
+  for (const AdapterForm form : {AdapterForm::kPeft, AdapterForm::kAttentionProcessors}) {
+    fs::remove_all(options_.output_folder);
+    options_.checkpoints.resume = "";
+    options_.lora->form = form;
+    SmallTask begun;
+    Recorder first;
+    first.on_step = [&](const StepReport& report) { stop_ = report.step == 5; };
+    ASSERT_TRUE(Train(begun, first).ok());
+    EXPECT_TRUE(fs::exists(options_.output_folder + "/checkpoint-5/prior/pytorch_lora_weights.safetensors"));
+    stop_ = false;
+    options_.checkpoints.resume = options_.output_folder + "/checkpoint-5";
+    options_.lora->form = form == AdapterForm::kPeft ? AdapterForm::kAttentionProcessors : AdapterForm::kPeft;
+    SmallTask continued;
+    Recorder second;
+    ASSERT_TRUE(Train(continued, second).ok());
+    EXPECT_EQ(second.steps.back().loss, uninterrupted.steps.back().loss);
+    EXPECT_TRUE(at::equal(continued.network().parameters()[0], at::eye(3))) << "the base stays";
+  }
 }
 
 TEST_F(TrainerTest, AccumulatedBatchesAreOneLargerBatch) {
@@ -335,8 +342,7 @@ TEST_F(BadCheckpointTest, ThatIsNotThere) {
 }
 
 TEST_F(BadCheckpointTest, AFailedWriteLeavesTheOldOneWhole) {
-  const CheckpointLayout layout = {
-      .network_folder = "prior", .config_text = "{}", .adapters = false, .run_identity = {}};
+  const CheckpointLayout layout = {.network_folder = "prior", .config_text = "{}", .run_identity = {}};
   TrainingState state;
   state.weights = {{"w", at::ones({1})}};
   state.optimizer = {{"s", torch::Tensor()}};  // cannot be written, as with a full disk
@@ -353,8 +359,7 @@ TEST_F(BadCheckpointTest, AFullDiskIsAnErrorThatNamesTheFile) {
   TrainingState state;
   state.weights = {{"w", at::ones({100})}};
   const absl::Status status = WriteCheckpoint(
-      checkpoint_, {.network_folder = "prior", .config_text = "{}", .adapters = false, .run_identity = {}},
-      state);
+      checkpoint_, {.network_folder = "prior", .config_text = "{}", .run_identity = {}}, state);
   EXPECT_FALSE(status.ok());
   EXPECT_THAT(std::string(status.message()), HasSubstr("diffusion_pytorch_model.safetensors"));
   EXPECT_TRUE(fs::exists(checkpoint_ + "/training_state.json"));

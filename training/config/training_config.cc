@@ -99,6 +99,7 @@ v1::TrainingConfig WithDefaults(const v1::TrainingConfig& config) {
   if (!complete.has_lora()) return complete;
   v1::LoraConfig& lora = *complete.mutable_lora();
   if (!lora.has_rank()) lora.set_rank(kDefaultLoraRank);
+  if (!lora.has_form()) lora.set_form(v1::LORA_FORM_PEFT);
   if (lora.targets().empty()) {
     for (const char* name : {"to_q", "to_k", "to_v", "to_out.0"}) lora.add_targets(name);
     if (complete.target() == v1::TRAINING_TARGET_DECODER) {
@@ -136,7 +137,11 @@ absl::StatusOr<TrainingOptions> ToTrainingOptions(const v1::TrainingConfig& conf
   if (complete.stored_type() == v1::STORED_TYPE_BFLOAT16) options.stored_type = StoredType::kBFloat16;
   if (complete.has_lora()) {
     const v1::LoraConfig& lora = complete.lora();
-    options.lora = LoraOptions{lora.rank(), {lora.targets().begin(), lora.targets().end()}};
+    options.lora = LoraOptions{.rank = lora.rank(),
+                               .targets = {lora.targets().begin(), lora.targets().end()},
+                               .form = lora.form() == v1::LORA_FORM_ATTENTION_PROCESSORS
+                                           ? AdapterForm::kAttentionProcessors
+                                           : AdapterForm::kPeft};
   }
   if (complete.has_ema()) options.ema = EmaOptions{complete.ema().decay()};
   options.validation = ToOptions(complete.validation());

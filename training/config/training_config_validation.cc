@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <string>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "config/config_fields.h"
 #include "training/config/training_config.h"
@@ -76,6 +79,16 @@ bool IsLayerName(const std::string& name) {
                      [](unsigned char c) { return absl::ascii_isalnum(c) || c == '.' || c == '_'; });
 }
 
+// The layers of attentions, which the older form of adapters has names for.
+constexpr absl::string_view kAttentionLayers[] = {"to_q",     "to_k",       "to_v",
+                                                  "to_out.0", "add_k_proj", "add_v_proj"};
+
+bool IsAttentionLayer(absl::string_view target) {
+  return std::any_of(std::begin(kAttentionLayers), std::end(kAttentionLayers), [&](absl::string_view layer) {
+    return target == layer || absl::EndsWith(target, absl::StrCat(".", layer));
+  });
+}
+
 absl::Status CheckLora(const v1::TrainingConfig& config) {
   if (!config.has_lora()) return absl::OkStatus();
   if (config.from_scratch()) {
@@ -92,6 +105,11 @@ absl::Status CheckLora(const v1::TrainingConfig& config) {
                    " characters of A-Z a-z 0-9 . _");
     }
     if (!names.insert(name).second) return Wrong("lora.targets has \"", name, "\", twice");
+    if (lora.form() == v1::LORA_FORM_ATTENTION_PROCESSORS && !IsAttentionLayer(name)) {
+      return Wrong("lora.targets has \"", name,
+                   "\", with lora.form LORA_FORM_ATTENTION_PROCESSORS a target is or ends in one of ",
+                   absl::StrJoin(kAttentionLayers, ", "));
+    }
   }
   return absl::OkStatus();
 }

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
-#include "pipeline/weights/lora.h"
+#include "pipeline/weights/lora_keys.h"
 #include "pipeline/weights/safetensors.h"
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 
@@ -83,9 +83,10 @@ class AdaptersTest : public ::testing::Test {
     for (const std::string& name : weights->names()) {
       if (!name.ends_with(".to_q.weight")) continue;
       const std::vector<int64_t>& shape = weights->Find(name)->shape;
-      const std::string key = LoraName(name.substr(0, name.size() - std::string(".weight").size()));
-      adapters.emplace_back(key + ".down.weight", torch::full({1, shape[1]}, value));
-      adapters.emplace_back(key + ".up.weight", torch::full({shape[0], 1}, value));
+      const std::string layer = name.substr(0, name.size() - std::string(".weight").size());
+      const LoraKeys keys = LoraKeysOf(layer, LoraForm::kPeft);
+      adapters.emplace_back(keys.down, torch::full({1, shape[1]}, value));
+      adapters.emplace_back(keys.up, torch::full({shape[0], 1}, value));
     }
     ASSERT_FALSE(adapters.empty());
     ASSERT_TRUE(WriteSafetensors(path, adapters).ok());
@@ -210,7 +211,7 @@ TEST_F(AdaptersTest, AreOfferedByNameAndTakeTheMemoryOfTheWeightsTheyChange) {
     std::map<std::string, int64_t> sides;  // rank 1: a factor's size is the side of its weight
     for (const std::string& name : file->names()) {
       const std::vector<int64_t>& shape = file->Find(name)->shape;
-      int64_t& product = sides.try_emplace(name.substr(0, name.find("_lora")), 1).first->second;
+      int64_t& product = sides.try_emplace(name.substr(0, name.find(".lora_")), 1).first->second;
       product *= shape[0] * shape[1];
     }
     for (const auto& [layer, elements] : sides) *bytes += elements * int64_t{sizeof(float)};

@@ -218,6 +218,21 @@ TEST(TrainingConfigTest, AdaptersAreOnWhenTheirGroupIsPresent) {
               ElementsAre("to_q", "to_k", "to_v", "to_out.0", "add_k_proj", "add_v_proj"));
 }
 
+TEST(TrainingConfigTest, AdaptersAreWrittenInTodaysFormUnlessTheOlderOneIsAskedFor) {
+  EXPECT_EQ(OptionsOf(std::string(kPrior) + "lora {}").lora->form, AdapterForm::kPeft);
+  EXPECT_EQ(OptionsOf(std::string(kPrior) + "lora { form: LORA_FORM_ATTENTION_PROCESSORS }").lora->form,
+            AdapterForm::kAttentionProcessors);
+  const std::string old = std::string(kDecoder) + "lora { form: LORA_FORM_ATTENTION_PROCESSORS targets: ";
+  EXPECT_EQ(ErrorOf(old + "'mid_block.attentions.0.to_q' targets: 'to_out.0' targets: 'add_v_proj' }"), "");
+  for (const char* target : {"proj_in", "net.2", "to_out", "xto_q"}) {
+    EXPECT_EQ(ErrorOf(old + "'" + target + "' }"), "lora.targets has \"" + std::string(target) +
+                                                       "\", with lora.form LORA_FORM_ATTENTION_PROCESSORS a "
+                                                       "target is or ends in one of to_q, to_k, to_v, "
+                                                       "to_out.0, add_k_proj, add_v_proj");
+  }
+  EXPECT_EQ(ErrorOf(std::string(kDecoder) + "lora { targets: 'proj_in' }"), "");
+}
+
 TEST(TrainingConfigTest, DefaultsAreFilledInOnce) {
   const v1::TrainingConfig once = WithDefaults(Parse(std::string(kDecoder) + "lora {} ema {}"));
   EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(once, WithDefaults(once)));
@@ -242,7 +257,7 @@ TEST(TrainingConfigTest, AdaptersExcludeRandomWeights) {
 
 TEST(TrainingConfigTest, UnknownEnumValuesAreRefused) {
   for (const char* text : {"target: 9", "precision: 9", "stored_type: 9", "optimizer { kind: 9 }",
-                           "schedule { kind: 9 }", "target: -1"}) {
+                           "schedule { kind: 9 }", "target: -1", "lora { form: 9 }"}) {
     EXPECT_THAT(ErrorOf(text), HasSubstr(" is the unknown number ")) << text;
   }
 }
