@@ -85,10 +85,11 @@ class Inputs:
 
 
 class Model:
-    """The pipelines of a folder that holds `prior` and `decoder`, in 32-bit floats."""
+    """The pipelines of a folder that holds `prior` and `decoder`, in 32-bit floats. `variant`: of the weights' files."""
 
-    def __init__(self, folder: pathlib.Path) -> None:
-        options = {"torch_dtype": torch.float32, "local_files_only": True, "low_cpu_mem_usage": False}
+    def __init__(self, folder: pathlib.Path, variant: str | None = None) -> None:
+        options = {"torch_dtype": torch.float32, "local_files_only": True, "low_cpu_mem_usage": False,
+                   "variant": variant}
         self.prior = KandinskyV22PriorPipeline.from_pretrained(folder / "prior", **options)
         self.decoder = DiffusionPipeline.from_pretrained(folder / "decoder", **options)
         self._prior_emb2emb = KandinskyV22PriorEmb2EmbPipeline(**self.prior.components)

@@ -50,8 +50,13 @@ echo "live server"
 "$python" tests/parity/live_parity.py --server "$build/server/kandinsky-server" --golden-dir "$goldens"
 
 echo "adapters that requests choose"
-"$python" tests/parity/adapter_parity.py --server "$build/server/kandinsky-server" --golden-dir "$goldens" 2>"$goldens/log" ||
+"$python" tests/parity/adapter_parity.py --server "$build/server/kandinsky-server" \
+  --train "$build/training/kandinsky-train" --golden-dir "$goldens" 2>"$goldens/log" ||
   { cat "$goldens/log" >&2; exit 1; }
+
+echo "model files as they are found"
+"$python" tests/parity/model_files_parity.py --server "$build/server/kandinsky-server" --golden-dir "$goldens" \
+  2>"$goldens/log" || { cat "$goldens/log" >&2; exit 1; }
 
 echo "pictures of the trained models in models/shapes"
 "$python" training/shapes/judge.py --count 200 >"$goldens/log" || { cat "$goldens/log" >&2; exit 1; }

@@ -38,9 +38,11 @@ def load_strictly(network: type, folder: pathlib.Path) -> torch.nn.Module:
     return loaded
 
 
-def train(program: pathlib.Path, model: pathlib.Path, data: pathlib.Path, output: pathlib.Path, target: str) -> None:
+def train(program: pathlib.Path, model: pathlib.Path, data: pathlib.Path, output: pathlib.Path, target: str,
+          **further: object) -> None:
+    """`further`: more fields of the configuration, or other values."""
     settings = {"decoder_path": model, "data.path": data, "data.resolution": 64, "output_folder": output,
-                "max_steps": STEPS, "batch_size": 2, "target": target, "ema.decay": 0.9, "threads": 1}
+                "max_steps": STEPS, "batch_size": 2, "target": target, "ema.decay": 0.9, "threads": 1} | further
     command = [str(program)]
     for path, value in settings.items():
         command += ["--set", f"{path}={value}"]
