@@ -153,6 +153,12 @@ class Faults:
                      generator=generator(), **STEPS)
         return add_noise.call_args.args[1].std() > 2  # unit noise has 1
 
+    def the_colour_under_transparency_counts_in_masks(self) -> bool:
+        def keep(colour: int) -> torch.Tensor:
+            clear = Image.new("LA", (SIZE, SIZE), (colour, 0))
+            return inpainting.prepare_mask_and_masked_image(self.picture, clear, SIZE, SIZE)[0]
+        return bool((keep(0) != keep(255)).all())
+
     def soft_masks_become_binary_and_grow(self) -> bool:
         keep = torch.ones(1, 1, 4, 4)
         soft = keep.clone()
