@@ -1,44 +1,51 @@
 #include "base/logging.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
+#include <unistd.h>
 
-#include <memory>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <ostream>
+#include <sstream>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/log_writer.h"
 
 namespace kandinsky {
 namespace {
 
+constexpr absl::Duration kFlushTime = absl::Milliseconds(500);
+constexpr size_t kMostValueBytes = 4096;
+
 LogFormat g_format = LogFormat::kText;
+LogLevel g_lowest = LogLevel::kInfo;
 
-spdlog::logger& Logger() {
-  static const std::shared_ptr<spdlog::logger> logger = [] {
-    auto made =
-        std::make_shared<spdlog::logger>("kandinsky", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_pattern("%v");
-    made->flush_on(spdlog::level::debug);
-    return made;
+std::string TimestampedLine(LogLevel level, std::string_view message,
+                            std::initializer_list<LogField> fields) {
+  const std::string timestamp = absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::Now(), absl::UTCTimeZone());
+  return FormatLogLine(g_format, timestamp, level, message, fields) + "\n";
+}
+
+LogWriter& Writer() {
+  // Never destroyed: its thread may be in a write that does not end.
+  static LogWriter* const writer = [] {
+    std::atexit(FlushLog);
+    return new LogWriter(STDERR_FILENO, [](int64_t lost) {
+      return TimestampedLine(LogLevel::kWarning, "log lines were lost", {{"lines", lost}});
+    });
   }();
-  return *logger;
+  return *writer;
 }
 
-spdlog::level::level_enum ToSpdlog(LogLevel level) {
-  switch (level) {
-    case LogLevel::kDebug:
-      return spdlog::level::debug;
-    case LogLevel::kInfo:
-      return spdlog::level::info;
-    case LogLevel::kWarning:
-      return spdlog::level::warn;
-    case LogLevel::kError:
-      return spdlog::level::err;
+// Leaves what an ostream has gathered.
+class LogBuffer : public std::stringbuf {
+ protected:
+  int sync() override {
+    if (!view().empty()) Writer().Write(view());
+    str({});
+    return 0;
   }
-  return spdlog::level::info;
-}
+};
 
 std::string_view LevelName(LogLevel level) {
   switch (level) {
@@ -58,7 +65,7 @@ nlohmann::ordered_json ToJson(const LogField& field) {
   return std::visit(
       [](const auto& value) -> nlohmann::ordered_json {
         if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string_view>) {
-          return std::string(value);
+          return std::string(value.substr(0, kMostValueBytes));
         } else {
           return value;
         }
@@ -74,7 +81,7 @@ std::string Dump(const nlohmann::ordered_json& json) {
 
 void ConfigureLogging(LogFormat format, LogLevel lowest) {
   g_format = format;
-  Logger().set_level(ToSpdlog(lowest));
+  g_lowest = lowest;
 }
 
 std::string FormatLogLine(LogFormat format, std::string_view timestamp, LogLevel level,
@@ -101,10 +108,21 @@ std::string FormatLogLine(LogFormat format, std::string_view timestamp, LogLevel
 }
 
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
-  const spdlog::level::level_enum spdlog_level = ToSpdlog(level);
-  if (!Logger().should_log(spdlog_level)) return;
-  const std::string timestamp = absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::Now(), absl::UTCTimeZone());
-  Logger().log(spdlog_level, "{}", FormatLogLine(g_format, timestamp, level, message, fields));
+  if (level >= g_lowest) Writer().Write(TimestampedLine(level, message, fields));
 }
+
+void Announce(std::string_view message, std::initializer_list<LogField> fields) {
+  Writer().Write(TimestampedLine(LogLevel::kInfo, message, fields));
+}
+
+std::ostream& LogStream() {
+  static auto* const buffer = new LogBuffer;
+  static auto* const stream = new std::ostream(buffer);
+  return *stream;
+}
+
+void FlushLog() { Writer().Flush(kFlushTime); }
+
+int64_t LostLogLines() { return Writer().lost(); }
 
 }  // namespace kandinsky

@@ -7,33 +7,43 @@
 #include <iostream>
 
 #include "base/logging.h"
+#include "base/standard_descriptors.h"
 #include "training/config/command_line.h"
 #include "training/run_training.h"
 #include "training/training_estimate.h"
 
 namespace {
 
-// Set by SIGINT and SIGTERM: the step that is running is the last, and a checkpoint is written. A second
-// signal ends the process.
+// Set by SIGINT, SIGTERM and SIGHUP: the step that is running is the last, and a checkpoint is written. A
+// second SIGINT or SIGTERM ends the process.
 std::atomic<bool> stop = false;
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may write to it");
 
 void OnSignal(int signal) {
   stop = true;
-  std::signal(signal, SIG_DFL);
+  // A terminal that goes may send more than one SIGHUP.
+  if (signal != SIGHUP) std::signal(signal, SIG_DFL);
+}
+
+void HandleSignals() {
+  // None of these is worth the work since the last checkpoint. A closed pipe and a file at its limit are
+  // errors of their writers.
+  for (const int signal : {SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2, SIGALRM}) std::signal(signal, SIG_IGN);
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, OnSignal);
+  if (std::signal(SIGHUP, OnSignal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // nohup
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  kandinsky::OpenStandardDescriptors();
   const kandinsky::TrainingCommandLine line = kandinsky::ParseTrainingCommandLine(argc, argv);
   if (!line.options.has_value()) return line.exit_code;
   kandinsky::ConfigureLogging(kandinsky::LogFormat::kText, kandinsky::LogLevel::kWarning);
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows beyond its limit is an error of its writer, not the end
-  std::signal(SIGINT, OnSignal);
-  std::signal(SIGTERM, OnSignal);
-  const auto fail = [](const absl::Status& status, int code) {
-    std::cerr << "kandinsky-train: " << status.message() << "\n";
+  HandleSignals();
+  std::ostream& out = kandinsky::LogStream();  // which nobody who stops reading it can block
+  const auto fail = [&out](const absl::Status& status, int code) {
+    out << "kandinsky-train: " << status.message() << std::endl;
     return code;
   };
   if (line.estimate) {
@@ -43,7 +53,7 @@ int main(int argc, char** argv) {
   const auto files = kandinsky::OpenTrainingModel(*line.options);
   if (!files.ok()) return fail(files.status(), kandinsky::kTrainingExitModelLoad);
   const bool terminal = isatty(STDERR_FILENO) != 0;
-  const absl::Status status = kandinsky::RunTraining(*line.options, *files, stop, std::cerr, terminal);
+  const absl::Status status = kandinsky::RunTraining(*line.options, *files, stop, out, terminal);
   if (status.ok()) return kandinsky::kTrainingExitOk;
   return fail(status,
               absl::IsCancelled(status) ? kandinsky::kTrainingExitStopped : kandinsky::kTrainingExitFailure);

@@ -53,17 +53,50 @@ TEST(FormatLogLineTest, NamesEveryLevel) {
   }
 }
 
-TEST(LogTest, WritesToStandardErrorFromItsLevelUp) {
+TEST(FormatLogLineTest, LongValuesAreCut) {
+  const std::string line =
+      FormatLogLine(LogFormat::kJson, "t", LogLevel::kInfo, "m", {{"value", std::string(100'000, 'a')}});
+  EXPECT_EQ(nlohmann::json::parse(line)["value"], std::string(4096, 'a'));
+}
+
+// What standard error gets.
+class LogTest : public testing::Test {
+ protected:
+  LogTest() {
+    FlushLog();
+    testing::internal::CaptureStderr();
+  }
+  ~LogTest() override { ConfigureLogging(LogFormat::kText, LogLevel::kInfo); }
+
+  static std::string Written() {
+    FlushLog();
+    return testing::internal::GetCapturedStderr();
+  }
+};
+
+TEST_F(LogTest, WritesToStandardErrorFromItsLevelUp) {
   ConfigureLogging(LogFormat::kJson, LogLevel::kWarning);
-  testing::internal::CaptureStderr();
   Log(LogLevel::kInfo, "too low");
   Log(LogLevel::kWarning, "high enough", {{"rows", int64_t{1}}});
-  const std::string text = testing::internal::GetCapturedStderr();
-  ConfigureLogging(LogFormat::kText, LogLevel::kInfo);
+  const std::string text = Written();
   EXPECT_EQ(text.find("too low"), std::string::npos);
   ASSERT_FALSE(text.empty());
   EXPECT_EQ(text.find('\n'), text.size() - 1);
   EXPECT_EQ(nlohmann::json::parse(text)["msg"], "high enough");
+}
+
+TEST_F(LogTest, AnnouncesAtEveryLevel) {
+  ConfigureLogging(LogFormat::kJson, LogLevel::kError);
+  Announce("listening", {{"port", int64_t{1}}});
+  const auto line = nlohmann::json::parse(Written());
+  EXPECT_EQ(line["msg"], "listening");
+  EXPECT_EQ(line["level"], "info");
+  EXPECT_EQ(line["port"], 1);
+}
+
+TEST_F(LogTest, PassesTextsOnAsTheyAre) {
+  LogStream() << "\rstep " << 1 << std::flush << " of 2" << std::endl;
+  EXPECT_EQ(Written(), "\rstep 1 of 2\n");
 }
 
 }  // namespace
