@@ -10,7 +10,7 @@ mkdir -p "$cache"
 scripts/install_packages.sh \
   g++ cmake ninja-build ccache pkg-config ca-certificates python3 python3-pip python3-venv \
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libabsl-dev \
-  libspdlog-dev prometheus-cpp-dev nlohmann-json3-dev libcli11-dev \
+  libspdlog-dev prometheus-cpp-dev libmicrohttpd-dev nlohmann-json3-dev libcli11-dev \
   libpng-dev libjpeg-dev libwebp-dev libdeflate-dev libicu-dev libcsv-dev libjemalloc-dev \
   libgtest-dev libgmock-dev libbenchmark-dev
 

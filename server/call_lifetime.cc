@@ -8,6 +8,7 @@
 #include "server/byte_reservation.h"
 #include "server/call_metadata.h"
 #include "server/error_details.h"
+#include "server/error_kinds.h"
 #include "server/exception_guard.h"
 #include "server/refusal_log.h"
 
@@ -97,7 +98,7 @@ void CallLifetime::Record(End end, bool delivered) const {
       end.code == grpc::StatusCode::CANCELLED || end.code == grpc::StatusCode::DEADLINE_EXCEEDED;
   if (!delivered && !own_end) {
     end.code = IsLateNow() ? grpc::StatusCode::DEADLINE_EXCEEDED : grpc::StatusCode::CANCELLED;
-    end.reason = "NOT_DELIVERED";
+    end.reason = kNotDelivered;
   }
   GuardExceptions(
       [&] {

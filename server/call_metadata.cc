@@ -1,9 +1,10 @@
 #include "server/call_metadata.h"
 
+#include <grpc/support/time.h>
+
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "server/config.h"
 #include "server/error_details.h"
 
@@ -31,14 +32,15 @@ grpc::Status InvalidClientIdError() {
 
 absl::Time DeadlineOf(const grpc::ServerContextBase& rpc, absl::Time arrival,
                       const v1::LimitsConfig& limits) {
-  // Not rpc.deadline(): a deadline centuries away overflows its nanoseconds and would lie in the past.
-  const gpr_timespec given = gpr_convert_clock_type(rpc.raw_deadline(), GPR_CLOCK_REALTIME);
-  if (gpr_time_cmp(given, gpr_inf_future(GPR_CLOCK_REALTIME)) == 0) {
+  // Not rpc.deadline(): it is told by the wall clock, which may be set meanwhile, and one centuries away
+  // overflows its nanoseconds and would lie in the past.
+  const gpr_timespec given = gpr_convert_clock_type(rpc.raw_deadline(), GPR_CLOCK_MONOTONIC);
+  if (gpr_time_cmp(given, gpr_inf_future(GPR_CLOCK_MONOTONIC)) == 0) {
     return arrival + absl::Seconds(limits.default_deadline_seconds());
   }
-  const absl::Duration left =
-      absl::FromUnixSeconds(given.tv_sec) + absl::Nanoseconds(given.tv_nsec) - absl::Now();
-  return arrival + std::min(left, absl::Seconds(limits.max_deadline_seconds()));
+  const gpr_timespec left = gpr_time_sub(given, gpr_now(GPR_CLOCK_MONOTONIC));
+  return arrival + std::min(absl::Seconds(left.tv_sec) + absl::Nanoseconds(left.tv_nsec),
+                            absl::Seconds(limits.max_deadline_seconds()));
 }
 
 bool IsLate(absl::Time now, absl::Time arrival, absl::Time deadline) {

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "base/status_macros.h"
 #include "server/config.h"
+#include "server/listening_sockets.h"
 
 namespace kandinsky {
 namespace {
@@ -48,7 +49,8 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
     std::fputs(PrintConfig(*config).c_str(), stdout);
     if (!check) return {};
   }
-  const absl::Status status = config.ok() ? ValidateConfig(*config) : config.status();
+  absl::Status status = config.ok() ? ValidateConfig(*config) : config.status();
+  if (status.ok() && check) status = CheckListening(config->listen_address(), config->metrics_address());
   if (!status.ok()) {
     std::fprintf(stderr, "kandinsky-server: %s\n", std::string(status.message()).c_str());
     return {std::nullopt, kExitUsage};

@@ -14,6 +14,7 @@ enum ExitCode {
   kExitUsage = 2,      // wrong command line or configuration
   kExitListen = 3,     // an address could not be listened on
   kExitModelLoad = 4,  // the model could not be loaded
+  kExitDeaf = 5,       // the port does not answer any more
 };
 
 // What a command line asks for: to run with `config` (complete and valid), or to end with `exit_code`,

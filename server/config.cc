@@ -5,8 +5,6 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "base/status_macros.h"
 
 namespace kandinsky {
@@ -14,7 +12,7 @@ namespace {
 
 constexpr char kDefaults[] = R"pb(
   listen_address: "0.0.0.0:50051"
-  metrics_address: "0.0.0.0:9090"
+  metrics_address: "127.0.0.1:0"
   log { level: LOG_LEVEL_INFO format: LOG_FORMAT_JSON }
   limits {
     max_image_bytes: 8388608
@@ -136,21 +134,6 @@ int64_t MostTextBytes(const v1::LimitsConfig& limits) {
 
 int64_t MostMessageBytes(const v1::LimitsConfig& limits) {
   return int64_t{2} * limits.max_image_bytes() + limits.max_text_message_bytes();
-}
-
-absl::StatusOr<HostPort> ParseHostPort(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  HostPort parsed;
-  if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &parsed.port) ||
-      parsed.port < 0 || parsed.port > 65535) {
-    return absl::InvalidArgumentError("must be host:port with a port of 0 to 65535");
-  }
-  parsed.host = address.substr(0, colon);
-  const bool bracketed = absl::StartsWith(parsed.host, "[") && absl::EndsWith(parsed.host, "]");
-  if (!bracketed && absl::StrContains(parsed.host, ':')) {
-    return absl::InvalidArgumentError("an IPv6 address must stand in brackets, as in [::]:50051");
-  }
-  return parsed;
 }
 
 bool IsValidName(const std::string& name) {

@@ -38,13 +38,6 @@ int64_t MostMessageBytes(const v1::LimitsConfig& limits);
 // The config as text proto, one field a line; ParseConfig reads it back.
 std::string PrintConfig(const v1::ServerConfig& config);
 
-// host and port of "host:port", "[v6]:port" or ":port".
-struct HostPort {
-  std::string host;
-  int port = 0;
-};
-absl::StatusOr<HostPort> ParseHostPort(const std::string& address);
-
 // Whether `name` has 1 to 128 characters of A-Z a-z 0-9 . _ - (model names and request ids).
 bool IsValidName(const std::string& name);
 

@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "config/config_fields.h"
 #include "server/config.h"
+#include "server/listening_sockets.h"
 
 namespace kandinsky {
 namespace {

@@ -5,6 +5,7 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/logging.h"
+#include "base/standard_descriptors.h"
 #include "pipeline/simulated/simulated_pipeline.h"
 #include "server/command_line.h"
 #include "server/run_server.h"
@@ -73,6 +74,7 @@ absl::StatusOr<std::vector<PipelineFactory>> LoadModel(const v1::ServerConfig& c
 }  // namespace kandinsky
 
 int main(int argc, char** argv) {
+  kandinsky::OpenStandardDescriptors();
   const kandinsky::CommandLine command_line = kandinsky::ParseCommandLine(argc, argv);
   if (!command_line.config.has_value()) return command_line.exit_code;
   const kandinsky::v1::ServerConfig& config = *command_line.config;

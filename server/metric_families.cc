@@ -20,6 +20,18 @@ prometheus::Family<prometheus::Histogram>& AddHistograms(prometheus::Registry& r
   return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
 }
 
+prometheus::Histogram::BucketBoundaries SecondsBuckets(double shortest, double longest) {
+  constexpr double kLadder[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,  0.1,   0.25, 0.5,
+                                1,     2.5,    5,     10,   25,    50,    100,   200,  300,
+                                600,   1200,   1800,  3600, 7200,  14400, 28800, 43200};
+  prometheus::Histogram::BucketBoundaries bounds;
+  for (const double rung : kLadder) {
+    if (rung >= shortest && rung < longest) bounds.push_back(rung);
+  }
+  bounds.push_back(longest);
+  return bounds;
+}
+
 MetricFamily SimpleGauge(const std::string& name, const std::string& help, double value) {
   MetricFamily family{name, help, MetricType::Gauge, {}};
   family.metric.emplace_back().gauge.value = value;

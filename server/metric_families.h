@@ -20,6 +20,9 @@ prometheus::Family<prometheus::Gauge>& AddGauges(prometheus::Registry& registry,
 prometheus::Family<prometheus::Histogram>& AddHistograms(prometheus::Registry& registry,
                                                          const std::string& name, const std::string& help);
 
+// Upper bounds of a histogram of durations: a ladder from `shortest` up, and `longest` as the last.
+prometheus::Histogram::BucketBoundaries SecondsBuckets(double shortest, double longest);
+
 // Families that are made at each scrape: with one value and no label...
 prometheus::MetricFamily SimpleGauge(const std::string& name, const std::string& help, double value);
 prometheus::MetricFamily SimpleCounter(const std::string& name, const std::string& help, double value);

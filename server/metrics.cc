@@ -6,33 +6,17 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "server/error_kinds.h"
 #include "server/metric_families.h"
 #include "server/process_metrics.h"
+#include "server/result_encoding.h"
 
 namespace kandinsky {
 namespace {
 
-using prometheus::Histogram;
-
-const Histogram::BucketBoundaries kSeconds = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
-                                              2.5,   5,    10,    25,   50,  100,  200, 300};
+constexpr double kShortestCall = 0.005;
 
 constexpr Stage kTimedStages[] = {Stage::kEncode, Stage::kPrior, Stage::kDenoise, Stage::kDecode};
-
-// What is read at scrape time instead of being kept up to date.
-class Scraped : public prometheus::Collectable {
- public:
-  explicit Scraped(std::function<ServingSnapshot()> snapshot) : snapshot_(std::move(snapshot)) {}
-
-  std::vector<prometheus::MetricFamily> Collect() const override {
-    std::vector<prometheus::MetricFamily> families = CollectServingMetrics(snapshot_());
-    for (prometheus::MetricFamily& family : CollectProcessMetrics()) families.push_back(std::move(family));
-    return families;
-  }
-
- private:
-  const std::function<ServingSnapshot()> snapshot_;
-};
 
 // The labels of grpc_server_* metrics, as the other gRPC implementations' interceptors have them.
 prometheus::Labels GrpcLabels(const RpcMethod& method) {
@@ -55,9 +39,10 @@ std::string GrpcCodeLabel(const std::string& code) {
 
 }  // namespace
 
-Metrics::Metrics(std::function<ServingSnapshot()> snapshot)
-    : registry_(std::make_shared<prometheus::Registry>()),
-      scraped_(std::make_shared<Scraped>(std::move(snapshot))),
+Metrics::Metrics(std::function<ServingSnapshot()> snapshot, absl::Duration longest_call)
+    : seconds_(SecondsBuckets(kShortestCall, absl::ToDoubleSeconds(longest_call))),
+      registry_(std::make_shared<prometheus::Registry>()),
+      snapshot_(std::move(snapshot)),
       requests_(AddCounters(*registry_, "kandinsky_requests_total",
                             "Finished calls by method, status code and error reason")),
       request_duration_(
@@ -68,13 +53,13 @@ Metrics::Metrics(std::function<ServingSnapshot()> snapshot)
           AddHistograms(*registry_, "grpc_server_handling_seconds", "Arrival of a call to its status")),
       queue_wait_(AddHistograms(*registry_, "kandinsky_queue_wait_seconds",
                                 "Arrival of a request to its start, or to its end when it never started")
-                      .Add({}, kSeconds)),
+                      .Add({}, seconds_)),
       first_event_(AddHistograms(*registry_, "kandinsky_first_event_seconds",
                                  "Arrival of a request to its first event")
-                       .Add({}, kSeconds)),
+                       .Add({}, seconds_)),
       first_image_(AddHistograms(*registry_, "kandinsky_first_image_seconds",
                                  "Arrival of a request to its first whole image")
-                       .Add({}, kSeconds)),
+                       .Add({}, seconds_)),
       stage_duration_(AddHistograms(*registry_, "kandinsky_stage_duration_seconds",
                                     "Time of a request in batched steps of a stage")),
       images_(AddCounters(*registry_, "kandinsky_images_total", "Images ready to be sent")),
@@ -85,10 +70,31 @@ Metrics::Metrics(std::function<ServingSnapshot()> snapshot)
           AddGauges(*registry_, "kandinsky_model_load_seconds", "How long loading the model took").Add({})),
       weight_bytes_(
           AddGauges(*registry_, "kandinsky_weights_loaded_bytes", "Size of the model's weights").Add({})),
-      steps_(*registry_) {
+      steps_(*registry_, longest_call) {
   AddGauges(*registry_, "kandinsky_build_info", "The running program; always 1")
       .Add({{"version", KANDINSKY_VERSION}, {"grpc", grpc::Version()}})
       .Set(1);
+  for (const Stage stage : kTimedStages) stage_duration_.Add({{"stage", StageName(stage)}}, seconds_);
+  const auto* formats = v1::OutputFormat_descriptor();
+  for (int i = 0; i < formats->value_count(); ++i) {
+    images_.Add({{"format", FormatName(static_cast<v1::OutputFormat>(formats->value(i)->number()))}});
+  }
+  for (const char* fault : kPictureFaults) rejected_pictures_.Add({{"reason", fault}});
+}
+
+void Metrics::AddMethod(const RpcMethod& method) {
+  requests_.Add({{"method", method.name}, {"code", "OK"}, {"reason", ""}});
+  for (const ErrorKind& kind : ErrorKinds()) {
+    requests_.Add({{"method", method.name}, {"code", StatusCodeName(kind.code)}, {"reason", kind.reason}});
+  }
+  request_duration_.Add({{"method", method.name}}, seconds_);
+  prometheus::Labels labels = GrpcLabels(method);
+  grpc_started_.Add(labels);
+  grpc_handling_.Add(labels, seconds_);
+  for (int code = grpc::StatusCode::OK; code <= grpc::StatusCode::UNAUTHENTICATED; ++code) {
+    labels["grpc_code"] = GrpcCodeLabel(StatusCodeName(static_cast<grpc::StatusCode>(code)));
+    grpc_handled_.Add(labels);
+  }
 }
 
 void Metrics::RecordStarted(const RpcMethod& method) { grpc_started_.Add(GrpcLabels(method)).Increment(); }
@@ -97,9 +103,9 @@ void Metrics::RecordRequest(const RpcMethod& method, const char* code, const std
                             absl::Duration duration) {
   const double seconds = absl::ToDoubleSeconds(duration);
   requests_.Add({{"method", method.name}, {"code", code}, {"reason", reason}}).Increment();
-  request_duration_.Add({{"method", method.name}}, kSeconds).Observe(seconds);
+  request_duration_.Add({{"method", method.name}}, seconds_).Observe(seconds);
   prometheus::Labels labels = GrpcLabels(method);
-  grpc_handling_.Add(labels, kSeconds).Observe(seconds);
+  grpc_handling_.Add(labels, seconds_).Observe(seconds);
   labels["grpc_code"] = GrpcCodeLabel(code);
   grpc_handled_.Add(labels).Increment();
 }
@@ -117,7 +123,7 @@ void Metrics::RecordGeneration(const GenerationStatistics& statistics) {
   for (const Stage stage : kTimedStages) {
     const absl::Duration duration = statistics.stage_durations[static_cast<size_t>(stage)];
     if (duration == absl::ZeroDuration()) continue;  // never got there
-    stage_duration_.Add({{"stage", StageName(stage)}}, kSeconds).Observe(absl::ToDoubleSeconds(duration));
+    stage_duration_.Add({{"stage", StageName(stage)}}, seconds_).Observe(absl::ToDoubleSeconds(duration));
   }
 }
 
@@ -147,9 +153,10 @@ void Metrics::SetModel(const Capabilities& capabilities, absl::Duration load_tim
 }
 
 std::string Metrics::Text() const {
-  std::vector<prometheus::MetricFamily> families;
-  for (const auto& collectable : collectables()) {
-    for (prometheus::MetricFamily& family : collectable->Collect()) families.push_back(std::move(family));
+  // The snapshot first: it may count what the registry shows.
+  std::vector<prometheus::MetricFamily> families = CollectServingMetrics(snapshot_());
+  for (auto&& more : {CollectProcessMetrics(), registry_->Collect()}) {
+    families.insert(families.end(), more.begin(), more.end());
   }
   return prometheus::TextSerializer().Serialize(families);
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <prometheus/collectable.h>
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
 #include <prometheus/gauge.h>
@@ -25,11 +24,16 @@ namespace kandinsky {
 
 // The process's metrics in Prometheus form. Names start with kandinsky_ (but for process_* and grpc_server_*,
 // whose names are those that common dashboards read), units are seconds and bytes, and no label ever carries
-// a prompt, an id or anything else a client can choose freely. Thread-safe.
+// a prompt, an id or anything else a client can choose freely. Every series whose labels are known beforehand
+// is there from the start, at zero, so that its first event is an increase. Thread-safe.
 class Metrics {
  public:
-  // `snapshot` is called at each scrape, from the scraping thread.
-  explicit Metrics(std::function<ServingSnapshot()> snapshot);
+  // `snapshot` is called at each scrape, from the scraping thread. `longest_call` is the longest deadline:
+  // where the histograms of durations end.
+  explicit Metrics(std::function<ServingSnapshot()> snapshot, absl::Duration longest_call = absl::Minutes(5));
+
+  // There may be calls of this method: makes its series.
+  void AddMethod(const RpcMethod& method);
 
   // A call has come; its end is RecordRequest.
   void RecordStarted(const RpcMethod& method);
@@ -63,13 +67,10 @@ class Metrics {
   // What a scrape gets: the Prometheus text format.
   std::string Text() const;
 
-  // Everything to be scraped, in this order: the snapshot may count what is shown. Valid as long as this
-  // object.
-  std::vector<std::shared_ptr<prometheus::Collectable>> collectables() const { return {scraped_, registry_}; }
-
  private:
+  const prometheus::Histogram::BucketBoundaries seconds_;  // bounds of histograms of durations
   const std::shared_ptr<prometheus::Registry> registry_;
-  const std::shared_ptr<prometheus::Collectable> scraped_;
+  const std::function<ServingSnapshot()> snapshot_;
   prometheus::Family<prometheus::Counter>& requests_;
   prometheus::Family<prometheus::Histogram>& request_duration_;
   prometheus::Family<prometheus::Counter>& grpc_started_;

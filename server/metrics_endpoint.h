@@ -1,34 +1,48 @@
 #pragma once
 
+#include <functional>
+#include <list>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "prometheus/collectable.h"
 
-namespace prometheus {
-class Exposer;
-}
+struct MHD_Daemon;
 
 namespace kandinsky {
 
-// Serves GET /metrics over HTTP on threads of its own.
+// Serves GET and HEAD of /metrics over HTTP/1.1 on a thread of its own. Any number of peers that connect and
+// say nothing, or take their answer slowly, keep no other one waiting: beyond some dozens the connection that
+// is open longest is closed.
 class MetricsEndpoint {
  public:
-  // Listens on host:port, port 0 for a free one. INVALID_ARGUMENT for a malformed address, UNAVAILABLE when
-  // it cannot be listened on.
-  static absl::StatusOr<std::unique_ptr<MetricsEndpoint>> Start(
-      const std::string& address, const std::vector<std::shared_ptr<prometheus::Collectable>>& collectables);
+  // Listens on host:port (see ParseHostPort), port 0 for a free one. `text` makes the page, in the Prometheus
+  // text format; it is called on the endpoint's thread. INVALID_ARGUMENT for a malformed address, UNAVAILABLE
+  // when it cannot be listened on.
+  static absl::StatusOr<std::unique_ptr<MetricsEndpoint>> Start(const std::string& address,
+                                                                std::function<std::string()> text);
   ~MetricsEndpoint();
+
+  MetricsEndpoint(const MetricsEndpoint&) = delete;
+  MetricsEndpoint& operator=(const MetricsEndpoint&) = delete;
 
   int port() const { return port_; }
 
  private:
-  MetricsEndpoint(std::unique_ptr<prometheus::Exposer> exposer, int port);
+  // One listening socket.
+  struct Listener {
+    const MetricsEndpoint& endpoint;
+    std::list<int> connections = {};  // the oldest first; used by the daemon's thread
+    MHD_Daemon* daemon = nullptr;
+  };
+  class Callbacks;
 
-  const std::unique_ptr<prometheus::Exposer> exposer_;
-  const int port_;
+  explicit MetricsEndpoint(std::function<std::string()> text) : text_(std::move(text)) {}
+
+  const std::function<std::string()> text_;
+  int port_ = 0;
+  std::vector<std::unique_ptr<Listener>> listeners_;
 };
 
 }  // namespace kandinsky

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <string>
 
+#include "base/logging.h"
 #include "server/metric_families.h"
 
 namespace kandinsky {
@@ -83,6 +84,9 @@ std::vector<prometheus::MetricFamily> CollectProcessMetrics() {
     families.push_back(
         SimpleGauge("process_max_fds", "Allowed file descriptors", static_cast<double>(limit.rlim_cur)));
   }
+  families.push_back(SimpleCounter("kandinsky_log_lines_lost_total",
+                                   "Log lines that could be neither kept nor written",
+                                   static_cast<double>(LostLogLines())));
   return families;
 }
 

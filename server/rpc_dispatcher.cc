@@ -35,7 +35,12 @@ class UnknownCall final : public grpc::ServerGenericBidiReactor {
 
 }  // namespace
 
+RpcDispatcher::RpcDispatcher(const CallContext& context) : context_(context) {
+  context_.metrics.AddMethod(kUnknownMethod);
+}
+
 void RpcDispatcher::Add(const RpcMethod& method, Factory factory) {
+  context_.metrics.AddMethod(method);
   factories_[method.Path()] = std::move(factory);
   services_.insert(method.service);
 }

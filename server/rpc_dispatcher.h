@@ -23,7 +23,7 @@ class RpcDispatcher final : public grpc::CallbackGenericService {
   // Makes the reactor of a call, which owns itself. Must not block; null: gRPC answers UNIMPLEMENTED.
   using Factory = std::function<grpc::ServerGenericBidiReactor*(grpc::GenericCallbackServerContext&)>;
 
-  explicit RpcDispatcher(const CallContext& context) : context_(context) {}
+  explicit RpcDispatcher(const CallContext& context);
 
   // Before the server starts.
   void Add(const RpcMethod& method, Factory factory);

@@ -2,8 +2,10 @@
 
 #include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
+#include <string.h>
 #include <sys/resource.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <optional>
 #include <string>
@@ -13,7 +15,8 @@
 #include "base/logging.h"
 #include "base/mutex.h"
 #include "server/command_line.h"
-#include "server/shutdown_signals.h"
+#include "server/listener_probe.h"
+#include "server/process_signals.h"
 
 namespace kandinsky {
 namespace {
@@ -43,12 +46,18 @@ void RouteLibraryLogs() {
       });
 }
 
-// A listener that once ran out of descriptors never accepts again, so take all that are allowed.
+// Every connection takes one.
 void RaiseFileLimit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Without the ends of other threads and of static objects.
+[[noreturn]] void EndAtOnce(int exit_code) {
+  FlushLog();
+  std::_Exit(exit_code);
 }
 
 // Why the server should stop; the first reason wins.
@@ -72,13 +81,23 @@ class StopReason {
   std::optional<absl::Status> reason_ GUARDED_BY(mutex_);
 };
 
-void OnSignal(int count, StopReason& stop) {
+void OnStopSignal(int count, StopReason& stop) {
   if (count == 1) {
     stop.Set(absl::OkStatus());
     return;
   }
   Log(LogLevel::kWarning, "second signal, ending at once");
-  std::_Exit(kExitFailure);
+  EndAtOnce(kExitFailure);
+}
+
+void OnOtherSignal(int signal) {
+  if (signal == SIGHUP) {
+    Log(LogLevel::kWarning, "SIGHUP: there is nothing to reload, a changed configuration needs a restart");
+    return;
+  }
+  const char* const name = sigabbrev_np(signal);
+  Log(LogLevel::kWarning, "signal without effect",
+      {{"signal", name == nullptr ? std::to_string(signal) : std::string("SIG") + name}});
 }
 
 void AnnounceReady(Server& server, StopReason& stop) {
@@ -90,12 +109,17 @@ void AnnounceReady(Server& server, StopReason& stop) {
   }
 }
 
+void OnDeaf() {
+  Log(LogLevel::kError, "connections are not answered any more, ending at once");
+  EndAtOnce(kExitDeaf);
+}
+
 int DrainAndLog(Server& server) {
   const int cancelled = server.Drain();
   Log(LogLevel::kInfo, "stopped", {{"cancelled", int64_t{cancelled}}});
   // Neither the loader nor a step that a cancelled request was in can be interrupted, and nothing depends on
   // their ends.
-  if (server.loading() || server.Snapshot().engine.active_generations > 0) std::_Exit(kExitOk);
+  if (server.loading() || server.Snapshot().engine.active_generations > 0) EndAtOnce(kExitOk);
   return kExitOk;
 }
 
@@ -104,22 +128,25 @@ int DrainAndLog(Server& server) {
 int RunServer(const v1::ServerConfig& config, Server::PipelineLoader load) {
   const bool text = config.log().format() == v1::LOG_FORMAT_TEXT;
   ConfigureLogging(text ? LogFormat::kText : LogFormat::kJson, ToNative(config.log().level()));
+  StopReason stop;
+  const ProcessSignals signals([&stop](int count) { OnStopSignal(count, stop); }, OnOtherSignal);
   RouteLibraryLogs();
   RaiseFileLimit();
-  StopReason stop;
-  ShutdownSignals signals([&stop](int count) { OnSignal(count, stop); });
 
   auto server = Server::Start(config, std::move(load));
   if (!server.ok()) {
     Log(LogLevel::kError, "start failed", {{"error", std::string(server.status().message())}});
     return kExitListen;
   }
-  Log(LogLevel::kInfo, "listening",
-      {{"port", int64_t{(*server)->port()}},
-       {"metrics_port", int64_t{(*server)->metrics_port()}},
-       {"version", KANDINSKY_VERSION}});
+  Announce("listening", {{"port", int64_t{(*server)->port()}},
+                         {"metrics_port", int64_t{(*server)->metrics_port()}},
+                         {"version", KANDINSKY_VERSION}});
   std::thread announcer([&] { AnnounceReady(**server, stop); });
-  const absl::Status load_error = stop.Wait();
+  absl::Status load_error;
+  {
+    const ListenerProbe probe((*server)->address(), OnDeaf, {});
+    load_error = stop.Wait();
+  }
   int exit_code = kExitModelLoad;
   if (load_error.ok()) {
     exit_code = DrainAndLog(**server);

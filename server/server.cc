@@ -1,10 +1,10 @@
 #include "server/server.h"
 
+#include <grpc/support/time.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +14,7 @@
 #include "kandinsky/v1/image_generation.grpc.pb.h"
 #include "server/embedding_service.h"
 #include "server/engine_options.h"
+#include "server/error_kinds.h"
 #include "server/exception_guard.h"
 #include "server/grpc_options.h"
 #include "server/image_generation_service.h"
@@ -29,7 +30,7 @@ constexpr size_t kCodecCapacity = 64;
 // What comes on top of the drain bound, twice: to encode the last images, and to write the last messages.
 constexpr absl::Duration kFlushTime = absl::Seconds(2);
 // An open health Watch keeps Shutdown waiting for its whole deadline, so this one is short.
-constexpr std::chrono::milliseconds kShutdownTime{100};
+const gpr_timespec kShutdownTime = gpr_time_from_millis(100, GPR_TIMESPAN);
 
 constexpr char kLiveness[] = "liveness";
 
@@ -49,10 +50,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const v1::ServerConfig& co
 Server::Server(const v1::ServerConfig& config, Clock& clock)
     : config_(config),
       clock_(clock),
-      metrics_([this] {
-        CountRefused();
-        return Snapshot();
-      }),
+      metrics_(
+          [this] {
+            CountRefused();
+            return Snapshot();
+          },
+          absl::Seconds(config_.limits().max_deadline_seconds())),
       budget_(config_.engine().max_inflight_bytes()),
       store_(absl::Seconds(config_.results().keep_seconds()), config_.results().max_bytes(), clock),
       timer_(clock),
@@ -95,24 +98,35 @@ Server::~Server() {
 }
 
 absl::Status Server::Listen() {
-  if (!config_.metrics_address().empty()) {
-    ASSIGN_OR_RETURN(metrics_endpoint_,
-                     MetricsEndpoint::Start(config_.metrics_address(), metrics_.collectables()));
-  }
+  ASSIGN_OR_RETURN(std::vector<ListeningSocket> sockets,
+                   kandinsky::Listen("listen_address", config_.listen_address()));
+  address_ = sockets.front().ReachableAddress();
   grpc::ServerBuilder builder;
   ConfigureGrpc(config_, builder);
-  builder.AddListeningPort(config_.listen_address(), grpc::InsecureServerCredentials(), &port_);
+  using Acceptor = grpc::experimental::ExternalConnectionAcceptor;
+  const std::shared_ptr<Acceptor> acceptor = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      grpc::InsecureServerCredentials());
   builder.RegisterCallbackGenericService(&dispatcher_);
   grpc_server_ = builder.BuildAndStart();
-  if (grpc_server_ == nullptr || port_ == 0) {
-    return absl::UnavailableError(absl::StrCat("cannot listen on listen_address ", config_.listen_address(),
-                                               ": in use, not permitted, or not an address of this machine"));
-  }
+  if (grpc_server_ == nullptr) return absl::InternalError("gRPC does not start");
   refused_by_grpc_.WatchNewestServer();
   KeepCountingRefused();
   health_.SetServing(kLiveness, true);
-  MutexLock lock(health_mutex_);
-  UpdateHealth();
+  {
+    MutexLock lock(health_mutex_);
+    UpdateHealth();
+  }
+  acceptor_ =
+      std::make_unique<ConnectionAcceptor>(std::move(sockets), [acceptor](int listener, int connection) {
+        Acceptor::NewConnectionParameters parameters;
+        parameters.listener_fd = listener;
+        parameters.fd = connection;
+        acceptor->HandleNewConnection(&parameters);
+      });
+  if (config_.metrics_address().empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(metrics_endpoint_,  // last: it reads what is above
+                   MetricsEndpoint::Start(config_.metrics_address(), [this] { return metrics_.Text(); }));
   return absl::OkStatus();
 }
 
@@ -184,7 +198,8 @@ int Server::FinishWork(absl::Time deadline) {
   // The last images are still being encoded; how fast clients read is not waited for.
   store_.WaitUntilNoneLive(bound + kFlushTime);
   serving_.WaitUntilIdle(clock_, std::min(clock_.Now(), bound + kFlushTime) + kFlushTime);
-  grpc_server_->Shutdown(std::chrono::system_clock::now() + kShutdownTime);  // cancels what is left
+  acceptor_->Stop();
+  grpc_server_->Shutdown(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), kShutdownTime));  // cancels what is left
   return cancelled;
 }
 
@@ -210,12 +225,11 @@ void Server::CountRefused() {
   if (calls == 0) return;
   // What of headers gRPC refuses it answers with this code, but for those above its own limit of metadata.
   constexpr char kCode[] = "UNKNOWN";
-  constexpr char kReason[] = "REFUSED_BY_TRANSPORT";
   for (int64_t i = 0; i < calls; ++i) {
     metrics_.RecordStarted(kUnknownMethod);
-    metrics_.RecordRequest(kUnknownMethod, kCode, kReason, absl::ZeroDuration());
+    metrics_.RecordRequest(kUnknownMethod, kCode, kRefusedByTransport, absl::ZeroDuration());
   }
-  refusals_.Add(kUnknownMethod.name, kCode, kReason, calls);
+  refusals_.Add(kUnknownMethod.name, kCode, kRefusedByTransport, calls);
 }
 
 void Server::KeepCountingRefused() {
@@ -233,6 +247,10 @@ ServingSnapshot Server::Snapshot() {
   snapshot.live_calls = serving_.live_calls();
   snapshot.inflight_bytes = budget_.bytes();
   snapshot.kept_results = static_cast<int64_t>(store_.kept());
+  if (acceptor_ != nullptr) {
+    snapshot.accepted_connections = acceptor_->accepted();
+    snapshot.refused_connections = acceptor_->refused();
+  }
   if (const Engine* engine = serving_.engine()) snapshot.engine = engine->snapshot();
   return snapshot;
 }

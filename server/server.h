@@ -17,8 +17,10 @@
 #include "kandinsky/v1/server_config.pb.h"
 #include "scheduler/engine.h"
 #include "server/byte_budget.h"
+#include "server/connection_acceptor.h"
 #include "server/generation_store.h"
 #include "server/health_service.h"
+#include "server/listening_sockets.h"
 #include "server/message_watch.h"
 #include "server/metrics.h"
 #include "server/metrics_endpoint.h"
@@ -39,8 +41,8 @@ class Server {
   using PipelineLoader = std::function<absl::StatusOr<std::vector<PipelineFactory>>()>;
 
   // Listens at once and loads meanwhile; calls are UNAVAILABLE until the model is ready. `config` is complete
-  // and valid (see config.h), `clock` outlives the server. UNAVAILABLE, naming the address, when one of the
-  // two addresses cannot be listened on.
+  // and valid (see config.h), `clock` outlives the server. UNAVAILABLE, with the address and the system's
+  // reason, when one of the two addresses cannot be listened on.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const v1::ServerConfig& config, PipelineLoader load,
                                                        Clock& clock = Clock::Real());
 
@@ -50,8 +52,11 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
+  // Where this machine reaches the gRPC service.
+  const SocketAddress& address() const { return address_; }
+
   // The ports that are really listened on; metrics_port is 0 when metrics are off.
-  int port() const { return port_; }
+  int port() const { return address_.port(); }
   int metrics_port() const { return metrics_endpoint_ == nullptr ? 0 : metrics_endpoint_->port(); }
 
   // What /metrics answers, also when its address is empty.
@@ -102,8 +107,9 @@ class Server {
   TransportRefusals refused_by_grpc_;
   std::unique_ptr<Engine> engine_;  // set by the load thread; others use serving_.engine()
   std::unique_ptr<grpc::Server> grpc_server_;
+  std::unique_ptr<ConnectionAcceptor> acceptor_;  // its connections go to grpc_server_
   std::unique_ptr<MetricsEndpoint> metrics_endpoint_;
-  int port_ = 0;
+  SocketAddress address_;
   bool closed_ = false;  // FinishWork has run
 
   mutable Mutex health_mutex_;

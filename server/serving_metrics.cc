@@ -51,8 +51,15 @@ Families CollectLoad(const ServingSnapshot& now) {
   };
 }
 
-Families CollectTotals(const EngineSnapshot& engine) {
+Families CollectTotals(const ServingSnapshot& now) {
+  const EngineSnapshot& engine = now.engine;
   return {
+      SimpleCounter("kandinsky_connections_accepted_total",
+                    "Connections to listen_address, those of the own probe included",
+                    ToDouble(now.accepted_connections)),
+      SimpleCounter("kandinsky_connections_refused_total",
+                    "Connections closed at once because file descriptors were short",
+                    ToDouble(now.refused_connections)),
       SimpleCounter("kandinsky_rejected_total", "Requests refused at admission, or before their first step",
                     ToDouble(engine.rejected_total)),
       SimpleCounter("kandinsky_shed_total", "Requests that gave their place in a full queue to another one",
@@ -74,7 +81,7 @@ Families CollectTotals(const EngineSnapshot& engine) {
 
 Families CollectServingMetrics(const ServingSnapshot& now) {
   Families families = CollectLoad(now);
-  Families totals = CollectTotals(now.engine);
+  Families totals = CollectTotals(now);
   families.insert(families.end(), std::make_move_iterator(totals.begin()),
                   std::make_move_iterator(totals.end()));
   return families;

@@ -16,7 +16,9 @@ struct ServingSnapshot {
   int live_calls = 0;
   int64_t inflight_bytes = 0;  // of requests and results in memory, kept ones included
   int64_t kept_results = 0;    // requests whose result is kept after their call
-  EngineSnapshot engine;       // all zero while there is no engine
+  int64_t accepted_connections = 0;
+  int64_t refused_connections = 0;  // for want of file descriptors
+  EngineSnapshot engine;            // all zero while there is no engine
 };
 
 // The gauges, and the engine's totals as counters.

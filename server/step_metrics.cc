@@ -11,10 +11,13 @@ namespace {
 using prometheus::Histogram;
 
 // Steps of a GPU last milliseconds, those of a CPU minutes.
-const Histogram::BucketBoundaries kStepSeconds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
-                                                  1,     2.5,    5,     10,   25,    50,   100, 200,  300};
+constexpr double kShortestStep = 0.001;
 const Histogram::BucketBoundaries kRows = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256};
 constexpr int kSizes[] = {256, 512, 768, 1024, 1536, 2048};
+constexpr char kNoSize[] = "none";
+constexpr char kLargerSize[] = "larger";
+constexpr char kComplete[] = "complete";
+constexpr char kOtherKey[] = "other_key";
 
 // Limits that leave generations out which could have joined.
 constexpr NotMergedReason kLimits[] = {NotMergedReason::kRowLimit, NotMergedReason::kPixelLimit,
@@ -22,8 +25,9 @@ constexpr NotMergedReason kLimits[] = {NotMergedReason::kRowLimit, NotMergedReas
 
 }  // namespace
 
-StepMetrics::StepMetrics(prometheus::Registry& registry)
-    : duration_(AddHistograms(registry, "kandinsky_step_duration_seconds", "Duration of one batched step")),
+StepMetrics::StepMetrics(prometheus::Registry& registry, absl::Duration longest)
+    : duration_bounds_(SecondsBuckets(kShortestStep, absl::ToDoubleSeconds(longest))),
+      duration_(AddHistograms(registry, "kandinsky_step_duration_seconds", "Duration of one batched step")),
       rows_(AddHistograms(registry, "kandinsky_batch_rows", "Images that shared a step").Add({}, kRows)),
       steps_(CountersByStage(
           AddCounters(registry, "kandinsky_steps_total", "Batched steps, failed ones included"))),
@@ -42,6 +46,18 @@ StepMetrics::StepMetrics(prometheus::Registry& registry)
   for (size_t i = 0; i < kNotMergedReasons; ++i) {
     not_merged_[i] = &reasons.Add({{"reason", NotMergedReasonName(static_cast<NotMergedReason>(i))}});
   }
+  // The rest of what may come, so that every series begins at zero.
+  for (const NotMergedReason limit : kLimits) close_reasons_.Add({{"reason", NotMergedReasonName(limit)}});
+  for (const char* reason : {kComplete, kOtherKey}) close_reasons_.Add({{"reason", reason}});
+  for (const Stage stage : {Stage::kEncode, Stage::kPrior}) DurationOf(stage, kNoSize);
+  for (const Stage stage : {Stage::kEncode, Stage::kDenoise, Stage::kDecode}) {
+    for (const int size : kSizes) DurationOf(stage, absl::StrCat(size));
+    DurationOf(stage, kLargerSize);
+  }
+}
+
+prometheus::Histogram& StepMetrics::DurationOf(Stage stage, const std::string& size) {
+  return duration_.Add({{"stage", StageName(stage)}, {"size", size}}, duration_bounds_);
 }
 
 StepMetrics::StageCounters StepMetrics::CountersByStage(prometheus::Family<prometheus::Counter>& family) {
@@ -54,8 +70,7 @@ StepMetrics::StageCounters StepMetrics::CountersByStage(prometheus::Family<prome
 
 void StepMetrics::Record(const StepRecord& step) {
   const size_t stage = static_cast<size_t>(step.key.stage);
-  duration_
-      .Add({{"stage", StageName(step.key.stage)}, {"size", SizeLabel(step.key, latent_scale_)}}, kStepSeconds)
+  DurationOf(step.key.stage, SizeLabel(step.key, latent_scale_))
       .Observe(absl::ToDoubleSeconds(step.duration));
   rows_.Observe(step.rows);
   steps_.at(stage)->Increment();
@@ -75,18 +90,18 @@ const char* BatchCloseReason(const std::array<int, kNotMergedReasons>& not_merge
     if (not_merged[static_cast<size_t>(limit)] > 0) return NotMergedReasonName(limit);
   }
   for (size_t i = 0; i < kNotMergedReasons; ++i) {
-    if (not_merged[i] > 0 && static_cast<NotMergedReason>(i) != NotMergedReason::kAlone) return "other_key";
+    if (not_merged[i] > 0 && static_cast<NotMergedReason>(i) != NotMergedReason::kAlone) return kOtherKey;
   }
-  return "complete";
+  return kComplete;
 }
 
 std::string SizeLabel(const BatchKey& key, int latent_scale) {
   const int64_t area = int64_t{key.latent_height} * key.latent_width * latent_scale * latent_scale;
-  if (area == 0) return "none";
+  if (area == 0) return kNoSize;
   for (const int size : kSizes) {
     if (area <= int64_t{size} * size) return absl::StrCat(size);
   }
-  return "larger";
+  return kLargerSize;
 }
 
 }  // namespace kandinsky

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <string>
 
+#include "absl/time/time.h"
 #include "pipeline/pipeline.h"
 #include "scheduler/batch_planner.h"
 #include "scheduler/engine_types.h"
@@ -18,8 +19,9 @@ namespace kandinsky {
 // The metrics of batched steps. Thread-safe.
 class StepMetrics {
  public:
-  // Adds its families to `registry`, which outlives this object.
-  explicit StepMetrics(prometheus::Registry& registry);
+  // Adds its families to `registry`, which outlives this object. `longest`: what the longest requests may
+  // take.
+  StepMetrics(prometheus::Registry& registry, absl::Duration longest);
 
   // Of the model whose steps are recorded, as in Capabilities.
   void SetLatentScale(int latent_scale) { latent_scale_ = latent_scale; }
@@ -32,6 +34,9 @@ class StepMetrics {
 
   static StageCounters CountersByStage(prometheus::Family<prometheus::Counter>& family);
 
+  prometheus::Histogram& DurationOf(Stage stage, const std::string& size);
+
+  const prometheus::Histogram::BucketBoundaries duration_bounds_;
   prometheus::Family<prometheus::Histogram>& duration_;
   prometheus::Histogram& rows_;
   const StageCounters steps_;

@@ -418,6 +418,26 @@ TEST_F(ConfigFile, ChecksAndEndsWithTheResult) {
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "kandinsky-server: workers is 0, must be 1 to 64\n");
 }
 
+TEST_F(ConfigFile, ChecksThatThisMachineHasTheAddresses) {
+  testing::internal::CaptureStderr();
+  // An address of no machine (RFC 5737).
+  EXPECT_EQ(
+      Parse({"--check_config", "--set", "model.path=x", "--set", "listen_address=192.0.2.1:1"}).exit_code,
+      kExitUsage);
+  EXPECT_EQ(
+      testing::internal::GetCapturedStderr(),
+      "kandinsky-server: cannot listen on listen_address 192.0.2.1:1: Cannot assign requested address\n");
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(Parse({"--check_config", "--set", "model.path=x", "--set", "listen_address=unix:/s"}).exit_code,
+            kExitUsage);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("listen_address is \"unix:/s\": must be host:port"));
+}
+
+TEST(Config, ShowsMetricsToThisMachineAloneUnlessToldOtherwise) {
+  EXPECT_EQ(WithDefaults(v1::ServerConfig()).metrics_address(), "127.0.0.1:0");
+}
+
 TEST_F(ConfigFile, IsNotNeededForHelpAndVersion) {
   testing::internal::CaptureStdout();
   EXPECT_EQ(Parse({"--help"}).exit_code, kExitOk);

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <tuple>
 
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "server/error_kinds.h"
 
 namespace kandinsky {
 namespace {
@@ -50,6 +52,9 @@ TEST(ErrorDetails, BeginWithAnErrorInfoOfTheProjectsDomain) {
     EXPECT_EQ(info.domain(), "kandinsky");
     EXPECT_EQ(info.reason(), ErrorReason(status));
     EXPECT_EQ(info.reason().find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_"), std::string::npos);
+    EXPECT_TRUE(std::any_of(ErrorKinds().begin(), ErrorKinds().end(), [&](const ErrorKind& kind) {
+      return kind.code == status.error_code() && kind.reason == info.reason();
+    })) << info.reason();
   }
 }
 

@@ -1,3 +1,4 @@
+#include "base/standard_descriptors.h"
 #include "server/command_line.h"
 #include "server/run_server.h"
 #include "tests/fakes/fake_pipeline.h"
@@ -27,6 +28,7 @@ absl::StatusOr<std::vector<PipelineFactory>> LoadFake(const std::string& path) {
 
 // The server's process around a FakePipeline.
 int main(int argc, char** argv) {
+  kandinsky::OpenStandardDescriptors();
   const kandinsky::CommandLine command_line = kandinsky::ParseCommandLine(argc, argv);
   if (!command_line.config.has_value()) return command_line.exit_code;
   return kandinsky::RunServer(*command_line.config,

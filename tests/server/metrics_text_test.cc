@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "server/error_kinds.h"
 #include "server/metrics.h"
 
 namespace kandinsky {
@@ -206,6 +207,68 @@ TEST(MetricsText, CountsCallsAsCommonDashboardsReadThem) {
        }) {
     EXPECT_THAT(text, HasSubstr(line));
   }
+}
+
+TEST(MetricsText, HasEverySeriesOfKnownLabelsFromTheStartAtZero) {
+  std::map<std::string, size_t> series;
+  Metrics metrics([] { return ServingSnapshot(); });
+  metrics.AddMethod(MethodNamed("Generate"));
+  metrics.AddMethod(MethodNamed("GetGeneration"));
+  for (const auto& [name, family] : Parse(metrics.Text())) {
+    for (const std::string& sample : family.samples) {
+      ++series[NameOf(sample)];
+      const bool counts = family.type == "counter" || NameOf(sample).ends_with("_count");
+      if (counts && !name.starts_with("process_")) {
+        EXPECT_TRUE(sample.ends_with(" 0")) << sample;
+      }
+    }
+  }
+  constexpr size_t kMethods = 2, kCodes = 17;
+  EXPECT_EQ(series["kandinsky_requests_total"], kMethods * (1 + ErrorKinds().size()));
+  EXPECT_EQ(series["kandinsky_request_duration_seconds_count"], kMethods);
+  EXPECT_EQ(series["grpc_server_started_total"], kMethods);
+  EXPECT_EQ(series["grpc_server_handled_total"], kMethods * kCodes);
+  EXPECT_EQ(series["grpc_server_handling_seconds_count"], kMethods);
+  EXPECT_EQ(series["kandinsky_queue_depth"], kPriorities);
+  EXPECT_EQ(series["kandinsky_expired_total"], 2u);
+  EXPECT_EQ(series["kandinsky_cancelled_total"], 2u);
+  EXPECT_EQ(series["kandinsky_stage_duration_seconds_count"], 4u);
+  EXPECT_EQ(series["kandinsky_images_total"], 6u);
+  EXPECT_EQ(series["kandinsky_image_decode_rejected_total"], 5u);
+  EXPECT_EQ(series["kandinsky_steps_total"], 4u);
+  EXPECT_EQ(series["kandinsky_batch_close_reason_total"], 6u);
+  EXPECT_EQ(series["kandinsky_not_merged_reason_total"], kNotMergedReasons);
+  EXPECT_EQ(series["kandinsky_step_duration_seconds_count"], 2u + 3u * 7u);
+}
+
+// Events add to the series that are there already: none is new.
+TEST(MetricsText, GetsNoSeriesLater) {
+  Metrics metrics([] { return ServingSnapshot(); });
+  metrics.AddMethod(MethodNamed("Generate"));
+  const std::map<std::string, Family> before = Parse(metrics.Text());
+  RecordAll(metrics);
+  metrics.RecordRequest(MethodNamed("Generate"), "UNAVAILABLE", "MODEL_LOADING", absl::Seconds(1));
+  metrics.RecordRejectedPicture("header");
+  for (const auto& [name, family] : Parse(metrics.Text())) {
+    if (name == "kandinsky_model_info") continue;  // its labels are the model's
+    EXPECT_EQ(family.samples.size(), before.at(name).samples.size()) << name;
+  }
+}
+
+TEST(MetricsText, HasBucketsUpToTheLongestDeadline) {
+  Metrics metrics([] { return ServingSnapshot(); }, absl::Seconds(450));
+  metrics.AddMethod(MethodNamed("Generate"));
+  const std::string text = metrics.Text();
+  for (const char* family : {"kandinsky_queue_wait_seconds_bucket{", "kandinsky_first_image_seconds_bucket{",
+                             "kandinsky_request_duration_seconds_bucket{method=\"Generate\",",
+                             "kandinsky_stage_duration_seconds_bucket{stage=\"denoise\",",
+                             "kandinsky_step_duration_seconds_bucket{size=\"512\",stage=\"denoise\","}) {
+    EXPECT_THAT(text, HasSubstr(std::string(family) + "le=\"300\"} 0\n" + family + "le=\"450\"} 0\n" +
+                                family + "le=\"+Inf\"} 0\n"));
+  }
+  Metrics shorter([] { return ServingSnapshot(); }, absl::Seconds(20));
+  EXPECT_THAT(shorter.Text(), HasSubstr("kandinsky_queue_wait_seconds_bucket{le=\"20\"} 0\n"));
+  EXPECT_THAT(shorter.Text(), Not(HasSubstr("le=\"25\"")));
 }
 
 TEST(MetricsText, NamesSizesByTheModelsLatentScale) {

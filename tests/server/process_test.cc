@@ -1,100 +1,18 @@
 #include <gmock/gmock.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdio>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
 
-#include "kandinsky/v1/image_generation.grpc.pb.h"
-
-extern char** environ;
+#include "tests/server/server_process.h"
 
 namespace kandinsky {
 namespace {
 
 using testing::HasSubstr;
-
-// A running server, fake_server or the real one, whose standard error is read line by line.
-class ServerProcess {
- public:
-  explicit ServerProcess(const std::vector<std::string>& overrides, const char* program = FAKE_SERVER) {
-    std::vector<std::string> words = {program};
-    // Without metrics unless asked for: their endpoint takes up to two seconds to stop.
-    for (const char* text :
-         {"listen_address=127.0.0.1:0", "metrics_address=", "model.path=x", "drain.lame_duck_seconds=0"}) {
-      words.insert(words.end(), {"--set", text});
-    }
-    for (const std::string& text : overrides) words.insert(words.end(), {"--set", text});
-    std::vector<char*> arguments;
-    for (std::string& word : words) arguments.push_back(word.data());
-    arguments.push_back(nullptr);
-    int ends[2];
-    EXPECT_EQ(pipe(ends), 0);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-    posix_spawn_file_actions_addclose(&actions, ends[0]);
-    posix_spawn_file_actions_addclose(&actions, ends[1]);
-    EXPECT_EQ(posix_spawn(&pid_, program, &actions, nullptr, arguments.data(), environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
-    close(ends[1]);
-    errors_ = fdopen(ends[0], "r");
-  }
-
-  ~ServerProcess() {
-    if (pid_ > 0) {
-      kill(pid_, SIGKILL);
-      waitpid(pid_, nullptr, 0);
-    }
-    fclose(errors_);
-  }
-
-  void Signal(int number) const { kill(pid_, number); }
-
-  // Blocks until a line with `text` comes; that line, or "" at the end of the output.
-  std::string WaitForLine(const std::string& text) {
-    char* line = nullptr;
-    size_t capacity = 0;
-    std::string found;
-    while (found.empty() && getline(&line, &capacity, errors_) > 0) {
-      output_ += line;
-      if (std::string(line).find(text) != std::string::npos) found = line;
-    }
-    std::free(line);
-    return found;
-  }
-
-  // Blocks until the process has ended; its exit code, or -1 when a signal ended it.
-  int WaitForExit() {
-    WaitForLine("\a");  // never logged: reads to the end
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    pid_ = 0;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
-  const std::string& output() const { return output_; }
-
- private:
-  pid_t pid_ = 0;
-  FILE* errors_ = nullptr;
-  std::string output_;
-};
-
-// The number after `"key":` in a JSON log line.
-int NumberIn(const std::string& line, const std::string& key) {
-  const size_t place = line.find("\"" + key + "\":");
-  return place == std::string::npos ? -1 : std::atoi(line.c_str() + place + key.size() + 3);
-}
 
 class StopSignal : public testing::TestWithParam<int> {};
 
@@ -118,8 +36,7 @@ TEST(Process, LogsItsRealPorts) {
 TEST(Process, LogsOneJsonLinePerRequestWithoutThePrompt) {
   ServerProcess server({});
   const int port = NumberIn(server.WaitForLine("\"msg\":\"ready\""), "port");
-  const auto stub = v1::ImageGenerationService::NewStub(
-      grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+  const auto stub = StubOf(port);
   v1::GenerateRequest request;
   request.set_prompt("SECRET_PROMPT");
   request.set_negative_prompt("SECRET_PROMPT");
@@ -162,8 +79,7 @@ TEST(Process, ExitsWithZeroWhenStoppedWhileLoading) {
 TEST(Process, DoesNotWaitForAStepThatOutlastsItsDrain) {
   ServerProcess server({"model.path=stuck", "drain.finish_seconds=0.05"});
   const int port = NumberIn(server.WaitForLine("\"msg\":\"ready\""), "port");
-  const auto stub = v1::ImageGenerationService::NewStub(
-      grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+  const auto stub = StubOf(port);
   v1::GenerateRequest request;
   request.set_prompt("a red cat");
   grpc::ClientContext context;
@@ -188,22 +104,21 @@ TEST(Process, EndsAtOnceAtTheSecondSignal) {
   EXPECT_EQ(server.WaitForExit(), 1);
 }
 
-TEST(Process, SurvivesABrokenPipeSignal) {
-  ServerProcess server({});
-  ASSERT_NE(server.WaitForLine("\"msg\":\"ready\""), "");
-  server.Signal(SIGPIPE);
-  server.Signal(SIGTERM);
-  EXPECT_EQ(server.WaitForExit(), 0);
-}
-
 TEST(Process, SaysInOneLineThatItsPortIsInUse) {
   ServerProcess first({});
   const int port = NumberIn(first.WaitForLine("\"msg\":\"listening\""), "port");
   ServerProcess second({"listen_address=127.0.0.1:" + std::to_string(port)});
   EXPECT_EQ(second.WaitForExit(), 3);
   EXPECT_EQ(second.output().find('\n'), second.output().size() - 1) << second.output();
-  EXPECT_THAT(second.output(),
-              HasSubstr("cannot listen on listen_address 127.0.0.1:" + std::to_string(port)));
+  EXPECT_THAT(second.output(), HasSubstr("cannot listen on listen_address 127.0.0.1:" + std::to_string(port) +
+                                         ": Address already in use"));
+}
+
+TEST(Process, TellsItsPortsAtEveryLogLevel) {
+  ServerProcess server({"log.level=LOG_LEVEL_ERROR", "metrics_address=127.0.0.1:0"});
+  const std::string line = server.WaitForLine("\"msg\":\"listening\"");
+  EXPECT_GT(NumberIn(line, "port"), 0);
+  EXPECT_GT(NumberIn(line, "metrics_port"), 0);
 }
 
 TEST(Process, SaysWhyTheModelCannotBeLoaded) {
@@ -224,8 +139,7 @@ TEST(Process, ServesASimulatedModelFromConfigurationAlone) {
                        REAL_SERVER);
   const int port = NumberIn(server.WaitForLine("\"msg\":\"ready\""), "port");
   EXPECT_THAT(server.output(), HasSubstr("simulated model: images are noise"));
-  const auto stub = v1::ImageGenerationService::NewStub(
-      grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+  const auto stub = StubOf(port);
   v1::GenerateRequest request;
   request.set_prompt("a red cat");
   request.set_width(128);

@@ -25,7 +25,7 @@ class StepMetricsTest : public testing::Test {
   }
 
   prometheus::Registry registry_;
-  StepMetrics metrics_{registry_};
+  StepMetrics metrics_{registry_, absl::Minutes(10)};
 };
 
 TEST_F(StepMetricsTest, CountStepsByStageFromZero) {

@@ -32,7 +32,7 @@ struct TestServerOptions {
 };
 
 // A whole server on a free port of the loopback interface, around a FakePipeline. Without overrides the
-// metrics endpoint is off: civetweb takes up to two seconds to stop.
+// metrics endpoint is off.
 class TestServer {
  public:
   explicit TestServer(TestServerOptions options = {});
