@@ -64,6 +64,10 @@ ListenerProbe::Outcome ListenerProbe::Call() const {
     if (errno != EINPROGRESS) return Outcome::kUnknown;
     const Outcome connected = Wait(descriptor, POLLOUT, options_.patience);
     if (connected != Outcome::kAnswered) return connected;
+    int error = 0;
+    socklen_t size = sizeof(error);
+    getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0) return error == ECONNREFUSED ? Outcome::kSilent : Outcome::kUnknown;
   }
   if (send(descriptor, kPreface, kPrefaceBytes, MSG_NOSIGNAL) < 0) return Outcome::kAnswered;  // closed
   return Wait(descriptor, POLLIN, options_.patience);

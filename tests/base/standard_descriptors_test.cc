@@ -7,7 +7,12 @@
 namespace kandinsky {
 namespace {
 
-TEST(OpenStandardDescriptorsTest, NoFileGetsTheNumberOfAStandardDescriptor) {
+class OpenStandardDescriptorsTest : public testing::Test {
+ protected:
+  OpenStandardDescriptorsTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
+
+TEST_F(OpenStandardDescriptorsTest, NoFileGetsTheNumberOfAStandardDescriptor) {
   const auto next_number_is_low = [] {
     close(STDIN_FILENO);
     close(STDOUT_FILENO);
@@ -18,7 +23,7 @@ TEST(OpenStandardDescriptorsTest, NoFileGetsTheNumberOfAStandardDescriptor) {
   EXPECT_EXIT(next_number_is_low(), testing::ExitedWithCode(7), "");
 }
 
-TEST(OpenStandardDescriptorsTest, LeavesOpenOnesAlone) {
+TEST_F(OpenStandardDescriptorsTest, LeavesOpenOnesAlone) {
   const auto still_there = [] {
     close(STDIN_FILENO);
     OpenStandardDescriptors();

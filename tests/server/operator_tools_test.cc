@@ -151,7 +151,7 @@ TEST(Reflection, EndsAStreamThatAsksNothingForAMinute) {
   std::string reply;
   ASSERT_TRUE(stream.Ask(ListServices(), &reply));
   std::thread time([&] {
-    while (server.server().MetricsText().find("REFLECTION_IDLE") == std::string::npos) {
+    while (server.server().MetricsText().find("reason=\"REFLECTION_IDLE\"} 1") == std::string::npos) {
       clock.Advance(absl::Seconds(10));
       std::this_thread::yield();
     }
