@@ -76,10 +76,12 @@ std::vector<Moments> MomentsOfChunks(const Normalization& norm, const Chunks& ch
       std::fill(sums.begin(), sums.end(), 0.0);
       kernels.add_moments(values + (row * norm.pixels() + chunks.First(chunk)) * channels,
                           chunks.Pixels(chunk), channels, sums.data(), squares);
-      Moments* of_groups = moments.data() + i * norm.groups;
-      for (int64_t c = 0; c < channels; ++c) {
-        of_groups[c / channels_per_group].sum += sums[static_cast<size_t>(c)];
-        of_groups[c / channels_per_group].squares += squares[c];
+      for (int64_t group = 0; group < norm.groups; ++group) {
+        Moments& of_group = moments[static_cast<size_t>(i * norm.groups + group)];
+        for (int64_t c = group * channels_per_group; c < (group + 1) * channels_per_group; ++c) {
+          of_group.sum += sums[static_cast<size_t>(c)];
+          of_group.squares += squares[c];
+        }
       }
     }
   });
