@@ -30,6 +30,7 @@ from server_process import Server
 TOLERANCES = {"latents": 1e-4, "pixels": 1e-4, "embedding": 1e-5, "negative_embedding": 1e-5, "hidden_states": 1e-5,
               "token_ids": 0.0}
 MIN_PSNR = 50.0  # dB, of the decoded PNG against diffusers' picture
+PREVIEW_TRIES = 5
 BATCH_TOLERANCE = 1e-5  # relative L2 between a request alone and among others
 TIMEOUT_SECONDS = 240
 IMAGE_TASKS = ("text_to_image", "image_to_image", "inpaint", "mix", "control_net")
@@ -253,11 +254,18 @@ def compare_together(client: Client, outcomes: list[Outcome]) -> None:
 
 
 def compare_previews(client: Client, outcome: Outcome) -> None:
-    """Previews come, in the latents' size, and change nothing."""
-    try:
-        results, previews = client.previews(outcome.case, every_steps=1)
-    except (grpc.RpcError, ValueError) as error:
-        return outcome.fail("previews: " + describe(error))
+    """Previews come, in the latents' size, and change nothing.
+
+    On a busy machine a request of a few milliseconds may be over before a preview is encoded, and none is sent then:
+    such an answer is asked for again.
+    """
+    for _ in range(PREVIEW_TRIES):
+        try:
+            results, previews = client.previews(outcome.case, every_steps=1)
+        except (grpc.RpcError, ValueError) as error:
+            return outcome.fail("previews: " + describe(error))
+        if previews:
+            break
     height, width = outcome.alone["latents"].shape[2:] if outcome.alone else (0, 0)
     if not previews:
         outcome.fail("no previews")
