@@ -14,10 +14,12 @@ find_path(LIBTORCH_INCLUDE_DIR torch/torch.h
   PATHS "${LIBTORCH_ROOT}/torch/include/torch/csrc/api/include" NO_DEFAULT_PATH)
 find_library(LIBTORCH_CPU_LIBRARY torch_cpu PATHS "${LIBTORCH_ROOT}/torch/lib" NO_DEFAULT_PATH)
 find_library(LIBTORCH_C10_LIBRARY c10 PATHS "${LIBTORCH_ROOT}/torch/lib" NO_DEFAULT_PATH)
+# The OpenMP of the wheel: with another one beside it the number of threads would be set in the wrong place.
+find_library(LIBTORCH_GOMP_LIBRARY NAMES libgomp.so.1 PATHS "${LIBTORCH_ROOT}/torch/lib" NO_DEFAULT_PATH)
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(Libtorch
-  REQUIRED_VARS LIBTORCH_CPU_LIBRARY LIBTORCH_C10_LIBRARY LIBTORCH_INCLUDE_DIR
+  REQUIRED_VARS LIBTORCH_CPU_LIBRARY LIBTORCH_C10_LIBRARY LIBTORCH_GOMP_LIBRARY LIBTORCH_INCLUDE_DIR
   REASON_FAILURE_MESSAGE "run scripts/install_dependencies.sh, or set LIBTORCH_ROOT")
 
 if(Libtorch_FOUND AND NOT TARGET libtorch::cpu)
@@ -25,7 +27,8 @@ if(Libtorch_FOUND AND NOT TARGET libtorch::cpu)
   # SYSTEM keeps the project's -Werror away from torch's headers.
   target_include_directories(libtorch::cpu SYSTEM INTERFACE
     "${LIBTORCH_ROOT}/torch/include" "${LIBTORCH_INCLUDE_DIR}")
-  target_link_libraries(libtorch::cpu INTERFACE "${LIBTORCH_CPU_LIBRARY}" "${LIBTORCH_C10_LIBRARY}")
+  target_link_libraries(libtorch::cpu INTERFACE
+    "${LIBTORCH_CPU_LIBRARY}" "${LIBTORCH_C10_LIBRARY}" "${LIBTORCH_GOMP_LIBRARY}")
   # libtorch_cpu.so of the CUDA wheel names the CUDA runtime; it finds it by its own run path.
   target_link_options(libtorch::cpu INTERFACE
     "LINKER:-rpath,${LIBTORCH_ROOT}/torch/lib" "LINKER:--allow-shlib-undefined")

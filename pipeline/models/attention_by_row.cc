@@ -1,7 +1,6 @@
 #include "pipeline/models/attention_by_row.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "pipeline/models/matrix_kernel.h"
+#include "pipeline/models/parallel.h"
 #include "pipeline/models/softmax_kernel.h"
 
 namespace kandinsky {
@@ -29,7 +29,7 @@ class PackedContext {
         depth(key.size(3)),
         keys_(at::empty({key.size(0) * key.size(1), Panels(length), depth, kPanelColumns}, key.options())),
         values_(at::empty({key.size(0) * key.size(1), Panels(depth), length, kPanelColumns}, key.options())) {
-    at::parallel_for(0, keys_.size(0), /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+    ParallelFor(0, keys_.size(0), /*grain_size=*/1, [&](int64_t begin, int64_t end) {
       for (int64_t head = begin; head < end; ++head) Pack(key, value, head);
     });
   }
@@ -166,7 +166,7 @@ torch::Tensor AttentionByRow(const torch::Tensor& query, const torch::Tensor& ke
   const float* bias_from = bias.defined() ? offsets.const_data_ptr<float>() : nullptr;
   float* to = result.mutable_data_ptr<float>();
   const int64_t blocks = (length + kQueries - 1) / kQueries;
-  at::parallel_for(0, rows * heads * blocks, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+  ParallelFor(0, rows * heads * blocks, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
     QueryBlock block(context);
     for (int64_t task = begin; task < end; ++task) {
       const int64_t head = task / blocks;

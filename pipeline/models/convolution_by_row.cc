@@ -1,11 +1,11 @@
 #include "pipeline/models/convolution_by_row.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 
 #include "pipeline/models/matrix_kernel.h"
+#include "pipeline/models/parallel.h"
 
 namespace kandinsky {
 namespace {
@@ -35,7 +35,7 @@ torch::Tensor PackKernel(const torch::Tensor& weight) {
   torch::Tensor packed = at::empty({panels, kernel, line, kPanelColumns}, from.options());
   const float* source = from.const_data_ptr<float>();
   float* target = packed.mutable_data_ptr<float>();
-  at::parallel_for(0, panels * kernel, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+  ParallelFor(0, panels * kernel, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t column = i / kernel * kPanelColumns;
       PackTransposed({source + (column * kernel + i % kernel) * line, kernel * line},
@@ -96,7 +96,7 @@ torch::Tensor ConvolutionByRow(const torch::Tensor& x, const torch::Tensor& weig
   const int64_t lines = Quotient(kTaskPixels, width);
   const int64_t bands = Quotient(height, lines);
   const int64_t groups = Quotient(task.weights.size(0), kGroupPanels);
-  at::parallel_for(0, x.size(0) * bands * groups, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+  ParallelFor(0, x.size(0) * bands * groups, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first_line = i / groups % bands * lines;
       ConvolveLines(task, i / groups / bands, first_line, std::min(first_line + lines, height),

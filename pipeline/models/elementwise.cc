@@ -1,10 +1,11 @@
 #include "pipeline/models/elementwise.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+
+#include "pipeline/models/parallel.h"
 
 namespace kandinsky {
 namespace {
@@ -20,7 +21,7 @@ void ForEachPiece(const torch::Tensor& x, const Apply& apply) {
   const int64_t rows = x.dim() == 0 ? 1 : x.size(0);
   const int64_t length = x.numel() / rows;
   const int64_t pieces = (length + kPiece - 1) / kPiece;
-  at::parallel_for(0, rows * pieces, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+  ParallelFor(0, rows * pieces, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
     const c10::InferenceMode inference_mode;  // of this thread
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first = i % pieces * kPiece;

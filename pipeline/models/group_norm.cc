@@ -1,7 +1,6 @@
 #include "pipeline/models/group_norm.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +8,7 @@
 
 #include "pipeline/models/group_norm_kernels.h"
 #include "pipeline/models/layers.h"
+#include "pipeline/models/parallel.h"
 
 namespace kandinsky {
 namespace {
@@ -68,7 +68,7 @@ std::vector<Moments> MomentsOfChunks(const Normalization& norm, const Chunks& ch
   std::vector<Moments> moments(static_cast<size_t>(norm.rows() * chunks.count * norm.groups));
   const float* values = norm.x.const_data_ptr<float>();
   const GroupNormKernels& kernels = BestGroupNormKernels();
-  at::parallel_for(0, norm.rows() * chunks.count, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+  ParallelFor(0, norm.rows() * chunks.count, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
     std::vector<double> sums(static_cast<size_t>(2 * channels));
     double* squares = sums.data() + channels;
     for (int64_t i = begin; i < end; ++i) {
@@ -148,7 +148,7 @@ NormalizedRun RunOf(const Normalization& norm, const Coefficients& coefficients,
 void NormalizeChunks(const Normalization& norm, const Chunks& chunks, const Coefficients& coefficients,
                      bool silu, const torch::Tensor& output) {
   const GroupNormKernels& kernels = BestGroupNormKernels();
-  at::parallel_for(0, norm.rows() * chunks.count, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+  ParallelFor(0, norm.rows() * chunks.count, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t row = i / chunks.count, chunk = i % chunks.count;
       NormalizedRun run = RunOf(norm, coefficients, output, row, chunks.First(chunk));
@@ -168,7 +168,7 @@ void NormalizeBlocks(const Normalization& norm, const Coefficients& coefficients
   const int64_t block_height = height / scale.size(2), block_width = width / columns;
   const GroupNormKernels& kernels = BestGroupNormKernels();
   const int64_t grain = std::max<int64_t>(1, kChunkValues / (width * norm.channels()));
-  at::parallel_for(0, norm.rows() * height, grain, [&](int64_t begin, int64_t end) {
+  ParallelFor(0, norm.rows() * height, grain, [&](int64_t begin, int64_t end) {
     for (int64_t line = begin; line < end; ++line) {
       const int64_t row = line / height, y = line % height;
       for (int64_t column = 0; column < columns; ++column) {

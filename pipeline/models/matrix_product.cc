@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "pipeline/models/matrix_kernel.h"
+#include "pipeline/models/parallel.h"
 
 namespace kandinsky {
 namespace {
@@ -93,7 +94,7 @@ template <typename ProductOf>
 void RunProducts(int64_t products, int64_t rows, int64_t columns, const ProductOf& product_of) {
   if (rows == 0 || columns == 0) return;
   const Tasks tasks(rows, columns, products);
-  at::parallel_for(0, products * tasks.count, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+  ParallelFor(0, products * tasks.count, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
     std::unique_ptr<float[]> scratch;
     for (int64_t task = begin; task < end; ++task) {
       const Product product = product_of(task / tasks.count);
@@ -140,7 +141,7 @@ torch::Tensor PackWeights(const torch::Tensor& weights) {
   torch::Tensor packed = at::empty({count, panels, depth, kPanelColumns}, from.options());
   const float* source = from.const_data_ptr<float>();
   float* target = packed.mutable_data_ptr<float>();
-  at::parallel_for(0, count * panels, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+  ParallelFor(0, count * panels, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t column = i % panels * kPanelColumns;
       PackTransposed({source + (i / panels * columns + column) * depth, depth},

@@ -1,7 +1,6 @@
 #include "pipeline/models/winograd_convolution.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <array>
@@ -12,6 +11,7 @@
 
 #include "pipeline/models/matrix_kernel.h"
 #include "pipeline/models/matrix_product.h"
+#include "pipeline/models/parallel.h"
 
 namespace kandinsky {
 namespace {
@@ -137,7 +137,7 @@ void TransformInputs(const torch::Tensor& x, const TileGrid& grid, const Chunk& 
   const float* pixels = x.const_data_ptr<float>();
   float* inputs = chunk.inputs.mutable_data_ptr<float>();
   const std::vector<float> padding(static_cast<size_t>(channels), 0.0F);
-  at::parallel_for(0, chunk.tiles, /*grain_size=*/8, [&](int64_t begin, int64_t end) {
+  ParallelFor(0, chunk.tiles, /*grain_size=*/8, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const TileGrid::Tile tile = grid.At(chunk.first_tile + i);
       std::array<const float*, kPositions> from;
@@ -160,7 +160,7 @@ void TransformOutputs(const Chunk& chunk, const torch::Tensor& bias, const TileG
   const float* products = chunk.products.const_data_ptr<float>();
   const float* offsets = bias.const_data_ptr<float>();
   float* pixels = output.mutable_data_ptr<float>();
-  at::parallel_for(0, chunk.tiles, /*grain_size=*/8, [&](int64_t begin, int64_t end) {
+  ParallelFor(0, chunk.tiles, /*grain_size=*/8, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const TileGrid::Tile tile = grid.At(chunk.first_tile + i);
       std::array<float*, 4> to;
@@ -185,7 +185,7 @@ WinogradWeight TransformWinogradWeight(const torch::Tensor& weight) {
   torch::Tensor to = at::zeros({kPositions, panels, in_channels, kPanelColumns}, from.options());
   const float* taps = from.const_data_ptr<float>();
   float* values = to.mutable_data_ptr<float>();
-  at::parallel_for(0, panels * in_channels, /*grain_size=*/64, [&](int64_t begin, int64_t end) {
+  ParallelFor(0, panels * in_channels, /*grain_size=*/64, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first = i / in_channels * kPanelColumns;
       for (int64_t column = 0; column < std::min(kPanelColumns, out_channels - first); ++column) {
