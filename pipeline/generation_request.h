@@ -20,8 +20,8 @@ using InputImage = std::shared_ptr<const Image>;
 // normalised.
 using ImageEmbedding = SharedFloatTensor;
 
-// A picture whose CLIP embedding is wanted, already cropped (CropForClip): RGB, Capabilities::clip_image_size
-// square; or the embedding itself.
+// A picture whose CLIP embedding is wanted, already cropped (CropForClip) or squeezed: RGB,
+// Capabilities::clip_image_size square; or the embedding itself.
 using ImageOrEmbedding = std::variant<InputImage, ImageEmbedding>;
 
 // A picture that denoising starts from. `strength` has diffusers' meaning (the original package's is the

@@ -116,6 +116,7 @@ struct Capabilities {
   bool has_image_encoder = true;      // whether pictures can be embedded
   int embedding_dim = 1280;           // values of an image embedding
   int clip_image_size = 224;          // pixels, edge of the square pictures that are embedded
+  bool clip_squeezes = false;         // whether they are squeezed into the square instead of cropped
   int latent_scale = 8;               // pixels per latent cell and side
   int size_multiple = 64;             // width and height must be multiples of it (pixels)
   int max_steps = 1000;               // denoise steps that the scheduler file allows

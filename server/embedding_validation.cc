@@ -136,8 +136,8 @@ EmbeddingCheck<v1::EmbedImagesResponse> ValidateEmbedding(const v1::EmbedImagesR
       const auto place = InOne(static_cast<size_t>(i), [](GenerationRequest& image) -> InputImage& {
         return std::get<EmbedImage>(image.task).image;
       });
-      validated.inputs.push_back(PictureForClip(Encoded(field, request.images(i), *info, checks),
-                                                rules.capabilities.clip_image_size, place));
+      validated.inputs.push_back(
+          PictureForClip(Encoded(field, request.images(i), *info, checks), rules.capabilities, place));
     }
     checks.NeedImageEncoder("images");
   }

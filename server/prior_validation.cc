@@ -23,7 +23,7 @@ void CheckPriorStart(const v1::PriorStart& start, FieldChecks& checks, Generatio
                                        .bytes = start.image(),
                                        .info = *info,
                                        .limits = checks.decode_limits()},
-                                      checks.capabilities().clip_image_size, InEach(StartPicture)));
+                                      checks.capabilities(), InEach(StartPicture)));
     }
     checks.NeedImageEncoder("prior_start.image");
   } else if (start.has_embedding()) {

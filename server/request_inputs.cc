@@ -70,14 +70,19 @@ RequestInput ResizedPicture(const EncodedPicture& picture, PictureSize size, Pla
           }};
 }
 
-RequestInput PictureForClip(const EncodedPicture& picture, int edge, PlacePicture place) {
+RequestInput PictureForClip(const EncodedPicture& picture, const Capabilities& capabilities,
+                            PlacePicture place) {
+  const int edge = capabilities.clip_image_size;
+  const bool squeezes = capabilities.clip_squeezes;
   return {.field = picture.field,
           .passing_bytes = PassingBytes(picture, {edge, edge}, kRgb),
           .kept_bytes = int64_t{edge} * edge * kRgb,
-          .prepare = [picture, edge, place = std::move(place)](std::vector<GenerationRequest>& requests) {
+          .prepare = [picture, edge, squeezes,
+                      place = std::move(place)](std::vector<GenerationRequest>& requests) {
             ASSIGN_OR_RETURN(const Image decoded, DecodeImage(picture.bytes, picture.limits));
-            ASSIGN_OR_RETURN(Image cropped, CropForClip(decoded, edge));
-            place(requests, Share(std::move(cropped)));
+            ASSIGN_OR_RETURN(Image square,
+                             squeezes ? Resize(decoded, edge, edge) : CropForClip(decoded, edge));
+            place(requests, Share(std::move(square)));
             return absl::OkStatus();
           }};
 }

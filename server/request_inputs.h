@@ -10,6 +10,7 @@
 #include "imaging/encoded_image.h"
 #include "kandinsky/v1/image_generation.pb.h"
 #include "pipeline/generation_request.h"
+#include "pipeline/pipeline.h"
 
 namespace kandinsky {
 
@@ -60,8 +61,9 @@ struct PictureSize {
 // RGB of the given size, as diffusers resizes (bicubic, Pillow's reducing_gap of 1).
 RequestInput ResizedPicture(const EncodedPicture& picture, PictureSize size, PlacePicture place);
 
-// RGB, `edge` square, as CLIP sees it.
-RequestInput PictureForClip(const EncodedPicture& picture, int edge, PlacePicture place);
+// RGB, the square that the model's CLIP sees.
+RequestInput PictureForClip(const EncodedPicture& picture, const Capabilities& capabilities,
+                            PlacePicture place);
 
 // Grey of the given size, 255 to be painted, as diffusers resizes masks (Lanczos). `keeps_white`: white is
 // what is kept. What is transparent is not painted, with either; what is so in part is as far painted as the

@@ -157,7 +157,7 @@ class TaskChecker {
     const auto place = [index](GenerationRequest& request) -> InputImage& {
       return std::get<InputImage>(std::get<Mix>(request.task).parts[index].content);
     };
-    inputs_.push_back(PictureForClip(*picture, checks_.capabilities().clip_image_size, InEach(place)));
+    inputs_.push_back(PictureForClip(*picture, checks_.capabilities(), InEach(place)));
   }
 
   void CheckControlNet(const v1::ControlNet& task) {

@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include "absl/strings/str_cat.h"
-
 namespace kandinsky {
 
 absl::StatusOr<TextNetworks> LoadTextNetworks(const PriorFiles& files) {
@@ -20,11 +18,8 @@ absl::StatusOr<VisionNetwork> LoadVisionNetwork(const PriorFiles& files) {
                    LoadNetwork<ClipVisionModelWithProjection>(files.image_encoder, ParseClipVisionConfig));
   ASSIGN_OR_RETURN(const ClipProcessorConfig processor,
                    ParseClipProcessorConfig(files.image_processor.path, files.image_processor.json));
-  if (processor.squeezes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        files.image_processor.path, ": size is a height and a width, must be a number or a shortest_edge"));
-  }
   network.image_size = processor.image_size;
+  network.squeezes = processor.squeezes;
   network.mean = torch::tensor(at::ArrayRef<float>(processor.image_mean));
   network.std = torch::tensor(at::ArrayRef<float>(processor.image_std));
   const at::NoGradGuard no_grad;

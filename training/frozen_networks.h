@@ -42,6 +42,7 @@ absl::StatusOr<TextNetworks> LoadTextNetworks(const PriorFiles& files);
 struct VisionNetwork {
   std::shared_ptr<const ClipVisionModelWithProjection> tower;
   int image_size = 0;            // pixels
+  bool squeezes = false;         // pictures into the square, instead of cropping them
   torch::Tensor mean;            // [3]
   torch::Tensor std;             // [3]
   torch::Tensor zero_embedding;  // [1, E] of an all-zero tensor: what "no picture" is for the decoder

@@ -30,8 +30,10 @@ struct Extractor {
 };
 
 absl::StatusOr<torch::Tensor> Extractor::ClipPixels(const Image& picture) const {
-  ASSIGN_OR_RETURN(const Image cropped, CropForClip(picture, vision.image_size));
-  return ToClipPixels(cropped, vision.mean, vision.std);
+  const int edge = vision.image_size;
+  ASSIGN_OR_RETURN(const Image square,
+                   vision.squeezes ? Resize(picture, edge, edge) : CropForClip(picture, edge));
+  return ToClipPixels(square, vision.mean, vision.std);
 }
 
 // uint8 [1, 3, size, size].

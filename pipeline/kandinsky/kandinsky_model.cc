@@ -100,10 +100,6 @@ absl::Status LoadImageEncoder(const PriorFiles& files, const ClipVisionConfig& c
   ASSIGN_OR_RETURN(const auto tower, LoadModule<ClipVisionModelWithProjection>(config, files.image_encoder));
   ASSIGN_OR_RETURN(const ClipProcessorConfig processor,
                    ParseClipProcessorConfig(files.image_processor.path, files.image_processor.json));
-  if (processor.squeezes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        files.image_processor.path, ": size is a height and a width, must be a number or a shortest_edge"));
-  }
   if (processor.image_size != config.image_size || config.num_channels != 3) {
     return absl::InvalidArgumentError(
         absl::StrCat(files.image_processor.path, ": pictures of ", processor.image_size,
@@ -115,6 +111,7 @@ absl::Status LoadImageEncoder(const PriorFiles& files, const ClipVisionConfig& c
   model.clip_mean = torch::tensor(processor.image_mean);
   model.clip_std = torch::tensor(processor.image_std);
   model.capabilities.clip_image_size = processor.image_size;
+  model.capabilities.clip_squeezes = processor.squeezes;
   if (keep) model.image_encoder = tower;
   return absl::OkStatus();
 }

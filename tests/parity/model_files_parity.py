@@ -24,6 +24,7 @@ import grpc
 import numpy
 import torch
 from PIL import Image
+from transformers import CLIPImageProcessor
 
 import wire
 from server_process import Server
@@ -90,10 +91,19 @@ def hub_cache(write: Callable) -> Callable:
     return make
 
 
+def squeezed(model: reference.Model, folder: pathlib.Path) -> None:
+    """A processor whose size is a height and a width: pictures are squeezed, not cropped."""
+    plain(model, folder)
+    edge = model.prior.image_processor.crop_size["height"]
+    square = {"height": edge, "width": edge}
+    CLIPImageProcessor(size=square, crop_size=square).save_pretrained(folder / "prior/image_processor")
+
+
 # Name to what writes it, and the variant that diffusers is asked for.
 LAYOUTS = {"plain": (plain, None), "half": (half, "fp16"), "sharded": (sharded, None),
            "half, sharded": (half_sharded, "fp16"), "half, sharded, earlier": (half_sharded_before, "fp16"),
-           "hub cache": (hub_cache(sharded), None), "hub cache, half": (hub_cache(half_sharded), "fp16")}
+           "hub cache": (hub_cache(sharded), None), "hub cache, half": (hub_cache(half_sharded), "fp16"),
+           "squeezed": (squeezed, None)}
 
 
 def picture() -> Image.Image:
@@ -127,6 +137,7 @@ def main() -> int:
     arguments = parser.parse_args()
     reference.prepare_torch()
     failed = False
+    results = {}
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(temporary)
         (root / "interface").mkdir()
@@ -135,13 +146,16 @@ def main() -> int:
         for name, (write, variant) in LAYOUTS.items():
             folder = root / name.replace(" ", "_")
             write(model, folder)
-            right = expected(folder, variant)
+            results[name] = expected(folder, variant)
             answer = answered(arguments.server.resolve(), interface, folder)
-            errors = {key: reference.relative_l2(answer[key], right[key]) for key in TOLERANCES}
+            errors = {key: reference.relative_l2(answer[key], results[name][key]) for key in TOLERANCES}
             wrong = any(not error <= TOLERANCES[key] for key, error in errors.items())
             failed |= wrong
             print(f"model files {name:22} " + ", ".join(f"{key} L2 {error:.1e}" for key, error in errors.items())
                   + ("  FAILED" if wrong else ""))
+    if reference.relative_l2(results["squeezed"]["embedding"], results["plain"]["embedding"]) < 0.01:
+        print("squeezing changes nothing: the picture is not suited")
+        failed = True
     return 1 if failed else 0
 
 

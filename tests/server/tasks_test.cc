@@ -178,6 +178,19 @@ TEST(Tasks, MixGetsItsPicturesAsClipSeesThem) {
   EXPECT_THAT(std::get<ImageEmbedding>(mix.parts[2].content)->values, Each(2));
 }
 
+TEST(Tasks, PicturesAreSqueezedForAModelWhoseProcessorSaysSo) {
+  TestServerOptions options = AnyTask();
+  options.pipeline.capabilities.clip_squeezes = true;
+  TestServer server(options);
+  v1::GenerateRequest request = SmallRequest();
+  request.clear_prompt();
+  const Image picture = Gradient(50, 20);
+  request.mutable_mix()->add_parts()->set_image(PngOf(picture));
+  const GenerationRequest native = Delivered(server, request);
+  EXPECT_EQ(std::get<InputImage>(std::get<Mix>(native.task).parts[0].content)->pixels,
+            Resize(picture, 16, 16)->pixels);
+}
+
 TEST(Tasks, ControlNetGetsThreeChannelsOfDepth) {
   TestServer server(AnyTask());
   v1::GenerateRequest request = SmallRequest();
