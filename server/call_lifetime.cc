@@ -88,11 +88,6 @@ void CallLifetime::RpcDone() {
   Record(std::move(end), delivered);
 }
 
-bool CallLifetime::concluded() const {
-  MutexLock lock(mutex_);
-  return end_.has_value();
-}
-
 void CallLifetime::Record(End end, bool delivered) const {
   const bool own_end =
       end.code == grpc::StatusCode::CANCELLED || end.code == grpc::StatusCode::DEADLINE_EXCEEDED;

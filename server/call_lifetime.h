@@ -67,8 +67,6 @@ class CallLifetime {
   // The RPC is over: gRPC has sent the end, or can not any more.
   void RpcDone() EXCLUDES(mutex_);
 
-  bool concluded() const EXCLUDES(mutex_);
-
  private:
   struct End {
     grpc::StatusCode code = grpc::StatusCode::OK;

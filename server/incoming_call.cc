@@ -5,7 +5,6 @@
 
 #include <utility>
 
-#include "server/call_metadata.h"
 #include "server/error_details.h"
 #include "server/exception_guard.h"
 #include "server/reaction_order.h"
@@ -47,8 +46,6 @@ IncomingCall::IncomingCall(const CallContext& context, const RpcMethod& method,
 }
 
 void IncomingCall::Read() {
-  const int64_t limit = context_.limits.max_metadata_bytes();
-  if (MetadataBytes(rpc_) > limit) return RefuseUnread(MetadataTooLargeError(limit));
   watch_ = context_.watch.Begin(rpc_.peer(), max_message_bytes_, [call = weak_from_this()] {
     if (const auto self = call.lock()) self->RefuseUnread(self->TooLargeError());
   });

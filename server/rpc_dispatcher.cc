@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "server/call_lifetime.h"
+#include "server/call_metadata.h"
 #include "server/error_details.h"
 #include "server/exception_guard.h"
 #include "server/reaction_order.h"
@@ -10,13 +11,13 @@
 namespace kandinsky {
 namespace {
 
-// A call of a method that the server does not have: its message is not read.
-class UnknownCall final : public grpc::ServerGenericBidiReactor {
+// A call that is refused by its headers: its message is not read.
+class RefusedCall final : public grpc::ServerGenericBidiReactor {
  public:
-  UnknownCall(const CallContext& context, grpc::CallbackServerContext& rpc)
-      : lifetime_(context, kUnknownMethod, rpc) {
+  RefusedCall(const CallContext& context, const RpcMethod& method, grpc::CallbackServerContext& rpc,
+              const grpc::Status& error)
+      : lifetime_(context, method, rpc) {
     const ReactionOrder order(this);
-    const grpc::Status error = UnknownMethodError();
     lifetime_.Conclude(error, {.refused = true});
     Finish(error);
   }
@@ -41,7 +42,7 @@ RpcDispatcher::RpcDispatcher(const CallContext& context) : context_(context) {
 
 void RpcDispatcher::Add(const RpcMethod& method, Factory factory) {
   context_.metrics.AddMethod(method);
-  factories_[method.Path()] = std::move(factory);
+  served_[method.Path()] = {method, std::move(factory)};
   services_.insert(method.service);
 }
 
@@ -50,13 +51,18 @@ std::vector<std::string> RpcDispatcher::Services() const { return {services_.beg
 grpc::ServerGenericBidiReactor* RpcDispatcher::CreateReactor(grpc::GenericCallbackServerContext* rpc) {
   ++calls_;
   grpc::ServerGenericBidiReactor* reactor = nullptr;
-  GuardExceptions(
-      [&] {
-        const auto found = factories_.find(rpc->method());
-        reactor = found == factories_.end() ? new UnknownCall(context_, *rpc) : found->second(*rpc);
-      },
-      [](const std::string& cause) { InternalError(cause); });
+  GuardExceptions([&] { reactor = MakeReactor(*rpc); },
+                  [](const std::string& cause) { InternalError(cause); });
   return reactor;
+}
+
+grpc::ServerGenericBidiReactor* RpcDispatcher::MakeReactor(grpc::GenericCallbackServerContext& rpc) const {
+  const auto found = served_.find(rpc.method());
+  if (found == served_.end()) return new RefusedCall(context_, kUnknownMethod, rpc, UnknownMethodError());
+  const auto& [method, factory] = found->second;
+  const int64_t limit = context_.limits.max_metadata_bytes();
+  if (MetadataBytes(rpc) <= limit) return factory(rpc);
+  return new RefusedCall(context_, method, rpc, MetadataTooLargeError(limit));
 }
 
 }  // namespace kandinsky

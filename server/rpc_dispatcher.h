@@ -17,7 +17,8 @@ namespace kandinsky {
 
 // Gets every call of the server as soon as its headers are there, before its message: gRPC's own services
 // would see a call when its message is complete and as it should be, and all others (compressed, too large,
-// of an unknown method, ended while they came) nobody would count. Thread-safe once the server has started.
+// of an unknown method, ended while they came) nobody would count. Refuses calls of unknown methods, and with
+// more metadata than limits.max_metadata_bytes. Thread-safe once the server has started.
 class RpcDispatcher final : public grpc::CallbackGenericService {
  public:
   // Makes the reactor of a call, which owns itself. Must not block; null: gRPC answers UNIMPLEMENTED.
@@ -38,7 +39,14 @@ class RpcDispatcher final : public grpc::CallbackGenericService {
 
  private:
   const CallContext context_;
-  std::map<std::string, Factory> factories_;  // by path
+  struct Served {
+    RpcMethod method;
+    Factory factory;
+  };
+
+  grpc::ServerGenericBidiReactor* MakeReactor(grpc::GenericCallbackServerContext& rpc) const;
+
+  std::map<std::string, Served> served_;  // by path
   std::set<std::string> services_;
   std::atomic<int64_t> calls_ = 0;
 };

@@ -2,8 +2,10 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <sstream>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -121,8 +123,13 @@ TEST_F(Books, HaveTheCallsThatAreRefusedBeforeTheirMessageIsRead) {
     Raw("/kandinsky.v9.Nobody/Nothing", "abc");
     Note(Unary(SmallRequest(),
                [](auto& context) { context.AddMetadata("x-filler", std::string(9000, 'a')); }));
+    for (const char* path : {kCheck, kReflection}) {
+      auto context = std::make_unique<grpc::ClientContext>();
+      context->AddMetadata("x-filler", std::string(9000, 'a'));
+      Note(CallRaw(server_.channel(), path, "", std::move(context)).status);
+    }
   }
-  EXPECT_EQ(seen_, (Counts{{"Unimplemented", 9}, {"ResourceExhausted", 6}}));
+  EXPECT_EQ(seen_, (Counts{{"Unimplemented", 9}, {"ResourceExhausted", 12}}));
   ExpectBalance();
 }
 
