@@ -78,6 +78,13 @@ def front_end_rows(build, rounds):
     ]
 
 
+def product_rows(build):
+    """Matrix products whose rows do not depend on each other against the library's, whose rows do."""
+    result = run_json([f"{build}/benchmarks/matrix_products", "--threads", "2"])
+    return [(f"Matrix products of a guided step, {name}", "MKL", f"{times['ours_s']:.3f} s", f"{times['library_s']:.3f} s",
+             times["library_s"] / times["ours_s"]) for name, times in result.items()]
+
+
 def instructions(program, *options):
     """Instructions of a program, or of what --toggle-collect names in it, counted by callgrind."""
     with tempfile.TemporaryDirectory() as folder:
@@ -121,6 +128,7 @@ def main():
     rows += progress_rows(arguments.build)
     rows += group_norm_rows(arguments.build)
     rows += movq_rows(arguments.build, arguments.python, arguments.rounds)
+    rows += product_rows(arguments.build)
     rows += unet_rows(arguments.build, arguments.python, arguments.rounds)
     print("| benchmark | peer | ours | peer's | ratio (above 1: ours is better) |")
     print("|---|---|---|---|---|")

@@ -15,9 +15,10 @@
 namespace kandinsky {
 namespace {
 
-// A call is for a moment begun and not yet with the dispatcher: who sees one looks again.
-constexpr int kLooks = 3;
-constexpr std::chrono::milliseconds kBetweenLooks{1};
+// A call is for a moment begun and not yet with the dispatcher, on a busy machine for many milliseconds: who sees
+// one looks again.
+constexpr int kLooks = 20;
+constexpr std::chrono::milliseconds kBetweenLooks{2};
 
 nlohmann::json Parsed(char* text) {
   const std::unique_ptr<char, void (*)(void*)> owned(text, gpr_free);

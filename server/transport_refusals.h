@@ -20,7 +20,7 @@ class TransportRefusals {
   // off, nothing is counted.
   void WatchNewestServer() EXCLUDES(mutex_);
 
-  // How many calls were refused since the last time. May take a few milliseconds.
+  // How many calls were refused since the last time. Takes up to 40 ms where some were.
   int64_t Take() EXCLUDES(mutex_);
 
  private:

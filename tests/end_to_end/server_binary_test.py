@@ -19,6 +19,7 @@ import unittest
 import urllib.request
 
 PROGRAMS = argparse.Namespace()
+SHAPES = pathlib.Path(__file__).parents[2] / "models/shapes"
 
 
 class Server:
@@ -175,6 +176,79 @@ class TasksTest(unittest.TestCase):
             started = self.make(server, "started.png", "control", "a cat", "--depth", self.picture, "--image", self.picture,
                                 "--strength", "0.5", *self.SMALL)
             self.assertNotEqual(plain, started)
+
+
+class DeterminismTest(unittest.TestCase):
+    """A request gives the same bytes alone and among others."""
+
+    # Start pictures, masks and depth maps come from a file; {picture} stands for it.
+    FORMS = {
+        "decoder": (
+            ("generate", "a red cat"), ("generate", "a house", "--negative-prompt", "blurry"),
+            ("generate", "a red cat", "--guidance-scale", "1"), ("generate", "a dog", "--sampler", "ddim"),
+            ("edit", "a cat", "--image", "{picture}", "--strength", "0.6"), ("mix", "--text", "a cat", "--image", "{picture}"),
+            ("generate", "a tree", "--width", "128"), ("generate", "a tree", "--width", "128", "--steps", "9")),
+        "inpaint": (("inpaint", "a dog", "--image", "{picture}", "--mask", "{picture}"),
+                    ("inpaint", "a cat", "--image", "{picture}", "--mask", "{picture}", "--soft-mask"),
+                    ("inpaint", "a cat", "--image", "{picture}", "--mask", "{picture}", "--paste-back")),
+        "controlnet_depth": (("control", "a cat", "--depth", "{picture}"), ("control", "a dog", "--depth", "{picture}"),
+                             ("control", "a cat", "--depth", "{picture}", "--image", "{picture}")),
+    }
+    SIZE = {"--width": "64", "--height": "64", "--steps": "12", "--prior-steps": "5"}
+    COUNT = 8
+
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+
+    def tiny_model(self, network):
+        model = self.folder / network
+        subprocess.run([PROGRAMS.make_tiny_model, str(model), "--network", network], check=True)
+        return model
+
+    def command(self, server, form, seed, output):
+        arguments = [str(self.folder / "picture.png") if part == "{picture}" else part for part in form]
+        for flag, value in self.SIZE.items():
+            if flag not in form:
+                arguments += [flag, value]
+        return client_command(server, *arguments, "--seed", seed, "-o", self.folder / output)
+
+    def check(self, model, forms, threads):
+        """Makes COUNT pictures one by one, then all at once, in a server that knows none of their texts."""
+        def commands(server):
+            return {f"{i}.png": self.command(server, forms[i % len(forms)], i, f"{i}.png") for i in range(self.COUNT)}
+
+        with Server(model, f"model.threads={threads}") as server:
+            for command in commands(server).values():
+                result = run(command)
+                self.assertEqual(result.returncode, 0, result.stderr)
+        alone = {f"{i}.png": (self.folder / f"{i}.png").read_bytes() for i in range(self.COUNT)}
+        with Server(model, f"model.threads={threads}") as server:
+            clients = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                       for command in commands(server).values()]
+            for client in clients:
+                _, errors = client.communicate(timeout=120)
+                self.assertEqual(client.returncode, 0, errors)
+            self.assertGreater(server.metric("kandinsky_batch_rows_sum"), server.metric("kandinsky_batch_rows_count"),
+                               "requests sent together never shared a step")
+        for name, expected in alone.items():
+            self.assertEqual((self.folder / name).read_bytes(), expected, name)
+        return alone
+
+    def test_pictures_of_every_network_have_the_same_bytes_alone_and_among_others(self):
+        for network, forms in self.FORMS.items():
+            model = self.tiny_model(network)
+            if network == "decoder":
+                with Server(model) as server:
+                    result = run(generate_command(server, self.folder / "picture.png"))
+                self.assertEqual(result.returncode, 0, result.stderr)
+            with self.subTest(network=network):
+                self.check(model, forms, threads=1)
+
+    def test_the_trained_model_gives_the_same_bytes_among_others_and_with_other_threads(self):
+        forms = [("generate", prompt) for prompt in ("a large red circle", "a green star left of a blue square")]
+        self.assertEqual(self.check(SHAPES, forms, threads=1), self.check(SHAPES, forms, threads=2))
 
 
 class ServerBinaryTest(unittest.TestCase):

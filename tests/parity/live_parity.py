@@ -5,7 +5,7 @@ Usage: live_parity.py --server BINARY --golden-dir DIR
 
 DIR is a folder of make_goldens.py --live (models, pipelines.*, tasks.* and sources.*). Every case is asked for alone: a case that
 makes images as latents over Generate and as PNG over GenerateImages, the others over EmbeddingService. Then all cases of
-a model are asked for at the same time, when they share batches. Prints a line per case and ends with an exit code other
+a model are asked for at the same time, when they share batches, and must give the same bits. Prints a line per case and ends with an exit code other
 than 0 when one fails.
 """
 
@@ -31,7 +31,6 @@ TOLERANCES = {"latents": 1e-4, "pixels": 1e-4, "embedding": 1e-5, "negative_embe
               "token_ids": 0.0}
 MIN_PSNR = 50.0  # dB, of the decoded PNG against diffusers' picture
 PREVIEW_TRIES = 5
-BATCH_TOLERANCE = 1e-5  # relative L2 between a request alone and among others
 TIMEOUT_SECONDS = 240
 IMAGE_TASKS = ("text_to_image", "image_to_image", "inpaint", "mix", "control_net")
 
@@ -157,6 +156,10 @@ def peak_signal_to_noise(actual: numpy.ndarray, expected: numpy.ndarray) -> floa
     return math.inf if errors.max() == 0 else 10 * math.log10(255**2 / errors.max())
 
 
+def same_bits(actual: numpy.ndarray, expected: numpy.ndarray) -> bool:
+    return (actual.shape, actual.dtype, actual.tobytes()) == (expected.shape, expected.dtype, expected.tobytes())
+
+
 class Outcome:
     """Figures and verdict of one case."""
 
@@ -170,9 +173,9 @@ class Outcome:
     def fail(self, error: str) -> None:
         self.error = self.error or error
 
-    def compare(self, when: str, actual: dict[str, numpy.ndarray], expected: dict[str, numpy.ndarray],
-                tolerances: dict[str, float]) -> None:
-        """Looks at every result that is expected; `when` is "alone" or "together"."""
+    def compare(self, when: str, actual: dict[str, numpy.ndarray], expected: dict[str, numpy.ndarray]) -> None:
+        """Looks at every result that is expected: "alone" within the limits, "together" every bit."""
+        exact = when == "together"
         errors, psnr = [0.0], math.inf
         for name in expected:
             if name not in actual:
@@ -180,9 +183,11 @@ class Outcome:
             if name == "image":
                 psnr = peak_signal_to_noise(actual[name], expected[name])
                 self._failed |= not psnr >= MIN_PSNR
+                self._failed |= exact and not same_bits(actual[name], expected[name])
             else:
                 errors.append(relative_l2(actual[name], expected[name]))
-                self._failed |= not errors[-1] <= tolerances[name]
+                self._failed |= not errors[-1] <= TOLERANCES[name]
+                self._failed |= exact and not same_bits(actual[name], expected[name])
         self._figures[when] = [f"{max(errors):.1e}", f"{psnr:.1f}" if "image" in expected else ""]
 
     def passed(self) -> bool:
@@ -223,7 +228,7 @@ def compare_alone(client: Client, outcome: Outcome, expected: dict[str, numpy.nd
     except (grpc.RpcError, ValueError) as error:
         outcome.fail(describe(error))
         return
-    outcome.compare("alone", outcome.alone, expected, TOLERANCES)
+    outcome.compare("alone", outcome.alone, expected)
 
 
 def compare_together(client: Client, outcomes: list[Outcome]) -> None:
@@ -247,10 +252,9 @@ def compare_together(client: Client, outcomes: list[Outcome]) -> None:
         except (grpc.RpcError, ValueError) as error:
             for outcome in members:
                 outcome.fail("together: " + describe(error))
-    tolerances = {name: min(BATCH_TOLERANCE, tolerance) for name, tolerance in TOLERANCES.items()}
     for outcome in outcomes:
         if not outcome.error:
-            outcome.compare("together", answers[id(outcome)], outcome.alone, tolerances)
+            outcome.compare("together", answers[id(outcome)], outcome.alone)
 
 
 def compare_previews(client: Client, outcome: Outcome) -> None:
@@ -275,7 +279,7 @@ def compare_previews(client: Client, outcome: Outcome) -> None:
             outcome.fail(f"a preview of {picture.shape}")
         if not 1 <= preview.step <= outcome.case["request"]["steps"]:
             outcome.fail(f"a preview of step {preview.step}")
-    if outcome.alone and not relative_l2(results["latents"], outcome.alone["latents"]) <= BATCH_TOLERANCE:
+    if outcome.alone and not same_bits(results["latents"], outcome.alone["latents"]):
         outcome.fail("previews change the latents")
 
 
@@ -330,7 +334,7 @@ def main() -> int:
                 outcomes += compare_model(server, interface, of_model, tensors)
     failed = sum(not outcome.passed() for outcome in outcomes)
     print(f"limits: L2 {TOLERANCES['latents']:.0e} (embeddings {TOLERANCES['embedding']:.0e}), PNG {MIN_PSNR:.0f} dB, "
-          f"together L2 {BATCH_TOLERANCE:.0e}")
+          "together the same bits")
     print(f"{len(outcomes) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
