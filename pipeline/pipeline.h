@@ -27,8 +27,7 @@ enum class Stage { kEncode, kPrior, kDenoise, kDecode, kDone };
 // "encode", "prior", "denoise", "decode", "done".
 const char* StageName(Stage stage);
 
-// What must agree for two generations to share a step. Seed, prompt, step index, number of steps and the
-// guidance value may differ.
+// What must agree for two generations to share a step: not seed, prompt, step index, steps or guidance value.
 struct BatchKey {
   Stage stage = Stage::kEncode;
   std::string network;    // which weights the step runs, e.g. "unet"

@@ -114,6 +114,30 @@ std::vector<GenerationRequest> RandomMix(const Capabilities& capabilities, std::
   return requests;
 }
 
+TEST_F(BatchIndependenceTest, TheNumberOfThreadsChangesNothing) {
+  const int threads = at::get_num_threads();
+  for (const Task& task : std::vector<Task>{TextToImage{}, Inpaint{}, ControlNet{}}) {
+    const std::vector<GenerationRequest> requests =
+        TinyTaskRequests(LoadGoldenPipelineFor(task)->capabilities());
+    const std::vector<int> joins(requests.size(), 0);
+    // A new pipeline, which encodes the texts anew.
+    const auto run = [&](int count) {
+      const auto pipeline = LoadGoldenPipelineFor(task);
+      at::set_num_threads(count);
+      return RunBatched(*pipeline, requests, joins, 8);
+    };
+    const std::vector<GenerationResult> expected = run(1);
+    for (const int count : {2, 3}) {
+      const std::vector<GenerationResult> actual = run(count);
+      for (size_t i = 0; i < requests.size(); ++i) {
+        EXPECT_TRUE(SameBits(actual[i], expected[i]))
+            << TaskName(requests[i].task) << ", request " << i << ", " << count << " threads";
+      }
+    }
+  }
+  at::set_num_threads(threads);
+}
+
 // KANDINSKY_MIXES: how many mixes of eight per network.
 TEST_F(BatchIndependenceTest, HoldsForRandomMixesOfEight) {
   const char* mixes = std::getenv("KANDINSKY_MIXES");
