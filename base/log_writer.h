@@ -52,7 +52,7 @@ class LogWriter {
   std::shared_ptr<Sink> sink_;
   std::shared_ptr<spdlog::async_logger> queue_;
   std::shared_ptr<spdlog::details::thread_pool> thread_;  // ends before what it uses
-  std::atomic<int64_t> left_ = 0;  // texts that Write got
+  std::atomic<int64_t> left_ = 0;                         // texts that Write got
 };
 
 }  // namespace kandinsky

@@ -15,8 +15,8 @@
 namespace kandinsky {
 namespace {
 
-// A call is for a moment begun and not yet with the dispatcher, on a busy machine for many milliseconds: who sees
-// one looks again.
+// A call is for a moment begun and not yet with the dispatcher, on a busy machine for many milliseconds: who
+// sees one looks again.
 constexpr int kLooks = 20;
 constexpr std::chrono::milliseconds kBetweenLooks{2};
 

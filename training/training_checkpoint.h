@@ -27,7 +27,7 @@ struct CheckpointLayout {
   // Set when the weights are adapters, in pytorch_lora_weights.safetensors. Reading takes either form of
   // names.
   std::optional<LoraOptions> adapters = {};
-  RunIdentity run_identity;    // what a run must have in common with the one that it continues
+  RunIdentity run_identity;  // what a run must have in common with the one that it continues
 };
 
 // "<output_folder>/checkpoint-<finished_steps>".

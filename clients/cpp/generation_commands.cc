@@ -211,7 +211,8 @@ void AddList(CommandSet& commands) {
         if (limit->has_value()) command->limit = **limit;
         return RunList(*command, client, output);
       });
-  app.add_option("--of-client", command->of_client, "For the operator: only those of this client (default: of all)");
+  app.add_option("--of-client", command->of_client,
+                 "For the operator: only those of this client (default: of all)");
   app.add_option("--state", *state, "Only those in this state")->check(CLI::IsMember(&States()));
   AddNumberFlag<int>(app, "--limit", *limit, {.min = 1, .max = 1000000},
                      "Most requests to list (default 100)");

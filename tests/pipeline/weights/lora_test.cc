@@ -149,8 +149,7 @@ TEST_F(LoraTest, AlphaOverRankScalesTheAdapter) {
     return tensors;
   };
   ExpectAdapted(kQuery, with(Peft(kQuery), kQueryAlpha, alpha), 0.25);
-  ExpectAdapted(kQuery, with(Peft(kQuery), kQueryAlpha, torch::full({1}, 6, torch::kLong)),
-                3);
+  ExpectAdapted(kQuery, with(Peft(kQuery), kQueryAlpha, torch::full({1}, 6, torch::kLong)), 3);
   ExpectAdapted(kOut,
                 {{"blocks.0.attn1.processor.to_out_lora.down.weight", Down()},
                  {"blocks.0.attn1.processor.to_out_lora.up.weight", Up()},
