@@ -1,11 +1,14 @@
 #include "server/command_line.h"
 
 #include <cstdio>
+#include <iostream>
+#include <sstream>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "absl/status/statusor.h"
+#include "base/standard_descriptors.h"
 #include "base/status_macros.h"
 #include "server/config.h"
 #include "server/listening_sockets.h"
@@ -21,6 +24,17 @@ absl::StatusOr<v1::ServerConfig> BuildConfig(const std::string& file,
   }
   for (const std::string& override_text : overrides) RETURN_IF_ERROR(ApplyOverride(override_text, config));
   return WithDefaults(config);
+}
+
+int Refuse(const absl::Status& status, int exit_code) {
+  std::fprintf(stderr, "kandinsky-server: %s\n", std::string(status.message()).c_str());
+  return exit_code;
+}
+
+// The exit code of a program that only prints.
+int Print(const std::string& text) {
+  const absl::Status status = WriteStandardOutput(text);
+  return status.ok() ? kExitOk : Refuse(status, kExitFailure);
 }
 
 }  // namespace
@@ -42,19 +56,17 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return {std::nullopt, app.exit(error) == 0 ? kExitOk : kExitUsage};
+    std::ostringstream text;
+    return {std::nullopt, app.exit(error, text, std::cerr) == 0 ? Print(text.str()) : kExitUsage};
   }
   absl::StatusOr<v1::ServerConfig> config = BuildConfig(file, overrides);
   if (config.ok() && print) {
-    std::fputs(PrintConfig(*config).c_str(), stdout);
-    if (!check) return {};
+    const int exit_code = Print(PrintConfig(*config));
+    if (!check || exit_code != kExitOk) return {std::nullopt, exit_code};
   }
   absl::Status status = config.ok() ? ValidateConfig(*config) : config.status();
   if (status.ok() && check) status = CheckListening(config->listen_address(), config->metrics_address());
-  if (!status.ok()) {
-    std::fprintf(stderr, "kandinsky-server: %s\n", std::string(status.message()).c_str());
-    return {std::nullopt, kExitUsage};
-  }
+  if (!status.ok()) return {std::nullopt, Refuse(status, kExitUsage)};
   if (check) return {};
   return {*std::move(config), kExitOk};
 }

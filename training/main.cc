@@ -4,7 +4,7 @@
 
 #include <atomic>
 #include <csignal>
-#include <iostream>
+#include <sstream>
 
 #include "base/logging.h"
 #include "base/standard_descriptors.h"
@@ -47,7 +47,9 @@ int main(int argc, char** argv) {
     return code;
   };
   if (line.estimate) {
-    const absl::Status status = kandinsky::PrintEstimate(*line.options, std::cout);
+    std::ostringstream estimate;
+    absl::Status status = kandinsky::PrintEstimate(*line.options, estimate);
+    if (status.ok()) status = kandinsky::WriteStandardOutput(estimate.str());
     return status.ok() ? kandinsky::kTrainingExitOk : fail(status, kandinsky::kTrainingExitFailure);
   }
   const auto files = kandinsky::OpenTrainingModel(*line.options);

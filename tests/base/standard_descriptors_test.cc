@@ -33,5 +33,25 @@ TEST_F(OpenStandardDescriptorsTest, LeavesOpenOnesAlone) {
   EXPECT_EXIT(still_there(), testing::ExitedWithCode(7), "still there");
 }
 
+TEST_F(OpenStandardDescriptorsTest, AStandardOutputThatWasClosedStaysLost) {
+  const auto lost = [] {
+    close(STDOUT_FILENO);
+    OpenStandardDescriptors();
+    dprintf(STDERR_FILENO, "%s", WriteStandardOutput("x").ToString().c_str());
+    _exit(7);
+  };
+  EXPECT_EXIT(lost(), testing::ExitedWithCode(7), "cannot write to the standard output: Bad file descriptor");
+}
+
+TEST_F(OpenStandardDescriptorsTest, AFullStandardOutputIsAnErrorWithItsReason) {
+  const auto full = [] {
+    dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO);
+    dprintf(STDERR_FILENO, "%s", WriteStandardOutput("x").ToString().c_str());
+    _exit(7);
+  };
+  EXPECT_EXIT(full(), testing::ExitedWithCode(7),
+              "cannot write to the standard output: No space left on device");
+}
+
 }  // namespace
 }  // namespace kandinsky

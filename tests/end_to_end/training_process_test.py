@@ -6,6 +6,7 @@ Standard library only. Usage: training_process_test.py --train PATH --make-tiny-
 import argparse
 import fcntl
 import pathlib
+import resource
 import signal
 import struct
 import subprocess
@@ -17,6 +18,7 @@ import zlib
 PROGRAMS = argparse.Namespace()
 STOPPED = 5
 MODEL_LOAD = 4
+FAILURE = 1
 
 
 def png(size, color):
@@ -45,13 +47,13 @@ class TrainingProcess(unittest.TestCase):
     def tearDownClass(cls):
         cls.folder.cleanup()
 
-    def start(self, output, model=None, before=None, **streams):
-        """A training without an end."""
+    def start(self, output, *fields, model=None, before=None, **streams):
+        """A training without an end. `fields` override the others."""
         command = [PROGRAMS.train]
         for field in ("target=TRAINING_TARGET_PRIOR", f"decoder_path={(model or self.model) / 'decoder'}",
                       f"prior_path={(model or self.model) / 'prior'}", f"data.path={self.data}",
                       f"output_folder={output}", "batch_size=1", "max_steps=1000000", "log_every_steps=1",
-                      "threads=1", "optimizer.learning_rate=1e-5", "checkpoints.every_steps=1000000"):
+                      "threads=1", "optimizer.learning_rate=1e-5", "checkpoints.every_steps=1000000", *fields):
             command += ["--set", field]
         process = subprocess.Popen(command, preexec_fn=before, **streams)
         self.addCleanup(process.wait)
@@ -108,6 +110,34 @@ class TrainingProcess(unittest.TestCase):
         process = self.start(self.output(), model=pathlib.Path("/nowhere"), stderr=subprocess.PIPE)
         process.stderr.close()
         self.assertEqual(process.wait(), MODEL_LOAD)
+
+    def test_what_it_prints_may_not_be_lost(self):
+        config = ["--set", "decoder_path=d", "--set", "prior_path=p", "--set", "data.path=x", "--set",
+                  "output_folder=o", "--set", "max_steps=1"]
+        for flags in (["--version"], ["--help"], ["--estimate"], ["--check_config", *config]):
+            with self.subTest(flags=flags), open("/dev/full", "wb") as full:
+                done = subprocess.run([PROGRAMS.train, *flags], stdout=full, stderr=subprocess.PIPE, text=True)
+                self.assertEqual(done.returncode, FAILURE)
+                self.assertEqual(done.stderr, "kandinsky-train: cannot write to the standard output: "
+                                              "No space left on device\n")
+
+    def test_a_limit_of_the_size_of_files_is_an_error_that_leaves_files_whole(self):
+        output = self.output()
+        process = self.start(output, stderr=subprocess.DEVNULL)
+        self.wait_for_steps(process, output, 1)
+        process.send_signal(signal.SIGTERM)
+        self.check_stopped(process, output)
+        before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+        limit = 20_000  # more than the log has and less than the weights
+        self.assertLess(len((output / "metrics.jsonl").read_bytes()), limit // 2)
+        process = self.start(output, "checkpoints.resume=latest", "checkpoints.every_steps=1",
+                             before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+                             stderr=subprocess.PIPE)
+        errors = process.communicate()[1].decode()
+        self.assertEqual(process.returncode, FAILURE, errors)
+        self.assertRegex(errors, "(?m)^kandinsky-train: .*: File too large$")
+        for path, content in before.items():
+            self.assertTrue(path.read_bytes().startswith(content), path)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 #include "server/config.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -406,6 +409,20 @@ TEST_F(ConfigFile, IsPrintedWithAllDefaults) {
   ASSERT_TRUE(printed.ok()) << printed.status();
   EXPECT_EQ(printed->workers(), 5);
   EXPECT_EQ(printed->limits().max_size(), 2048);
+}
+
+TEST_F(ConfigFile, IsPrintedToAStandardOutputThatTakesItOrItIsAnError) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto print = [this](std::vector<const char*> arguments) {
+    dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO);
+    std::exit(Parse(std::move(arguments)).exit_code);
+  };
+  constexpr char kLost[] = "kandinsky-server: cannot write to the standard output: No space left on device";
+  EXPECT_EXIT(print({"--print_config"}), testing::ExitedWithCode(kExitFailure), kLost);
+  EXPECT_EXIT(print({"--print_config", "--check_config", "--set", "model.path=x"}),
+              testing::ExitedWithCode(kExitFailure), kLost);
+  EXPECT_EXIT(print({"--version"}), testing::ExitedWithCode(kExitFailure), kLost);
+  EXPECT_EXIT(print({"--help"}), testing::ExitedWithCode(kExitFailure), kLost);
 }
 
 TEST_F(ConfigFile, ChecksAndEndsWithTheResult) {

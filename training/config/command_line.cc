@@ -1,6 +1,8 @@
 #include "training/config/command_line.h"
 
 #include <cstdio>
+#include <iostream>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/standard_descriptors.h"
 #include "base/status_macros.h"
 #include "config/config_text.h"
 #include "training/config/training_config.h"
@@ -36,9 +39,19 @@ void FillRequired(bool published, v1::TrainingConfig& config) {
   if (config.max_steps() == 0) config.set_max_steps(1);
 }
 
-TrainingCommandLine Refuse(const absl::Status& status) {
+TrainingCommandLine EndWith(int exit_code) {
+  return {.options = std::nullopt, .estimate = false, .exit_code = exit_code};
+}
+
+TrainingCommandLine Refuse(const absl::Status& status, int exit_code = kTrainingExitUsage) {
   std::fprintf(stderr, "kandinsky-train: %s\n", std::string(status.message()).c_str());
-  return {.options = std::nullopt, .estimate = false, .exit_code = kTrainingExitUsage};
+  return EndWith(exit_code);
+}
+
+// For a program that only prints.
+TrainingCommandLine Print(const std::string& text) {
+  const absl::Status status = WriteStandardOutput(text);
+  return status.ok() ? EndWith(kTrainingExitOk) : Refuse(status, kTrainingExitFailure);
 }
 
 }  // namespace
@@ -64,9 +77,8 @@ TrainingCommandLine ParseTrainingCommandLine(int argc, const char* const* argv) 
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return {.options = std::nullopt,
-            .estimate = false,
-            .exit_code = app.exit(error) == 0 ? kTrainingExitOk : kTrainingExitUsage};
+    std::ostringstream text;
+    return app.exit(error, text, std::cerr) == 0 ? Print(text.str()) : EndWith(kTrainingExitUsage);
   }
   absl::StatusOr<v1::TrainingConfig> config = BuildConfig(file, overrides);
   if (!config.ok()) return Refuse(config.status());
@@ -75,10 +87,7 @@ TrainingCommandLine ParseTrainingCommandLine(int argc, const char* const* argv) 
   absl::StatusOr<TrainingOptions> options = ToTrainingOptions(*config);
   if (!options.ok()) return Refuse(options.status());
   if (estimate && published) options->decoder_path.clear();
-  if (check) {
-    std::fputs(PrintMessage(*config).c_str(), stdout);
-    return {};
-  }
+  if (check) return Print(PrintMessage(*config));
   return {.options = *std::move(options), .estimate = estimate, .exit_code = kTrainingExitOk};
 }
 
