@@ -4,6 +4,7 @@
 #include "base/executor.h"
 #include "kandinsky/v1/server_config.pb.h"
 #include "server/byte_budget.h"
+#include "server/call_counts.h"
 #include "server/metrics.h"
 #include "server/serving_state.h"
 #include "server/timer.h"
@@ -27,6 +28,7 @@ struct CallContext {
   GenerationStore& store;
   RefusalLog& refusals;
   MessageWatch& watch;  // over messages that are coming in
+  CallCounts& counts;
 };
 
 }  // namespace kandinsky

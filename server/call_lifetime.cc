@@ -74,6 +74,7 @@ bool CallLifetime::Conclude(const grpc::Status& status, const CallFacts& facts) 
 }
 
 void CallLifetime::RpcDone() {
+  ++context_.counts.ended;
   End end;
   bool delivered = false;
   {

@@ -49,10 +49,11 @@ void RpcDispatcher::Add(const RpcMethod& method, Factory factory) {
 std::vector<std::string> RpcDispatcher::Services() const { return {services_.begin(), services_.end()}; }
 
 grpc::ServerGenericBidiReactor* RpcDispatcher::CreateReactor(grpc::GenericCallbackServerContext* rpc) {
-  ++calls_;
+  ++context_.counts.dispatched;
   grpc::ServerGenericBidiReactor* reactor = nullptr;
   GuardExceptions([&] { reactor = MakeReactor(*rpc); },
                   [](const std::string& cause) { InternalError(cause); });
+  if (reactor == nullptr) ++context_.counts.ended;  // gRPC's, who tells nobody when that is over
   return reactor;
 }
 

@@ -2,8 +2,6 @@
 
 #include <grpcpp/generic/async_generic_service.h>
 
-#include <atomic>
-#include <cstdint>
 #include <functional>
 #include <map>
 #include <set>
@@ -34,9 +32,6 @@ class RpcDispatcher final : public grpc::CallbackGenericService {
 
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* rpc) override;
 
-  // Calls that have come.
-  int64_t calls() const { return calls_; }
-
  private:
   const CallContext context_;
   struct Served {
@@ -48,7 +43,6 @@ class RpcDispatcher final : public grpc::CallbackGenericService {
 
   std::map<std::string, Served> served_;  // by path
   std::set<std::string> services_;
-  std::atomic<int64_t> calls_ = 0;
 };
 
 }  // namespace kandinsky

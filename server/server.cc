@@ -64,7 +64,7 @@ Server::Server(const v1::ServerConfig& config, Clock& clock)
       writer_("writer", /*threads=*/1, /*capacity=*/0),
       codec_("codec", config.codec_threads(), kCodecCapacity),
       dispatcher_(Context()),
-      refused_by_grpc_([this] { return dispatcher_.calls(); }) {
+      refused_by_grpc_(counts_, clock) {
   AddImageGenerationService(Context(), config_.operator_client_id(), dispatcher_);
   AddEmbeddingService(Context(), dispatcher_);
   health_.AddTo(Context(), dispatcher_);
@@ -82,7 +82,8 @@ CallContext Server::Context() {
           .budget = budget_,
           .store = store_,
           .refusals = refusals_,
-          .watch = watch_};
+          .watch = watch_,
+          .counts = counts_};
 }
 
 Server::~Server() {

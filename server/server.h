@@ -17,6 +17,7 @@
 #include "kandinsky/v1/server_config.pb.h"
 #include "scheduler/engine.h"
 #include "server/byte_budget.h"
+#include "server/call_counts.h"
 #include "server/connection_acceptor.h"
 #include "server/generation_store.h"
 #include "server/health_service.h"
@@ -100,6 +101,7 @@ class Server {
   Timer timer_;
   RefusalLog refusals_;
   MessageWatch watch_;
+  CallCounts counts_;
   Executor writer_;  // after what its tasks use
   Executor codec_;   // the same, the writer included
   HealthService health_;

@@ -4,21 +4,19 @@
 #include <grpc/support/alloc.h>
 
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <thread>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 
 namespace kandinsky {
 namespace {
 
-// A call is for a moment begun and not yet with the dispatcher, on a busy machine for many milliseconds: who
-// sees one looks again.
-constexpr int kLooks = 20;
-constexpr std::chrono::milliseconds kBetweenLooks{2};
+// gRPC counts a call and its stream one right after the other, but not at once: a look in between finds a
+// call that has no stream. Looks that are so far apart do not all come in between.
+constexpr absl::Duration kLookTime = absl::Seconds(1);
 
 nlohmann::json Parsed(char* text) {
   const std::unique_ptr<char, void (*)(void*)> owned(text, gpr_free);
@@ -46,6 +44,35 @@ int64_t NewestServer() {
   return newest;
 }
 
+nlohmann::json Socket(int64_t socket) { return Parsed(grpc_channelz_get_socket(socket)); }
+
+// At most so many streams of the socket are there.
+int64_t StreamsOf(int64_t socket) {
+  // One answer counts the begun ones first; those that begin and end before it counts the ended ones would
+  // hide others.
+  const nlohmann::json first = Socket(socket);
+  const nlohmann::json second = Socket(socket);
+  if (!first.is_object() || !second.is_object()) return 0;  // it is gone, and its streams before it
+  return NumberAt("/socket/data/streamsStarted", second) - NumberAt("/socket/data/streamsSucceeded", first) -
+         NumberAt("/socket/data/streamsFailed", first);
+}
+
+// At most so many streams are there, of all sockets of the server.
+int64_t Streams(int64_t server) {
+  int64_t streams = 0;
+  int64_t last = 0;
+  for (bool end = false; !end;) {
+    const nlohmann::json page = Parsed(grpc_channelz_get_server_sockets(server, last + 1, /*max_results=*/0));
+    if (!page.is_object() || !page.contains("socketRef")) break;
+    end = page.value("end", false) || page["socketRef"].empty();
+    for (const nlohmann::json& socket : page["socketRef"]) {
+      last = NumberAt("/socketId", socket);
+      streams += StreamsOf(last);
+    }
+  }
+  return streams;
+}
+
 }  // namespace
 
 void TransportRefusals::WatchNewestServer() {
@@ -54,20 +81,28 @@ void TransportRefusals::WatchNewestServer() {
 }
 
 int64_t TransportRefusals::Missing() const {
+  // In this order: what happens meanwhile makes the number too small, never too large.
   const nlohmann::json answer = Parsed(grpc_channelz_get_server(server_));
-  return answer.is_object() ? NumberAt("/server/data/callsStarted", answer) - calls_() - taken_ : 0;
+  const int64_t begun = answer.is_object() ? NumberAt("/server/data/callsStarted", answer) : 0;
+  if (begun - counts_.dispatched <= taken_)
+    return 0;  // as nearly always: the rest is for many connections work
+  const int64_t over = begun - Streams(server_);
+  return over - counts_.ended - taken_;
 }
 
 int64_t TransportRefusals::Take() {
   MutexLock lock(mutex_);
-  if (server_ == 0) return 0;
-  int64_t missing = Missing();
-  for (int look = 1; look < kLooks && missing > 0; ++look) {
-    std::this_thread::sleep_for(kBetweenLooks);
-    missing = std::min(missing, Missing());
+  const int64_t missing = server_ == 0 ? 0 : Missing();
+  if (missing <= 0) {
+    found_ = 0;
+    return 0;
   }
-  taken_ += std::max<int64_t>(missing, 0);
-  return std::max<int64_t>(missing, 0);
+  const absl::Time now = clock_.Now();
+  if (found_ == 0) since_ = now;
+  found_ = found_ == 0 ? missing : std::min(found_, missing);
+  if (now - since_ < kLookTime) return 0;
+  taken_ += found_;
+  return std::exchange(found_, 0);
 }
 
 }  // namespace kandinsky

@@ -1,3 +1,5 @@
+#include <grpc/grpc.h>
+#include <grpc/support/alloc.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -93,7 +95,7 @@ class Books : public testing::Test {
     Note(CallRaw(server_.channel(), path, message).status);
   }
 
-  // One call that ends early, and no gRPC client would make.
+  // A call that ends early, and no gRPC client would make.
   void Http2(const RawHttp2::Headers& headers, const std::string& code) {
     RawHttp2 connection(server_.server().port());
     connection.SendHeaders(headers);
@@ -160,6 +162,55 @@ TEST_F(Books, HaveTheCallsThatAreNoCallsOfGrpc) {
   get[0].second = "GET";
   Http2(get, "Unknown");
   ExpectBalance();
+}
+
+// How many calls gRPC has begun for the newest server of this process.
+int64_t BegunCalls() {
+  const auto text = [](char* json) {
+    const std::unique_ptr<char, void (*)(void*)> owned(json, gpr_free);
+    return std::string(json == nullptr ? "" : json);
+  };
+  const auto numbers = [](const std::string& json, const std::string& key) {
+    std::vector<int64_t> found;
+    const std::string begin = "\"" + key + "\":\"";
+    for (size_t at = json.find(begin); at != std::string::npos; at = json.find(begin, at + 1)) {
+      found.push_back(std::stoll(json.substr(at + begin.size())));
+    }
+    return found;
+  };
+  const std::vector<int64_t> servers = numbers(text(grpc_channelz_get_servers(0)), "serverId");
+  if (servers.empty()) return 0;
+  const std::vector<int64_t> begun = numbers(text(grpc_channelz_get_server(servers.back())), "callsStarted");
+  return begun.empty() ? 0 : begun.front();
+}
+
+// However long they take: a call on its way is not one that gRPC has refused.
+TEST(BooksOfRefusals, HaveNoCallWhoseHeadersStillCome) {
+  FakeClock clock;
+  TestServer server({.clock = &clock});
+  RawHttp2 slow(server.server().port());
+  RawHttp2::Headers first = RawHttp2::CallHeaders(kGenerateImages);
+  const RawHttp2::Headers rest(first.begin() + 2, first.end());
+  first.resize(2);
+  slow.BeginHeaders(first);
+  while (BegunCalls() < 1) std::this_thread::yield();
+  {
+    RawHttp2 refused(server.server().port());
+    refused.SendHeaders(first);  // ends here
+    refused.WaitForEnd();
+  }
+  while (Handled(server.server()) != Counts{{"Unknown", 1}}) {
+    clock.Advance(absl::Seconds(1));
+    ASSERT_LE(Sum(Handled(server.server())), 1);
+  }
+  slow.EndHeaders(rest);
+  slow.SendData(5, std::string(5, '\0'), /*end_stream=*/true);
+  slow.WaitForEnd();
+  WaitForCalls(server.server(), 2);
+  for (int i = 0; i < 5; ++i) {
+    clock.Advance(absl::Seconds(1));
+    EXPECT_EQ(Handled(server.server()), (Counts{{"InvalidArgument", 1}, {"Unknown", 1}}));
+  }
 }
 
 TEST_F(Books, HaveTheCallsWithoutAMessageAndThoseThatNeverComeToAnEnd) {

@@ -18,7 +18,7 @@ struct CallEnvironment {
       : store(absl::Seconds(300), max_kept_bytes, clock), codec("codec", 1, codec_capacity) {}
 
   CallContext context() {
-    return {limits, serving, metrics, codec, writer, clock, timer, budget, store, refusals, watch};
+    return {limits, serving, metrics, codec, writer, clock, timer, budget, store, refusals, watch, counts};
   }
 
   // A request for images of 8 x 8 pixels, as PNG.
@@ -44,6 +44,7 @@ struct CallEnvironment {
   Timer timer{clock};
   RefusalLog refusals{clock};
   MessageWatch watch{timer, clock};
+  CallCounts counts;
   Executor writer{"writer", 1, 0};
   Executor codec;
 };

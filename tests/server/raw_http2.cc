@@ -13,7 +13,15 @@ namespace kandinsky {
 namespace {
 
 // https://www.rfc-editor.org/rfc/rfc9113#section-6
-enum FrameType { kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kGoAway = 7, kWindowUpdate = 8 };
+enum FrameType {
+  kData = 0,
+  kHeaders = 1,
+  kReset = 3,
+  kSettings = 4,
+  kGoAway = 7,
+  kWindowUpdate = 8,
+  kContinuation = 9
+};
 constexpr int kEndStream = 1;
 constexpr int kAck = 1;
 constexpr int kEndHeaders = 4;
@@ -47,6 +55,14 @@ std::string HpackString(const std::string& text) {
   return coded + text;
 }
 
+// As literals that are not indexed.
+std::string HpackBlock(const RawHttp2::Headers& headers) {
+  std::string block;
+  for (const auto& [name, value] : headers) block += '\0' + HpackString(name) + HpackString(value);
+  EXPECT_LE(block.size(), static_cast<size_t>(kLargestFrame));
+  return block;
+}
+
 }  // namespace
 
 RawHttp2::RawHttp2(int port) : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -67,13 +83,13 @@ RawHttp2::Headers RawHttp2::CallHeaders(const std::string& path) {
 }
 
 void RawHttp2::SendHeaders(const Headers& headers, bool end_stream) {
-  std::string block;
-  for (const auto& [name, value] : headers) {
-    block += '\0';  // a literal that is not indexed
-    block += HpackString(name) + HpackString(value);
-  }
-  ASSERT_LE(block.size(), static_cast<size_t>(kLargestFrame));
-  SendFrame(kHeaders, kEndHeaders | (end_stream ? kEndStream : 0), 1, block);
+  SendFrame(kHeaders, kEndHeaders | (end_stream ? kEndStream : 0), 1, HpackBlock(headers));
+}
+
+void RawHttp2::BeginHeaders(const Headers& headers) { SendFrame(kHeaders, 0, 1, HpackBlock(headers)); }
+
+void RawHttp2::EndHeaders(const Headers& headers) {
+  SendFrame(kContinuation, kEndHeaders, 1, HpackBlock(headers));
 }
 
 int64_t RawHttp2::SendData(int64_t bytes, const std::string& prefix, bool end_stream) {

@@ -22,6 +22,9 @@ class RawHttp2 {
   static Headers CallHeaders(const std::string& path);
 
   void SendHeaders(const Headers& headers, bool end_stream = false);
+  // The same in two frames.
+  void BeginHeaders(const Headers& headers);
+  void EndHeaders(const Headers& headers);
 
   // Sends as much of `bytes` as the peer lets; waits when it lets none. Returns what was sent, fewer bytes
   // only when the stream has ended.
