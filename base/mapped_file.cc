@@ -5,16 +5,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "base/status_macros.h"
 
 namespace kandinsky {
+
+namespace fs = std::filesystem;
+
 namespace {
 
 absl::Status ErrnoStatus(int error, const std::string& what, const std::string& path) {
@@ -59,11 +67,73 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) 
   return std::string(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
 }
 
+namespace {
+
+constexpr int kMostLinks = 40;  // of Linux
+
+// The open descriptor that a path is a name of; -1 for any other.
+int DescriptorOf(const std::string& path) {
+  absl::string_view number = path;
+  int descriptor = -1;
+  if (!absl::ConsumePrefix(&number, "/dev/fd/") && !absl::ConsumePrefix(&number, "/proc/self/fd/")) return -1;
+  return absl::SimpleAtoi(number, &descriptor) && descriptor >= 0 ? descriptor : -1;
+}
+
+// Where links from `path` lead in the end, which may not exist. A descriptor's name is a link too, but to
+// something that may have no name.
+absl::StatusOr<std::string> FollowLinks(const std::string& path) {
+  fs::path end(path);
+  for (int i = 0; i <= kMostLinks; ++i) {
+    std::error_code error;
+    const fs::path target = fs::read_symlink(end, error);
+    if (error || DescriptorOf(end.string()) >= 0) return end.string();
+    end = target.is_absolute() ? target : end.parent_path() / target;
+  }
+  return ErrnoStatus(ELOOP, "cannot write", path);
+}
+
+// A new file beside `path`, with the permissions of a new file, which mkstemp does not give. The system's
+// error is in errno.
+int OpenBeside(const std::string& path, std::string& name) {
+  static std::atomic<int> count = 0;
+  while (true) {
+    name = absl::StrCat(path, ".", ::getpid(), "-", count++, ".part");
+    const int descriptor = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor >= 0 || errno != EEXIST) return descriptor;
+  }
+}
+
+// Gives a new file the owner, if that is possible, and the permissions of the one that it replaces.
+int TakePermissions(int descriptor, const struct stat& old) {
+  if (old.st_uid != ::geteuid() || old.st_gid != ::getegid()) {
+    [[maybe_unused]] const int ignored = ::fchown(descriptor, old.st_uid, old.st_gid);
+  }
+  return ::fchmod(descriptor, old.st_mode & 07777) == 0 ? 0 : errno;
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<AtomicFile>> AtomicFile::Create(const std::string& path) {
-  std::string temporary = absl::StrCat(path, ".XXXXXX");
-  const int descriptor = ::mkstemp(temporary.data());
+  ASSIGN_OR_RETURN(std::string end, FollowLinks(path));
+  const auto direct = [&](int descriptor) -> absl::StatusOr<std::unique_ptr<AtomicFile>> {
+    if (descriptor < 0) return ErrnoStatus(errno, "cannot open", path);
+    return std::unique_ptr<AtomicFile>(new AtomicFile(path, end, /*temporary=*/"", descriptor));
+  };
+  if (const int descriptor = DescriptorOf(end); descriptor >= 0) {
+    return direct(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
+  }
+  struct stat old;
+  const bool exists = ::stat(end.c_str(), &old) == 0;
+  if (exists && S_ISDIR(old.st_mode)) return ErrnoStatus(EISDIR, "cannot write", path);
+  if (exists && !S_ISREG(old.st_mode)) return direct(::open(end.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
+  std::string temporary;
+  const int descriptor = OpenBeside(end, temporary);
   if (descriptor < 0) return ErrnoStatus(errno, "cannot create", temporary);
-  return std::unique_ptr<AtomicFile>(new AtomicFile(path, std::move(temporary), descriptor));
+  std::unique_ptr<AtomicFile> file(new AtomicFile(path, std::move(end), std::move(temporary), descriptor));
+  if (const int error = exists ? TakePermissions(descriptor, old) : 0; error != 0) {
+    return ErrnoStatus(error, "cannot keep the permissions of", path);
+  }
+  return file;
 }
 
 AtomicFile::~AtomicFile() {
@@ -85,11 +155,12 @@ absl::Status AtomicFile::Append(absl::Span<const char> content) {
 }
 
 absl::Status AtomicFile::Commit() {
-  const int error = ::fsync(descriptor_) != 0 ? errno : 0;
-  ::fchmod(descriptor_, 0644);
-  ::close(std::exchange(descriptor_, -1));
+  // EINVAL: pipes, devices and some file systems cannot say when something is on the disk.
+  int error = ::fsync(descriptor_) != 0 && errno != EINVAL && errno != EROFS ? errno : 0;
+  if (::close(std::exchange(descriptor_, -1)) != 0 && error == 0) error = errno;
   if (error != 0) return ErrnoStatus(error, "cannot write", path_);
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return ErrnoStatus(errno, "cannot rename to", path_);
+  if (temporary_.empty()) return absl::OkStatus();
+  if (::rename(temporary_.c_str(), end_.c_str()) != 0) return ErrnoStatus(errno, "cannot rename to", path_);
   temporary_.clear();
   return absl::OkStatus();
 }

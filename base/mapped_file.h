@@ -41,14 +41,17 @@ class MappedFile {
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
 
 // A file in the making, written part by part: under a temporary name in the same folder until Commit, so that
-// a reader never sees half a file. Used by one thread.
+// a reader never sees half a file. A file that is there keeps its permissions and, where that is allowed, its
+// owner; a new one has those that the umask leaves. Where `path` is a link, the file that it leads to is
+// replaced or made, and the link stays. Descriptors (/dev/stdout, /dev/fd/N), pipes and devices cannot be
+// replaced: they are written at once. Used by one thread.
 class AtomicFile {
  public:
   // Errors here and below are those of the system, with the path: NOT_FOUND when the folder is missing,
-  // PERMISSION_DENIED, RESOURCE_EXHAUSTED when the disk is full.
+  // PERMISSION_DENIED, RESOURCE_EXHAUSTED when the disk is full, FAILED_PRECONDITION for a folder.
   static absl::StatusOr<std::unique_ptr<AtomicFile>> Create(const std::string& path);
 
-  // Without Commit, removes what was written.
+  // Without Commit, removes what was written, unless it was written at once.
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -58,10 +61,15 @@ class AtomicFile {
   absl::Status Commit();
 
  private:
-  AtomicFile(std::string path, std::string temporary, int descriptor)
-      : path_(std::move(path)), temporary_(std::move(temporary)), descriptor_(descriptor) {}
+  // `end` is where the links of `path` lead; `temporary` is empty for what is written at once.
+  AtomicFile(std::string path, std::string end, std::string temporary, int descriptor)
+      : path_(std::move(path)),
+        end_(std::move(end)),
+        temporary_(std::move(temporary)),
+        descriptor_(descriptor) {}
 
   const std::string path_;
+  const std::string end_;
   std::string temporary_;
   int descriptor_;
 };

@@ -1,6 +1,10 @@
 #include "base/mapped_file.h"
 
+#include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -109,6 +113,84 @@ TEST_F(MappedFileTest, WriteOverAFolderFailsAndCleansUp) {
   const std::string content = "x";
   EXPECT_FALSE(WriteFileAtomically(Path("d"), content).ok());
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+}
+
+fs::perms Permissions(const std::string& path) { return fs::status(path).permissions(); }
+
+TEST_F(MappedFileTest, ANewFileHasThePermissionsThatTheUmaskLeaves) {
+  const std::string content = "x";
+  for (const mode_t mask : {mode_t{022}, mode_t{077}, mode_t{002}}) {
+    const mode_t before = ::umask(mask);
+    const absl::Status status = WriteFileAtomically(Path("f"), content);
+    ::umask(before);
+    ASSERT_TRUE(status.ok()) << status;
+    EXPECT_EQ(Permissions(Path("f")), static_cast<fs::perms>(0666 & ~mask));
+    fs::remove(Path("f"));
+  }
+}
+
+TEST_F(MappedFileTest, AReplacedFileKeepsItsPermissions) {
+  const std::string content = "x";
+  for (const int mode : {0600, 0664, 0755, 0444}) {
+    fs::permissions(Write("f", "old"), static_cast<fs::perms>(mode));
+    ASSERT_TRUE(WriteFileAtomically(Path("f"), content).ok());
+    EXPECT_EQ(Permissions(Path("f")), static_cast<fs::perms>(mode));
+    EXPECT_EQ(*ReadFile(Path("f"), 10), "x");
+    fs::remove(Path("f"));
+  }
+}
+
+TEST_F(MappedFileTest, ALinkStaysAndWhatItLeadsToIsReplacedOrMade) {
+  fs::create_directory(Path("d"));
+  Write("d/f", "old");
+  fs::create_symlink("d/f", Path("link"));
+  fs::create_symlink("link", Path("second"));
+  fs::create_symlink(Path("d/none"), Path("dangling"));
+  const std::string content = "x";
+  ASSERT_TRUE(WriteFileAtomically(Path("second"), content).ok());
+  ASSERT_TRUE(WriteFileAtomically(Path("dangling"), content).ok());
+  for (const char* link : {"link", "second", "dangling"}) EXPECT_TRUE(fs::is_symlink(Path(link))) << link;
+  EXPECT_EQ(*ReadFile(Path("d/f"), 10), "x");
+  EXPECT_EQ(*ReadFile(Path("d/none"), 10), "x");
+  EXPECT_EQ(std::distance(fs::directory_iterator(Path("d")), fs::directory_iterator()), 2);
+}
+
+TEST_F(MappedFileTest, LinksInACircleAreAnError) {
+  fs::create_symlink("b", Path("a"));
+  fs::create_symlink("a", Path("b"));
+  const std::string content = "x";
+  EXPECT_THAT(WriteFileAtomically(Path("a"), content).message(), testing::HasSubstr("symbolic links"));
+}
+
+TEST_F(MappedFileTest, APipeIsWrittenAtOnceAndStays) {
+  ASSERT_EQ(::mkfifo(Path("pipe").c_str(), 0600), 0);
+  const int reader = ::open(Path("pipe").c_str(), O_RDONLY | O_NONBLOCK);
+  const std::string content = "xyz";
+  EXPECT_EQ(WriteFileAtomically(Path("pipe"), content), absl::OkStatus());
+  char read[4] = {};
+  EXPECT_EQ(::read(reader, read, sizeof(read)), 3);
+  EXPECT_STREQ(read, "xyz");
+  ::close(reader);
+  EXPECT_TRUE(fs::is_fifo(Path("pipe")));
+}
+
+TEST_F(MappedFileTest, ADescriptorIsWrittenWhereItStands) {
+  Write("f", "");
+  const int descriptor = ::open(Path("f").c_str(), O_WRONLY);
+  const std::string content = "x";
+  fs::create_symlink("/dev/fd/" + std::to_string(descriptor), Path("link"));
+  ASSERT_EQ(WriteFileAtomically("/proc/self/fd/" + std::to_string(descriptor), content), absl::OkStatus());
+  ASSERT_EQ(WriteFileAtomically("/dev/fd/" + std::to_string(descriptor), content), absl::OkStatus());
+  ASSERT_EQ(WriteFileAtomically(Path("link"), content), absl::OkStatus());
+  ::close(descriptor);
+  EXPECT_EQ(*ReadFile(Path("f"), 10), "xxx");
+}
+
+TEST_F(MappedFileTest, AFullDeviceIsAnErrorWithItsReason) {
+  const std::string content = "x";
+  const absl::Status status = WriteFileAtomically("/dev/full", content);
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_TRUE(fs::is_character_file("/dev/full"));
 }
 
 }  // namespace
