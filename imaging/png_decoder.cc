@@ -15,8 +15,6 @@
 namespace kandinsky {
 namespace {
 
-constexpr size_t kChunkOverhead = 12;  // length, type, CRC
-
 // What libpng's callbacks share. They leave by longjmp, so nothing here has a destructor.
 struct DecodeState {
   // What libpng reads, one after the other: a head with what belongs to the picture, and the compressed
@@ -24,36 +22,9 @@ struct DecodeState {
   // nothing here and are where decompression bombs hide.
   std::array<std::string_view, 4> parts;
   bool complete = false;  // an error came up, but behind the last row
-  // For HasTooMuchPixelData.
-  size_t chunk_bytes = 0;       // of the frames of the chunks that the compressed pixels come in
-  size_t stored_row_bytes = 0;  // a row as compressed, with its filter
   size_t height = 0;
   int last_pass = 0;  // of an interlaced picture
-  bool too_much = false;
-
-  size_t remaining() const {
-    size_t bytes = 0;
-    for (const std::string_view part : parts) bytes += part.size();
-    return bytes;
-  }
 };
-
-// libpng inflates whatever follows the last row before it complains, a thousand bytes for each byte of the
-// file. So the compressed data that is still to come may never be more than the rows that are still to come
-// take at worst, stored uncompressed, and a bit.
-bool HasTooMuchPixelData(const DecodeState& state, size_t rows) {
-  constexpr size_t kSlack =
-      64 << 10;  // what the interlaced passes, the blocks of the compressor and libpng's buffer add
-  return state.remaining() >
-         rows * state.stored_row_bytes + rows * state.stored_row_bytes / 8 + state.chunk_bytes + kSlack;
-}
-
-void OnRow(png_structp png, png_uint_32 row, int pass) {
-  auto* state = static_cast<DecodeState*>(png_get_io_ptr(png));
-  if (pass != state->last_pass || !HasTooMuchPixelData(*state, state->height - row)) return;
-  state->too_much = true;
-  png_error(png, "more data than pixels");
-}
 
 // Whether libpng has given out all rows. It reads on after the last one, to the end of the compressed data.
 bool HasAllRows(png_structp png, const DecodeState& state) {
@@ -63,7 +34,7 @@ bool HasAllRows(png_structp png, const DecodeState& state) {
 
 void OnError(png_structp png, png_const_charp /*message*/) {
   auto* state = static_cast<DecodeState*>(png_get_error_ptr(png));
-  state->complete = HasAllRows(png, *state) && !state->too_much;
+  state->complete = HasAllRows(png, *state);
   png_longjmp(png, 1);
 }
 
@@ -72,6 +43,9 @@ void OnWarning(png_structp /*png*/, png_const_charp /*message*/) {}
 
 void OnRead(png_structp png, png_bytep out, size_t count) {
   auto* state = static_cast<DecodeState*>(png_get_io_ptr(png));
+  // libpng would inflate whatever follows the last row, a thousand bytes for each byte of the file. So it
+  // gets none of that but for what is in its buffer of 8 KiB already.
+  if (HasAllRows(png, *state)) png_error(png, "enough");
   for (std::string_view& part : state->parts) {
     const size_t taken = std::min(count, part.size());
     if (taken > 0) std::memcpy(out, part.data(), taken);
@@ -134,10 +108,8 @@ bool ExpandSamples(png_structp png, png_infop info, bool to_8_bits) {
 size_t FinishSetup(png_structp png, png_infop info) {
   if (setjmp(png_jmpbuf(png)) != 0) return 0;
   auto* state = static_cast<DecodeState*>(png_get_io_ptr(png));
-  state->stored_row_bytes = png_get_rowbytes(png, info) + 1;
   state->height = png_get_image_height(png, info);
   state->last_pass = png_get_interlace_type(png, info) == PNG_INTERLACE_NONE ? 0 : 6;
-  png_set_read_status_fn(png, OnRow);
   png_set_interlace_handling(png);
   png_read_update_info(png, info);
   return png_get_rowbytes(png, info);
@@ -150,8 +122,6 @@ bool ReadPixels(png_structp png, png_bytepp rows) {
   return true;
 }
 
-absl::Status TooMuchPixelData() { return CannotDecode("PNG", "more data than pixels"); }
-
 absl::Status Damaged() { return CannotDecode("PNG", "damaged or truncated"); }
 
 absl::StatusOr<Image> Decode(std::string_view bytes, const EncodedHeader& header, bool to_8_bits) {
@@ -160,7 +130,6 @@ absl::StatusOr<Image> Decode(std::string_view bytes, const EncodedHeader& header
   const std::string cut_header = PixelChunkHeader(file.cut_pixels.size());
   DecodeState state;
   state.parts = {head, file.pixel_chunks, cut_header, file.cut_pixels};
-  state.chunk_bytes = file.pixel_chunk_count * kChunkOverhead;
   const PngReader reader(&state);
   if (!reader.ok()) return absl::ResourceExhaustedError("no memory for the PNG decoder");
   if (!ReadInfo(reader.png(), reader.info(), header)) return Damaged();
@@ -174,11 +143,7 @@ absl::StatusOr<Image> Decode(std::string_view bytes, const EncodedHeader& header
   ASSIGN_OR_RETURN(Image image, AllocateImage(header.width, header.height, pixel_bytes));
   std::vector<png_bytep> rows(static_cast<size_t>(header.height));
   for (size_t y = 0; y < rows.size(); ++y) rows[y] = image.pixels.data() + y * row_bytes;
-  // An interlaced picture stores each row in several parts with a filter each; an eighth more covers them.
-  if (HasTooMuchPixelData(state, state.height)) return TooMuchPixelData();
-  const bool read = ReadPixels(reader.png(), rows.data());
-  if (state.too_much) return TooMuchPixelData();
-  if (!read && !state.complete) return Damaged();
+  if (!ReadPixels(reader.png(), rows.data()) && !state.complete) return Damaged();
   return image;
 }
 

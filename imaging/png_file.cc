@@ -128,7 +128,6 @@ size_t ReadPixelChunks(std::string_view bytes, size_t at, PngFile& file) {
   const size_t begin = at;
   Chunk chunk;
   while (ReadChunk(bytes, at, chunk) && chunk.type == "IDAT") {
-    ++file.pixel_chunk_count;
     if (chunk.end > bytes.size()) {
       file.cut_pixels = chunk.data;
       file.pixel_chunks = bytes.substr(begin, at - begin);

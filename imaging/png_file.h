@@ -18,10 +18,9 @@ struct PngFile {
   bool interlaced = false;
   std::string_view palette;       // PLTE; empty without one
   std::string_view transparency;  // tRNS; empty without one
-  // The first run of IDAT chunks as they stand in the file, and how many these are. Where the file ends in
+  // The first run of IDAT chunks as they stand in the file. Where the file ends in
   // the middle of one, what there is of its data is in `cut_pixels`.
   std::string_view pixel_chunks;
-  size_t pixel_chunk_count = 0;
   std::string_view cut_pixels;
   int orientation = 1;
 };
