@@ -11,6 +11,7 @@ other than 0 when one is gone, or when document and script do not list the same 
 import reference  # before torch: it says how idle threads wait
 
 import argparse
+import copy
 import pathlib
 import re
 from unittest import mock
@@ -193,6 +194,26 @@ class Faults:
         with mock.patch.object(emb2emb.scheduler, "add_noise", wraps=emb2emb.scheduler.add_noise) as add_noise:
             emb2emb("a cat", start, strength=1.0, num_inference_steps=2, generator=generator())
         return torch.equal(add_noise.call_args.args[0][:1], start)
+
+    def _adapted(self, others: dict[str, torch.Tensor]) -> float:
+        """How much of a layer's adapter load_lora_adapter puts there, from a file with other tensors; {} is the layer."""
+        unet = copy.deepcopy(self.model.decoder.unet)
+        name = next(name for name, layer in unet.named_modules() if name.endswith("to_q"))
+        rows, columns = unet.get_submodule(name).weight.shape
+        down, up = torch.randn(2, columns, generator=generator()), torch.randn(rows, 2, generator=generator())
+        plain = unet.get_submodule(name)(torch.eye(columns))
+        file = {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
+        file |= {other.format(name): tensor for other, tensor in others.items()}
+        unet.load_lora_adapter(file, prefix=None)
+        change, adapter = (unet.get_submodule(name)(torch.eye(columns)) - plain).T, up @ down
+        return ((change * adapter).sum() / adapter.square().sum()).item()
+
+    def alpha_is_ignored_beside_peft_keys(self) -> bool:
+        return abs(self._adapted({"{}.alpha": torch.tensor(0.5)}) - 1) < 1e-3  # it says 0.5 / 2
+
+    def adapter_tensors_of_unknown_names_are_dropped(self) -> bool:
+        names = ("{}.lora_A.default.weight", "nobody.to_q.lora_A.weight", "nobody.to_q.lora_B.weight")
+        return not fails(lambda: self._adapted({name: torch.ones(2, 2) for name in names}))
 
 
 def main() -> None:
