@@ -15,7 +15,6 @@
 #include "base/logging.h"
 #include "base/mutex.h"
 #include "server/command_line.h"
-#include "server/listener_probe.h"
 #include "server/process_signals.h"
 
 namespace kandinsky {
@@ -125,7 +124,8 @@ int DrainAndLog(Server& server) {
 
 }  // namespace
 
-int RunServer(const v1::ServerConfig& config, Server::PipelineLoader load) {
+int RunServer(const v1::ServerConfig& config, Server::PipelineLoader load,
+              const ListenerProbe::Options& probe_options) {
   const bool text = config.log().format() == v1::LOG_FORMAT_TEXT;
   ConfigureLogging(text ? LogFormat::kText : LogFormat::kJson, ToNative(config.log().level()));
   StopReason stop;
@@ -144,7 +144,7 @@ int RunServer(const v1::ServerConfig& config, Server::PipelineLoader load) {
   std::thread announcer([&] { AnnounceReady(**server, stop); });
   absl::Status load_error;
   {
-    const ListenerProbe probe((*server)->address(), OnDeaf, {});
+    const ListenerProbe probe((*server)->address(), OnDeaf, probe_options);
     load_error = stop.Wait();
   }
   int exit_code = kExitModelLoad;

@@ -26,11 +26,14 @@ absl::StatusOr<std::vector<PipelineFactory>> LoadFake(const std::string& path) {
 }  // namespace
 }  // namespace kandinsky
 
-// The server's process around a FakePipeline.
+// The server's process around a FakePipeline. model.path "impatient" calls its own port all the time.
 int main(int argc, char** argv) {
   kandinsky::OpenStandardDescriptors();
   const kandinsky::CommandLine command_line = kandinsky::ParseCommandLine(argc, argv);
   if (!command_line.config.has_value()) return command_line.exit_code;
-  return kandinsky::RunServer(*command_line.config,
-                              [&] { return kandinsky::LoadFake(command_line.config->model().path()); });
+  const std::string& path = command_line.config->model().path();
+  kandinsky::ListenerProbe::Options probe;
+  if (path == "impatient") probe = {.interval = absl::Milliseconds(5), .patience = absl::Milliseconds(500)};
+  return kandinsky::RunServer(
+      *command_line.config, [&] { return kandinsky::LoadFake(path); }, probe);
 }

@@ -9,7 +9,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -161,6 +163,22 @@ TEST(ProcessAddresses, EveryInterfaceHasBothFamilies) {
     EXPECT_THAT(HttpGet(NumberIn(line, "metrics_port"), "/metrics"), HasSubstr("kandinsky_ready 1\n"));
   }
 }
+
+#ifdef DEAF_LISTENER
+TEST(ProcessProbe, AServerWhosePortAnswersNoMoreEndsWithAnExitCodeOfItsOwn) {
+  std::string folder = std::filesystem::temp_directory_path() / "deaf_XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const std::string deaf = folder + "/now";
+  ServerProcess server({"model.path=impatient"}, FAKE_SERVER,
+                       "DEAF_WHEN=" + deaf + " LD_PRELOAD=" DEAF_LISTENER " exec \"$@\"");
+  const auto stub = StubOf(PortWhenReady(server));
+  EXPECT_THAT(CallMany(*stub, 20), Each(grpc::StatusCode::OK));
+  std::ofstream(deaf).close();
+  EXPECT_EQ(server.WaitForExit(), 5);
+  EXPECT_THAT(server.output(), HasSubstr("connections are not answered any more, ending at once"));
+  std::filesystem::remove_all(folder);
+}
+#endif
 
 #ifdef STEPPING_WALL_CLOCK
 TEST(ProcessTime, StepsOfTheWallClockChangeNoDeadline) {
