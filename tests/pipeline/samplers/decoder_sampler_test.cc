@@ -1,5 +1,6 @@
 #include "pipeline/samplers/decoder_sampler.h"
 
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/types.h>
@@ -274,6 +275,33 @@ TEST(DecoderSamplerTest, NoiseIsAddedToEveryRowAlike) {
     const bool keeps_the_picture = kind == SamplerKind::kEuler || kind == SamplerKind::kEulerAncestral;
     EXPECT_EQ(share == 1.0f, keeps_the_picture);
   }
+}
+
+// From 768x768 the latents are so large that the library divides them among threads. Of some functions it
+// takes what is left over of a thread's share one by one, and rounds otherwise than in its vectors.
+TEST(DecoderSamplerTest, TheNumberOfThreadsChangesNoBit) {
+  const int threads_before = at::get_num_threads();
+  for (const auto& [height, width] : {std::pair<int64_t, int64_t>{96, 96}, {97, 95}, {129, 131}}) {
+    torch::manual_seed(1);
+    const torch::Tensor sample = torch::randn({1, 4, height, width});
+    const torch::Tensor noise = torch::randn({1, 4, height, width});
+    const torch::Tensor outputs =
+        torch::randn({1, 8, height, width}).contiguous(at::MemoryFormat::ChannelsLast);  // as the U-Net's
+    for (const SamplerKind kind : AllKinds()) {
+      const auto sampler = MakeOrFail(kind, PublishedConfig(), 10);
+      const torch::Tensor output = sampler->uses_predicted_variance() ? outputs : outputs.narrow(1, 0, 4);
+      at::set_num_threads(1);
+      const torch::Tensor expected = sampler->Step(3, output, sample, [&] { return noise; });
+      for (const int threads : {2, 3}) {
+        at::set_num_threads(threads);
+        const torch::Tensor actual = sampler->Step(3, output, sample, [&] { return noise; });
+        EXPECT_TRUE(torch::equal(actual, expected))
+            << "sampler " << static_cast<int>(kind) << ", " << height << "x" << width << ", " << threads
+            << " threads, " << (actual != expected).sum().item<int64_t>() << " elements";
+      }
+    }
+  }
+  at::set_num_threads(threads_before);
 }
 
 }  // namespace
