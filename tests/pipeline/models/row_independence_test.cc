@@ -12,6 +12,7 @@
 #include "pipeline/models/elementwise.h"
 #include "pipeline/models/layers.h"
 #include "pipeline/models/matrix_kernel.h"
+#include "pipeline/models/matrix_kernel_variants.h"
 #include "pipeline/models/matrix_product.h"
 #include "pipeline/models/timestep_embedding.h"
 #include "tests/pipeline/models/model_test_support.h"
@@ -197,6 +198,53 @@ TEST(MatrixProductTest, ARowThatIsNotFiniteSpoilsNoOther) {
     EXPECT_EQ(at::isfinite(result[row]).all().item<bool>(), row != 2) << row;
     EXPECT_EQ(at::isnan(result[row]).all().item<bool>(), row == 2) << row;
   }
+}
+
+// The first `rows` rows of `base` (or zeros) plus x times the panel, by one kernel.
+torch::Tensor MultiplyWith(const MatrixKernels& kernels, const torch::Tensor& x, const torch::Tensor& panel,
+                           const torch::Tensor& base) {
+  torch::Tensor result = at::empty({x.size(0), kPanelColumns});
+  const ConstRows before =
+      base.defined() ? ConstRows{base.const_data_ptr<float>(), base.stride(0)} : ConstRows{};
+  kernels.multiply[x.size(0) - 1]({.a = {x.const_data_ptr<float>(), x.stride(0)},
+                                   .panel = panel.const_data_ptr<float>(),
+                                   .depth = x.size(1),
+                                   .base = before,
+                                   .to = {result.mutable_data_ptr<float>(), kPanelColumns}});
+  return result;
+}
+
+TEST(MatrixKernelsTest, BothInstructionSetsGiveTheSameBits) {
+#ifdef __x86_64__
+  if (&BestMatrixKernels() != &kAvx512MatrixKernels) GTEST_SKIP() << "this processor has no AVX-512";
+  for (int64_t rows = 1; rows <= kKernelRows; ++rows) {
+    for (const int64_t depth : {1, 2, 7, 63, 64, 256}) {
+      // A wider matrix, so that rows do not follow each other.
+      const torch::Tensor x = RandomTensor({rows, depth + 5}, 1).narrow(1, 0, depth);
+      const torch::Tensor panel = RandomTensor({depth, kPanelColumns}, 2);
+      const torch::Tensor of_each_row = RandomTensor({rows, kPanelColumns}, 3);
+      const torch::Tensor of_all_rows = RandomTensor({1, kPanelColumns}, 4).expand({rows, kPanelColumns});
+      for (const torch::Tensor& base : {torch::Tensor(), of_each_row, of_all_rows}) {
+        const torch::Tensor wide = MultiplyWith(kAvx512MatrixKernels, x, panel, base);
+        EXPECT_TRUE(SameBits(MultiplyWith(kAvx2MatrixKernels, x, panel, base), wide))
+            << rows << " x " << depth;
+        EXPECT_LE(RelativeL2(MultiplyWith(kPlainMatrixKernels, x, panel, base), wide), 2e-6);
+      }
+      const torch::Tensor weight = RandomTensor({kPanelColumns, depth}, 5);
+      const auto packed = [&](const MatrixKernels& kernels) {
+        torch::Tensor result = at::empty({depth, kPanelColumns});
+        kernels.transpose({weight.const_data_ptr<float>(), depth}, depth, result.mutable_data_ptr<float>());
+        return result;
+      };
+      for (const MatrixKernels* kernels :
+           {&kPlainMatrixKernels, &kAvx2MatrixKernels, &kAvx512MatrixKernels}) {
+        EXPECT_TRUE(SameBits(packed(*kernels), weight.t()));
+      }
+    }
+  }
+#else
+  GTEST_SKIP() << "not an x86 processor";
+#endif
 }
 
 TEST(AttentionByRowTest, EqualsDoublePrecision) {
