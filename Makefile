@@ -24,7 +24,8 @@ test: build ## Runs every check that needs no Python torch
 test-parity: build ## Compares the built server with diffusers, live, in a pinned Python environment
 	@tests/parity/run.sh build/$(PRESET)
 
-test-long: test test-parity ## Everything, and the sanitizer presets
+test-long: test test-parity ## Everything, the full-size networks against double precision, and the sanitizer presets
+	@tests/parity/run_full_size.sh build/$(PRESET)
 	@scripts/build.sh tsan $(JOBS) && ctest --preset tsan -j $(JOBS)
 	@scripts/build.sh asan $(JOBS) && ctest --preset asan -j $(JOBS)
 	@scripts/build.sh clang $(JOBS)

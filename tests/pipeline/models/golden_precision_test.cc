@@ -19,7 +19,8 @@
 #include "tests/pipeline/models/model_test_support.h"
 
 // How far the networks, as the server runs them, are from double precision, against diffusers in single
-// precision. The files come from tests/parity/make_precision_cases.py and are made anew for each comparison.
+// precision. The files come from tests/parity/make_precision_cases.py, those of the full-size networks from
+// tests/parity/full_size_precision.py, and are made anew for each comparison.
 
 namespace kandinsky {
 namespace {
@@ -27,7 +28,7 @@ namespace {
 using testing::ChannelsLast;
 using testing::RelativeL2;
 
-// Of the geometric means over all cases.
+// Of the geometric means over all cases; at full size of each case.
 constexpr double kMaxRatio = 1.2;
 // Of each case, relative L2.
 constexpr double kMaxDistance = 1e-5;
@@ -38,10 +39,13 @@ T ValueOrFail(absl::StatusOr<T> value) {
   return *std::move(value);
 }
 
-class GoldenPrecisionTest : public ::testing::Test {
+class PrecisionTest : public ::testing::Test {
  protected:
+  // `variable` of the environment names the folder of the files.
+  explicit PrecisionTest(const char* variable) : variable_(variable) {}
+
   void SetUp() override {
-    const char* folder = std::getenv("KANDINSKY_GOLDEN_DIR");
+    const char* folder = std::getenv(variable_);
     if (folder == nullptr || !std::filesystem::exists(std::string(folder) + "/precision.json")) {
       GTEST_SKIP() << "only in the live comparison";
     }
@@ -90,8 +94,19 @@ class GoldenPrecisionTest : public ::testing::Test {
     return ValueOrFail(tensors_->Get(network.at("name").get<std::string>() + "." + key));
   }
 
+  const char* const variable_;
   std::string folder_;
   std::shared_ptr<const Checkpoint> tensors_;
+};
+
+class GoldenPrecisionTest : public PrecisionTest {
+ protected:
+  GoldenPrecisionTest() : PrecisionTest("KANDINSKY_GOLDEN_DIR") {}
+};
+
+class FullSizePrecisionTest : public PrecisionTest {
+ protected:
+  FullSizePrecisionTest() : PrecisionTest("KANDINSKY_FULL_SIZE_DIR") {}
 };
 
 TEST_F(GoldenPrecisionTest, IsAsCloseToDoublePrecisionAsDiffusers) {
@@ -110,6 +125,20 @@ TEST_F(GoldenPrecisionTest, IsAsCloseToDoublePrecisionAsDiffusers) {
   for (const auto& [kind, log] : logs) {
     const double ratio = std::exp(log.first / log.second);
     std::printf("%s: %d cases, %.2f times the distance of diffusers\n", kind.c_str(), log.second, ratio);
+    EXPECT_LE(ratio, kMaxRatio) << kind;
+  }
+}
+
+TEST_F(FullSizePrecisionTest, IsAsCloseToDoublePrecisionAsDiffusers) {
+  const nlohmann::json cases = ValueOrFail(ReadJsonFile(folder_ + "precision.json"));
+  ASSERT_FALSE(cases.empty());
+  for (const nlohmann::json& network : cases) {
+    const std::string kind = network.at("kind");
+    const double distance = RelativeL2(Run(network), Input(network, "expected"));
+    const double ratio = distance / network.at("distance").get<double>();
+    std::printf("%s: %.2e from double precision, %.2f times the distance of diffusers\n", kind.c_str(),
+                distance, ratio);
+    EXPECT_LE(distance, kMaxDistance) << kind;
     EXPECT_LE(ratio, kMaxRatio) << kind;
   }
 }
