@@ -8,5 +8,5 @@ work=${2:-$build/shapes-pack}
 scripts/install_parity_environment.sh
 python=${KANDINSKY_CACHE:-$HOME/.cache/kandinsky-server}/parity-venv/bin/python
 export PYTHONDONTWRITEBYTECODE=1
-"$python" training/shapes/make_pack.py "$work" --train "$build/training/kandinsky-train" --install models/shapes
-"$python" training/shapes/judge_model.py "$build" models/shapes "$work/judged" --require
+"$python" tools/shapes_pack/make_pack.py "$work" --train "$build/training/kandinsky-train" --install models/shapes
+"$python" tools/shapes_pack/judge_model.py "$build" models/shapes "$work/judged" --require

@@ -59,5 +59,5 @@ echo "model files as they are found"
   2>"$goldens/log" || { cat "$goldens/log" >&2; exit 1; }
 
 echo "pictures of the trained models in models/shapes"
-"$python" training/shapes/judge.py --count 200 >"$goldens/log" || { cat "$goldens/log" >&2; exit 1; }
-"$python" training/shapes/judge_model.py "$build" models/shapes "$goldens/judged" --require
+"$python" tools/shapes_pack/judge.py --count 200 >"$goldens/log" || { cat "$goldens/log" >&2; exit 1; }
+"$python" tools/shapes_pack/judge_model.py "$build" models/shapes "$goldens/judged" --require

@@ -1,5 +1,5 @@
 // The trained model of the repository, models/shapes, draws what it is told. What it reaches over hundreds of
-// prompts is judged by training/shapes/judge_model.py.
+// prompts is judged by tools/shapes_pack/judge_model.py.
 
 #include <gtest/gtest.h>
 
