@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
+#include "base/process_resources.h"
 #include "base/status_macros.h"
 #include "kandinsky/v1/embedding.grpc.pb.h"
 #include "kandinsky/v1/image_generation.grpc.pb.h"
@@ -18,7 +19,6 @@
 #include "server/exception_guard.h"
 #include "server/grpc_options.h"
 #include "server/image_generation_service.h"
-#include "server/process_memory.h"
 #include "server/reflection_service.h"
 
 namespace kandinsky {

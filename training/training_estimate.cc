@@ -4,7 +4,6 @@
 #include <ATen/Parallel.h>
 #include <c10/core/Allocator.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -15,10 +14,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/clock.h"
+#include "base/process_resources.h"
 #include "base/status_macros.h"
 #include "pipeline/hint_size.h"
 #include "pipeline/kandinsky/exception_translation.h"
-#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
 #include "pipeline/kandinsky/model_configs.h"
 #include "pipeline/models/prior_transformer.h"
 #include "pipeline/models/unet_2d_condition_model.h"
@@ -252,8 +251,7 @@ absl::StatusOr<TrainingEstimate> EstimateTraining(const TrainingOptions& options
 
 absl::Status PrintEstimate(const TrainingOptions& options, std::ostream& out) {
   at::set_num_threads(options.threads > 0 ? options.threads : AvailableCpus());
-  const int64_t available = int64_t{sysconf(_SC_AVPHYS_PAGES)} * sysconf(_SC_PAGESIZE);
-  ASSIGN_OR_RETURN(const TrainingEstimate estimate, EstimateTraining(options, available));
+  ASSIGN_OR_RETURN(const TrainingEstimate estimate, EstimateTraining(options, AvailableMemoryBytes()));
   const char* const network = options.target == TrainingTarget::kPrior ? "prior" : "decoder U-Net";
   Print(options.decoder_path.empty()
             ? absl::StrCat("Kandinsky 2.2 ", network, " as published (no decoder_path is set)")

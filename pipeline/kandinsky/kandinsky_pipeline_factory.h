@@ -43,7 +43,4 @@ struct PipelineOptions {
 // for a full-size model. NOT_FOUND or INVALID_ARGUMENT, naming file and tensor, for a broken model directory.
 absl::StatusOr<std::vector<PipelineFactory>> LoadKandinsky(const PipelineOptions& options, int replicas);
 
-// The process's CPU quota: cgroup limit or affinity mask, whichever is smaller; at least 1.
-int AvailableCpus();
-
 }  // namespace kandinsky
