@@ -1,6 +1,5 @@
 #include "base/clock.h"
 
-#include <algorithm>
 #include <chrono>
 
 #include "absl/time/clock.h"
@@ -35,38 +34,6 @@ class RealClock : public Clock {
 Clock& Clock::Real() {
   static RealClock* const clock = new RealClock;  // Never destroyed: threads may outlive static destructors.
   return *clock;
-}
-
-absl::Time FakeClock::Now() const {
-  MutexLock lock(clock_mutex_);
-  return now_;
-}
-
-void FakeClock::WaitUntil(Mutex& mutex, ConditionVariable& condition, absl::Time deadline) {
-  {
-    MutexLock lock(clock_mutex_);
-    if (now_ >= deadline) return;
-    waiters_.push_back({&mutex, &condition});
-  }
-  // Advance() takes `mutex` before it notifies, so a move of the clock cannot slip in before this wait.
-  condition.Wait(mutex);
-  MutexLock lock(clock_mutex_);
-  const auto mine = std::find_if(waiters_.begin(), waiters_.end(),
-                                 [&](const Waiter& waiter) { return waiter.condition == &condition; });
-  if (mine != waiters_.end()) waiters_.erase(mine);
-}
-
-void FakeClock::Advance(absl::Duration duration) {
-  std::vector<Waiter> waiters;
-  {
-    MutexLock lock(clock_mutex_);
-    now_ += duration;
-    waiters = waiters_;
-  }
-  for (const Waiter& waiter : waiters) {
-    MutexLock lock(*waiter.mutex);
-    waiter.condition->NotifyAll();
-  }
 }
 
 }  // namespace kandinsky

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -109,11 +110,6 @@ absl::StatusOr<std::string> EncodePng(const Image& image, const PngOptions& opti
   RETURN_IF_ERROR(AppendPixels(image, options.compression_level, png));
   AppendChunk("IEND", "", png);
   return png;
-}
-
-absl::StatusOr<Image> DecodePng(std::string_view bytes, const DecodeLimits& limits) {
-  if (!HasPngSignature(bytes)) return absl::InvalidArgumentError("not a PNG file");
-  return DecodeImage(bytes, limits);
 }
 
 }  // namespace kandinsky

@@ -1,12 +1,10 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "imaging/encoded_image.h"
 #include "imaging/image.h"
 
 namespace kandinsky {
@@ -22,8 +20,5 @@ struct PngOptions {
 // Encodes `image` (1, 3 or 4 channels). INVALID_ARGUMENT when size, channels and pixel count disagree or an
 // option is out of range. Thread-safe.
 absl::StatusOr<std::string> EncodePng(const Image& image, const PngOptions& options = {});
-
-// DecodeImage for callers who expect a PNG: INVALID_ARGUMENT for files of other formats. Thread-safe.
-absl::StatusOr<Image> DecodePng(std::string_view bytes, const DecodeLimits& limits = {});
 
 }  // namespace kandinsky

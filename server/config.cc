@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "base/status_macros.h"
+#include "config/config_text.h"
 
 namespace kandinsky {
 namespace {
@@ -81,12 +82,6 @@ constexpr char kDefaults[] = R"pb(
 int Clamped(int64_t bytes) { return static_cast<int>(std::clamp<int64_t>(bytes, 0, INT32_MAX)); }
 
 }  // namespace
-
-absl::StatusOr<v1::ServerConfig> ParseConfig(const std::string& text, ConfigFormat format) {
-  v1::ServerConfig config;
-  RETURN_IF_ERROR(ParseMessage(text, format, config));
-  return config;
-}
 
 absl::StatusOr<v1::ServerConfig> ReadConfigFile(const std::string& path) {
   v1::ServerConfig config;

@@ -5,16 +5,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "config/config_text.h"
 #include "kandinsky/v1/server_config.pb.h"
 
 namespace kandinsky {
 
-// Parses a ServerConfig; fields that are not in the text stay unset. INVALID_ARGUMENT with the place of the
-// error for anything that is not a well-formed ServerConfig, unknown fields included.
-absl::StatusOr<v1::ServerConfig> ParseConfig(const std::string& text, ConfigFormat format);
-
-// Reads a file of at most 1 MiB; its extension tells the format: .json, or .textproto, .txtpb, .pbtxt.
+// Reads a ServerConfig from a file of at most 1 MiB; its extension tells the format: .json, or .textproto,
+// .txtpb, .pbtxt. Fields that are not in the text stay unset. INVALID_ARGUMENT with the place of the error
+// for anything that is not a well-formed ServerConfig, unknown fields included.
 absl::StatusOr<v1::ServerConfig> ReadConfigFile(const std::string& path);
 
 // Applies "path=value", e.g. "engine.max_batch_rows=4": path is the dotted name of a field that is no group,
@@ -35,7 +32,7 @@ absl::Status ValidateConfig(const v1::ServerConfig& config);
 int64_t MostTextBytes(const v1::LimitsConfig& limits);
 int64_t MostMessageBytes(const v1::LimitsConfig& limits);
 
-// The config as text proto, one field a line; ParseConfig reads it back.
+// The config as text proto, one field a line; ReadConfigFile reads it back.
 std::string PrintConfig(const v1::ServerConfig& config);
 
 // Whether `name` has 1 to 128 characters of A-Z a-z 0-9 . _ - (model names and request ids).

@@ -247,8 +247,6 @@ absl::string_view OtherFormat(absl::Span<const std::byte> file, absl::string_vie
 
 absl::string_view SafetensorsDtypeName(SafetensorsDtype dtype) { return InfoOf(dtype).name; }
 
-size_t SafetensorsElementBytes(SafetensorsDtype dtype) { return InfoOf(dtype).bytes; }
-
 absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::Span<const std::byte> file,
                                                          const std::string& file_name) {
   const auto refuse = [&file_name](const std::string& what) {

@@ -37,7 +37,6 @@ inline constexpr size_t kMaxSafetensorsHeaderBytes = 100'000'000;
 
 // "F32" etc., as files spell it.
 absl::string_view SafetensorsDtypeName(SafetensorsDtype dtype);
-size_t SafetensorsElementBytes(SafetensorsDtype dtype);
 
 // Parses and checks the header of a whole file of untrusted bytes; allocates no more than the header's own
 // size suggests. INVALID_ARGUMENT that starts with `file_name` and names the tensor or key in question.

@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/fakes/fake_clock.h"
+
 namespace kandinsky {
 namespace {
 

@@ -8,7 +8,7 @@
 
 #include "base/mapped_file.h"
 #include "clients/cpp/command_output.h"
-#include "imaging/png.h"
+#include "imaging/encoded_image.h"
 #include "tests/clients/child_process.h"
 #include "tests/server/test_server.h"
 
@@ -51,7 +51,7 @@ class CommandLineClientTest : public testing::Test {
     const absl::StatusOr<std::string> file = ReadFile(Path(name), 1 << 20);
     EXPECT_TRUE(file.ok()) << file.status();
     if (!file.ok()) return {};
-    return DecodePng(*file)->pixels;
+    return DecodeImage(*file)->pixels;
   }
 
   std::string folder_;

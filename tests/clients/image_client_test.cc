@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "clients/cpp/rich_error.h"
-#include "imaging/png.h"
+#include "imaging/encoded_image.h"
 #include "tests/clients/scripted_server.h"
 #include "tests/server/test_server.h"
 
@@ -30,7 +30,7 @@ TEST(ImageClientTest, StreamsEventsAndImages) {
   EXPECT_EQ(started, 1);
   EXPECT_GE(progress, 1);
   ASSERT_EQ(images.size(), 2u);
-  EXPECT_EQ(DecodePng(images[0].data())->pixels,
+  EXPECT_EQ(DecodeImage(images[0].data())->pixels,
             FakePipeline::ExpectedImage(images[0].seed(), images[0].width(), images[0].height()).pixels);
   EXPECT_EQ(summary->seeds_size(), 2);
 }

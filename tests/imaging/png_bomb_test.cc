@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "imaging/png.h"
+#include "imaging/encoded_image.h"
 
 namespace kandinsky {
 namespace {
@@ -63,7 +63,7 @@ std::string Rows(uint32_t width, uint32_t height) {
 }
 
 void ExpectDarkerRows(const std::string& png, uint32_t height) {
-  const auto image = DecodePng(png);
+  const auto image = DecodeImage(png);
   ASSERT_TRUE(image.ok()) << image.status();
   ASSERT_EQ(image->height, static_cast<int>(height));
   for (uint32_t y = 0; y < height; ++y) {
@@ -110,7 +110,7 @@ TEST(PngBombTest, DataBehindTheLastRowIsNotInflated) {
 TEST(PngBombTest, ARowThatIsMissingIsStillMissed) {
   for (const int interlace : {0, 1}) {
     const std::string png = GreyPng({300, 300, 8, interlace}, Rows(300, 299), 1, 1 << 20);
-    EXPECT_THAT(std::string(DecodePng(png).status().message()), HasSubstr("damaged or truncated"));
+    EXPECT_THAT(std::string(DecodeImage(png).status().message()), HasSubstr("damaged or truncated"));
   }
 }
 
@@ -118,7 +118,7 @@ TEST(PngBombTest, PicturesStoredUncompressedInSmallChunksAreTaken) {
   for (const auto& [width, height] :
        {std::pair<uint32_t, uint32_t>{300, 400}, {1, 1}, {1, 5000}, {5000, 1}}) {
     const std::string rows((width + 1) * height, '\0');
-    const auto image = DecodePng(GreyPng({width, height, 8}, rows, 0, 7));
+    const auto image = DecodeImage(GreyPng({width, height, 8}, rows, 0, 7));
     ASSERT_TRUE(image.ok()) << image.status() << " " << width << "x" << height;
     EXPECT_EQ(image->height, static_cast<int>(height));
   }
@@ -130,7 +130,7 @@ TEST(PngBombTest, InterlacedPicturesAreTaken) {
   for (const auto& [width, height] : {std::pair{1, 1}, {1, 1}, {2, 1}, {2, 2}, {4, 2}, {4, 4}, {8, 4}}) {
     rows += std::string(static_cast<size_t>((width + 1) * height), '\0');
   }
-  const auto image = DecodePng(GreyPng({8, 8, 8, 1}, rows, 0, 5));
+  const auto image = DecodeImage(GreyPng({8, 8, 8, 1}, rows, 0, 5));
   ASSERT_TRUE(image.ok()) << image.status();
 }
 

@@ -9,6 +9,7 @@
 #include <set>
 #include <tuple>
 
+#include "imaging/encoded_image.h"
 #include "imaging/resize.h"
 #include "tests/imaging/test_pictures.h"
 
@@ -61,7 +62,7 @@ std::vector<uint8_t> ToRgb(const Image& image) {
 }
 
 std::string ErrorOf(const std::string& png, const DecodeLimits& limits = {}) {
-  const absl::StatusOr<Image> image = DecodePng(png, limits);
+  const absl::StatusOr<Image> image = DecodeImage(png, limits);
   EXPECT_EQ(image.status().code(), absl::StatusCode::kInvalidArgument);
   return std::string(image.status().message());
 }
@@ -74,7 +75,7 @@ TEST_P(PngRoundTrip, KeepsEveryPixel) {
   for (const int level : {1, 6, 12}) {
     const absl::StatusOr<std::string> png = EncodePng(image, {.compression_level = level, .text = {}});
     ASSERT_TRUE(png.ok()) << png.status();
-    const absl::StatusOr<Image> decoded = DecodePng(*png);
+    const absl::StatusOr<Image> decoded = DecodeImage(*png);
     ASSERT_TRUE(decoded.ok()) << decoded.status();
     EXPECT_EQ(decoded->width, image.width);
     EXPECT_EQ(decoded->height, image.height);
@@ -98,7 +99,7 @@ TEST(EncodePngTest, WritesTextAsUtf8ChunksBeforeThePixels) {
   const size_t at = png.find(expected);
   ASSERT_NE(at, std::string::npos);
   EXPECT_LT(at, png.find("IDAT"));
-  EXPECT_EQ(DecodePng(png)->pixels, image.pixels);
+  EXPECT_EQ(DecodeImage(png)->pixels, image.pixels);
 }
 
 TEST(EncodePngTest, WritesTheSameBytesEveryTime) {
@@ -141,7 +142,7 @@ TEST(EncodePngTest, StaysCloseToLibpngsSize) {
   for (const auto& [image, most] :
        {std::pair{photo, 1.12}, {soft, 1.08}, {NoisePicture(200, 200, 3), 1.01}}) {
     const std::string peer = LibpngDefault(image);
-    ASSERT_EQ(DecodePng(peer)->pixels, image.pixels);
+    ASSERT_EQ(DecodeImage(peer)->pixels, image.pixels);
     EXPECT_LT(static_cast<double>(EncodePng(image)->size()), most * static_cast<double>(peer.size()));
   }
 }
@@ -198,66 +199,70 @@ TEST(EncodePngTest, RefusesOptionsOutOfRange) {
 }
 
 TEST(DecodePngTest, ExpandsGreyOfEveryDepth) {
-  EXPECT_EQ(DecodePng(Png(Header(4, 1, 1, 0), std::string("\0\xA0", 2)))->pixels,
+  EXPECT_EQ(DecodeImage(Png(Header(4, 1, 1, 0), std::string("\0\xA0", 2)))->pixels,
             (std::vector<uint8_t>{255, 255, 255, 0, 0, 0, 255, 255, 255, 0, 0, 0}));
-  EXPECT_EQ(DecodePng(Png(Header(2, 1, 2, 0), std::string("\0\x60", 2)))->pixels,
+  EXPECT_EQ(DecodeImage(Png(Header(2, 1, 2, 0), std::string("\0\x60", 2)))->pixels,
             (std::vector<uint8_t>{85, 85, 85, 170, 170, 170}));
-  EXPECT_EQ(DecodePng(Png(Header(2, 1, 4, 0), std::string("\0\x3F", 2)))->pixels,
+  EXPECT_EQ(DecodeImage(Png(Header(2, 1, 4, 0), std::string("\0\x3F", 2)))->pixels,
             (std::vector<uint8_t>{51, 51, 51, 255, 255, 255}));
-  EXPECT_EQ(DecodePng(Png(Header(1, 1, 16, 0), std::string("\0\x12\xFF", 3)))->pixels,
+  EXPECT_EQ(DecodeImage(Png(Header(1, 1, 16, 0), std::string("\0\x12\xFF", 3)))->pixels,
             (std::vector<uint8_t>{0x12, 0x12, 0x12}));
 }
 
 TEST(DecodePngTest, KeepsTheHighByteOf16BitSamples) {
-  EXPECT_EQ(DecodePng(Png(Header(1, 1, 16, 2), std::string("\0\x12\xFF\x34\x80\x56\x01", 7)))->pixels,
+  EXPECT_EQ(DecodeImage(Png(Header(1, 1, 16, 2), std::string("\0\x12\xFF\x34\x80\x56\x01", 7)))->pixels,
             (std::vector<uint8_t>{0x12, 0x34, 0x56}));
-  EXPECT_EQ(DecodePng(Png(Header(1, 1, 16, 6), std::string("\0\x12\xFF\x34\x80\x56\x01\xFF\x00", 9)))->pixels,
-            (std::vector<uint8_t>{0x12, 0x34, 0x56}));
+  EXPECT_EQ(
+      DecodeImage(Png(Header(1, 1, 16, 6), std::string("\0\x12\xFF\x34\x80\x56\x01\xFF\x00", 9)))->pixels,
+      (std::vector<uint8_t>{0x12, 0x34, 0x56}));
 }
 
 TEST(DecodePngTest, LaysTransparentPixelsOverWhite) {
-  EXPECT_EQ(DecodePng(Png(Header(1, 1, 16, 6), std::string("\0\x12\xFF\x34\x80\x56\x01\x00\x00", 9)))->pixels,
-            (std::vector<uint8_t>{255, 255, 255}));
-  EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 6), std::string("\0\x12\x34\x56\x00\x00\x64\xFF\x33", 9)))->pixels,
-            (std::vector<uint8_t>{255, 255, 255, 204, 224, 255}));
-  EXPECT_EQ(DecodePng(Png(Header(1, 1, 8, 4), std::string("\0\x12\x40", 3)))->pixels,
+  EXPECT_EQ(
+      DecodeImage(Png(Header(1, 1, 16, 6), std::string("\0\x12\xFF\x34\x80\x56\x01\x00\x00", 9)))->pixels,
+      (std::vector<uint8_t>{255, 255, 255}));
+  EXPECT_EQ(
+      DecodeImage(Png(Header(2, 1, 8, 6), std::string("\0\x12\x34\x56\x00\x00\x64\xFF\x33", 9)))->pixels,
+      (std::vector<uint8_t>{255, 255, 255, 204, 224, 255}));
+  EXPECT_EQ(DecodeImage(Png(Header(1, 1, 8, 4), std::string("\0\x12\x40", 3)))->pixels,
             (std::vector<uint8_t>{196, 196, 196}));
 }
 
 TEST(DecodePngTest, ExpandsPalettesWithAndWithoutTransparency) {
   const std::string palette = PngChunk("PLTE", "\x01\x02\x03\x04\x05\x06");
   const std::vector<uint8_t> expected = {4, 5, 6, 1, 2, 3};
-  EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 3), std::string("\0\x01\x00", 3), palette))->pixels, expected);
-  EXPECT_EQ(DecodePng(Png(Header(2, 1, 1, 3), std::string("\0\x80", 2), palette))->pixels, expected);
+  EXPECT_EQ(DecodeImage(Png(Header(2, 1, 8, 3), std::string("\0\x01\x00", 3), palette))->pixels, expected);
+  EXPECT_EQ(DecodeImage(Png(Header(2, 1, 1, 3), std::string("\0\x80", 2), palette))->pixels, expected);
   const std::string transparent = palette + PngChunk("tRNS", std::string("\xFF\x00", 2));
-  EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 3), std::string("\0\x01\x00", 3), transparent))->pixels,
+  EXPECT_EQ(DecodeImage(Png(Header(2, 1, 8, 3), std::string("\0\x01\x00", 3), transparent))->pixels,
             (std::vector<uint8_t>{255, 255, 255, 1, 2, 3}));
 }
 
 TEST(DecodePngTest, ShowsColourKeysAsWhite) {
   const std::string grey_key = PngChunk("tRNS", std::string("\x00\x12", 2));
-  EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 0), std::string("\0\x12\x13", 3), grey_key))->pixels,
+  EXPECT_EQ(DecodeImage(Png(Header(2, 1, 8, 0), std::string("\0\x12\x13", 3), grey_key))->pixels,
             (std::vector<uint8_t>{255, 255, 255, 0x13, 0x13, 0x13}));
-  EXPECT_EQ(DecodePng(Png(Header(2, 1, 16, 0), std::string("\0\x00\x12\x00\x13", 5), grey_key))->pixels,
+  EXPECT_EQ(DecodeImage(Png(Header(2, 1, 16, 0), std::string("\0\x00\x12\x00\x13", 5), grey_key))->pixels,
             (std::vector<uint8_t>{255, 255, 255, 0, 0, 0}));
   const std::string bit_key = PngChunk("tRNS", std::string("\x00\x00", 2));
-  EXPECT_EQ(DecodePng(Png(Header(8, 1, 1, 0), std::string("\0\x55", 2), bit_key))->pixels,
+  EXPECT_EQ(DecodeImage(Png(Header(8, 1, 1, 0), std::string("\0\x55", 2), bit_key))->pixels,
             std::vector<uint8_t>(24, 255));
   const std::string rgb_key = PngChunk("tRNS", std::string("\0\x01\0\x02\0\x03", 6));
-  EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 2), std::string("\0\x01\x02\x03\x01\x02\x04", 7), rgb_key))->pixels,
-            (std::vector<uint8_t>{255, 255, 255, 1, 2, 4}));
+  EXPECT_EQ(
+      DecodeImage(Png(Header(2, 1, 8, 2), std::string("\0\x01\x02\x03\x01\x02\x04", 7), rgb_key))->pixels,
+      (std::vector<uint8_t>{255, 255, 255, 1, 2, 4}));
 }
 
 TEST(DecodePngTest, ShowsColoursBeyondThePaletteAsBlack) {
   const std::string palette = PngChunk("PLTE", std::string("\x01\x02\x03", 3));
-  EXPECT_EQ(DecodePng(Png(Header(2, 1, 8, 3), std::string("\0\x05\x00", 3), palette))->pixels,
+  EXPECT_EQ(DecodeImage(Png(Header(2, 1, 8, 3), std::string("\0\x05\x00", 3), palette))->pixels,
             (std::vector<uint8_t>{0, 0, 0, 1, 2, 3}));
 }
 
 TEST(DecodePngTest, ReadsInterlacedPictures) {
   // Adam7 passes of a 2x2 picture: (0,0); (1,0); row 1.
   const std::string rows("\0\x01\x01\x01\0\x02\x02\x02\0\x03\x03\x03\x04\x04\x04", 15);
-  EXPECT_EQ(DecodePng(Png(Header(2, 2, 8, 2, 1), rows))->pixels,
+  EXPECT_EQ(DecodeImage(Png(Header(2, 2, 8, 2, 1), rows))->pixels,
             (std::vector<uint8_t>{1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4}));
 }
 
@@ -267,14 +272,14 @@ TEST(DecodePngTest, SkipsAncillaryChunksUnread) {
                              PngChunk("zTXt", std::string("k\0\0", 3) + bomb) + PngChunk("eXIf", "broken") +
                              PngChunk("gAMA", Uint32(0)) + PngChunk("acTL", "broken") +
                              PngChunk("abCd", "unknown");
-  EXPECT_EQ(DecodePng(Png(Header(1, 1, 8, 2), std::string("\0\x01\x02\x03", 4), chunks))->pixels,
+  EXPECT_EQ(DecodeImage(Png(Header(1, 1, 8, 2), std::string("\0\x01\x02\x03", 4), chunks))->pixels,
             (std::vector<uint8_t>{1, 2, 3}));
 }
 
 TEST(DecodePngTest, SurvivesAHundredThousandChunks) {
   std::string chunks;
   for (int i = 0; i < 100'000; ++i) chunks += PngChunk("tEXt", std::string("k\0v", 3));
-  EXPECT_TRUE(DecodePng(Png(Header(1, 1, 8, 2), std::string("\0\x01\x02\x03", 4), chunks)).ok());
+  EXPECT_TRUE(DecodeImage(Png(Header(1, 1, 8, 2), std::string("\0\x01\x02\x03", 4), chunks)).ok());
 }
 
 TEST(DecodePngTest, RefusesTooManyPixelsFromTheHeaderAlone) {
@@ -285,12 +290,12 @@ TEST(DecodePngTest, RefusesTooManyPixelsFromTheHeaderAlone) {
               HasSubstr("too many pixels"));
   const std::string four = Png(Header(2, 2, 8, 0), std::string(6, '\0'));
   EXPECT_THAT(ErrorOf(four, {.max_pixels = 3}), HasSubstr("too many pixels"));
-  EXPECT_TRUE(DecodePng(four, {.max_pixels = 4}).ok());
+  EXPECT_TRUE(DecodeImage(four, {.max_pixels = 4}).ok());
 }
 
 TEST(DecodePngTest, RefusesMoreBytesThanAllowed) {
   const std::string png = *EncodePng(NoisePicture(8, 8, 3));
-  EXPECT_TRUE(DecodePng(png, {.max_encoded_bytes = png.size()}).ok());
+  EXPECT_TRUE(DecodeImage(png, {.max_encoded_bytes = png.size()}).ok());
   EXPECT_THAT(ErrorOf(png, {.max_encoded_bytes = png.size() - 1}), HasSubstr("larger than"));
 }
 
@@ -303,7 +308,6 @@ TEST(DecodePngTest, RefusesImpossibleSizes) {
 
 TEST(DecodePngTest, RefusesWhatIsNotAPng) {
   EXPECT_THAT(ErrorOf(""), HasSubstr("not a PNG"));
-  EXPECT_THAT(ErrorOf("RIFF....WEBPVP8 "), HasSubstr("not a PNG"));
   EXPECT_THAT(ErrorOf(std::string(kSignature)), HasSubstr("no header"));
   EXPECT_THAT(ErrorOf(std::string(kSignature) + PngChunk("IDAT", std::string(13, 'x'))),
               HasSubstr("no header"));
@@ -312,12 +316,12 @@ TEST(DecodePngTest, RefusesWhatIsNotAPng) {
 TEST(DecodePngTest, RefusesEveryTruncationThatLosesPixels) {
   const std::string png = *EncodePng(NoisePicture(50, 50, 3));
   for (size_t sixteenth = 0; sixteenth < 16; ++sixteenth) {
-    EXPECT_FALSE(DecodePng(png.substr(0, png.size() * sixteenth / 16)).ok()) << sixteenth;
+    EXPECT_FALSE(DecodeImage(png.substr(0, png.size() * sixteenth / 16)).ok()) << sixteenth;
   }
   for (size_t missing = 1; missing <= 40; ++missing) {
     // The end mark, the checksum before it and that of the compressed stream hold no pixels.
     constexpr size_t kBehindPixels = 12 + 4 + 4;
-    EXPECT_EQ(DecodePng(png.substr(0, png.size() - missing)).ok(), missing <= kBehindPixels) << missing;
+    EXPECT_EQ(DecodeImage(png.substr(0, png.size() - missing)).ok(), missing <= kBehindPixels) << missing;
   }
 }
 
@@ -328,26 +332,26 @@ TEST(DecodePngTest, RefusesEveryFlippedByteThatCouldChangeThePicture) {
   for (size_t i = 0; i < png.size(); ++i) {
     std::string damaged = png;
     damaged[i] = static_cast<char>(damaged[i] ^ 0x10);
-    const auto decoded = DecodePng(damaged);
+    const auto decoded = DecodeImage(damaged);
     EXPECT_TRUE(!decoded.ok() || (i >= pixels && decoded->pixels == image.pixels)) << "byte " << i;
   }
 }
 
 TEST(DecodePngTest, RefusesFewerPixelsThanTheHeaderSaysButNotMore) {
-  EXPECT_TRUE(DecodePng(Png(Header(2, 2, 8, 0), std::string(600, '\0'))).ok());
-  EXPECT_FALSE(DecodePng(Png(Header(2, 2, 8, 0), std::string(5, '\0'))).ok());
+  EXPECT_TRUE(DecodeImage(Png(Header(2, 2, 8, 0), std::string(600, '\0'))).ok());
+  EXPECT_FALSE(DecodeImage(Png(Header(2, 2, 8, 0), std::string(5, '\0'))).ok());
 }
 
 TEST(DecodePngTest, RefusesIllegalFormats) {
-  EXPECT_FALSE(DecodePng(Png(Header(1, 1, 3, 0), std::string(2, '\0'))).ok());        // depth 3
-  EXPECT_FALSE(DecodePng(Png(Header(1, 1, 8, 5), std::string(2, '\0'))).ok());        // colour type 5
-  EXPECT_FALSE(DecodePng(Png(Header(1, 1, 8, 3), std::string(2, '\0'))).ok());        // no palette
-  EXPECT_FALSE(DecodePng(Png(Header(1, 1, 8, 0), std::string("\x07\x00", 2))).ok());  // filter 7
+  EXPECT_FALSE(DecodeImage(Png(Header(1, 1, 3, 0), std::string(2, '\0'))).ok());        // depth 3
+  EXPECT_FALSE(DecodeImage(Png(Header(1, 1, 8, 5), std::string(2, '\0'))).ok());        // colour type 5
+  EXPECT_FALSE(DecodeImage(Png(Header(1, 1, 8, 3), std::string(2, '\0'))).ok());        // no palette
+  EXPECT_FALSE(DecodeImage(Png(Header(1, 1, 8, 0), std::string("\x07\x00", 2))).ok());  // filter 7
 }
 
 TEST(DecodePngTest, PassesOverBytesAfterTheEnd) {
   const Image image = NoisePicture(5, 5, 3);
-  EXPECT_EQ(DecodePng(*EncodePng(image) + "PK\x03\x04")->pixels, image.pixels);
+  EXPECT_EQ(DecodeImage(*EncodePng(image) + "PK\x03\x04")->pixels, image.pixels);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "scheduler/engine.h"
+#include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_pipeline.h"
 #include "tests/fakes/recording_observer.h"
 #include "tests/fakes/step_gate.h"

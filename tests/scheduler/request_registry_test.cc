@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "pipeline/planned_steps.h"
+#include "tests/fakes/fake_clock.h"
 #include "tests/fakes/recording_observer.h"
 
 namespace kandinsky {

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/numbers.h"
+#include "tests/fakes/fake_clock.h"
 #include "tests/server/test_server.h"
 
 namespace kandinsky {

@@ -3,12 +3,12 @@
 #include <memory>
 #include <string>
 
-#include "base/clock.h"
 #include "server/config.h"
 #include "server/generation_record.h"
 #include "server/generation_store.h"
 #include "server/message_watch.h"
 #include "server/refusal_log.h"
+#include "tests/fakes/fake_clock.h"
 
 namespace kandinsky {
 

@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/status_macros.h"
+#include "config/config_text.h"
 #include "server/command_line.h"
 
 namespace kandinsky {
@@ -19,6 +21,12 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 constexpr char kModel[] = R"(model { path: "m" } )";
+
+absl::StatusOr<v1::ServerConfig> ParseConfig(const std::string& text, ConfigFormat format) {
+  v1::ServerConfig config;
+  RETURN_IF_ERROR(ParseMessage(text, format, config));
+  return config;
+}
 
 v1::ServerConfig Valid() { return WithDefaults(*ParseConfig(kModel, ConfigFormat::kTextProto)); }
 

@@ -6,6 +6,7 @@
 #include "imaging/encoded_image.h"
 #include "kandinsky/v1/embedding.grpc.pb.h"
 #include "pipeline/simulated/simulated_results.h"
+#include "tests/fakes/fake_clock.h"
 #include "tests/server/raw_rpc.h"
 #include "tests/server/test_pictures.h"
 #include "tests/server/test_server.h"

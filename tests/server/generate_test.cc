@@ -5,7 +5,7 @@
 #include <map>
 #include <thread>
 
-#include "imaging/png.h"
+#include "imaging/encoded_image.h"
 #include "tests/server/test_server.h"
 
 namespace kandinsky {
@@ -42,7 +42,7 @@ TEST(Generate, DeliversThePngOfTheSeed) {
   EXPECT_EQ(image.format(), v1::OUTPUT_FORMAT_PNG);
   EXPECT_EQ(image.seed(), 7u);
   EXPECT_EQ(image.total_bytes(), static_cast<int>(image.data().size()));
-  const auto decoded = DecodePng(image.data());
+  const auto decoded = DecodeImage(image.data());
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   EXPECT_EQ(decoded->pixels, FakePipeline::ExpectedImage(7, 8, 8).pixels);
 }
@@ -168,7 +168,7 @@ TEST(Generate, SendsPreviewsAsSmallPngs) {
   EXPECT_EQ(preview.image_index(), 0);
   EXPECT_EQ(preview.step(), 2);
   EXPECT_EQ(preview.mime_type(), "image/png");
-  const auto decoded = DecodePng(preview.data());
+  const auto decoded = DecodeImage(preview.data());
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   EXPECT_EQ(decoded->width, preview.width());
   EXPECT_EQ(decoded->height, preview.height());
@@ -357,7 +357,7 @@ TEST(GenerateImages, ReturnsEveryImageByIndexAndTheSummary) {
   for (int i = 0; i < 5; ++i) {
     EXPECT_EQ(response.images(i).index(), i);
     EXPECT_EQ(response.images(i).seed(), static_cast<uint64_t>(7 + i));
-    EXPECT_EQ(DecodePng(response.images(i).data())->pixels,
+    EXPECT_EQ(DecodeImage(response.images(i).data())->pixels,
               FakePipeline::ExpectedImage(static_cast<uint64_t>(7 + i), 8, 8).pixels);
   }
   EXPECT_THAT(response.summary().seeds(), ElementsAre(7, 8, 9, 10, 11));
@@ -400,7 +400,7 @@ TEST(GenerateImages, BatchesConcurrentCallsWithoutMixingThem) {
   for (int i = 0; i < kCalls; ++i) {
     const auto& response = responses[static_cast<size_t>(i)];
     ASSERT_EQ(response.images_size(), 1);
-    EXPECT_EQ(DecodePng(response.images(0).data())->pixels,
+    EXPECT_EQ(DecodeImage(response.images(0).data())->pixels,
               FakePipeline::ExpectedImage(static_cast<uint64_t>(100 + i), 8, 8).pixels);
   }
 }

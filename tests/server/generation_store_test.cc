@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "tests/fakes/fake_clock.h"
 #include "tests/server/call_environment.h"
 
 namespace kandinsky {

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "tests/fakes/fake_clock.h"
 #include "tests/server/raw_rpc.h"
 #include "tests/server/test_server.h"
 

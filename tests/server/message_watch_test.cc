@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "server/peer_socket.h"
+#include "tests/fakes/fake_clock.h"
 #include "tests/server/raw_rpc.h"
 
 namespace kandinsky {

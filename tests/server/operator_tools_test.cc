@@ -13,6 +13,7 @@
 #include "grpc/reflection/v1alpha/reflection.pb.h"
 #include "server/error_details.h"
 #include "server/reflection_answers.h"
+#include "tests/fakes/fake_clock.h"
 #include "tests/server/raw_rpc.h"
 #include "tests/server/test_server.h"
 

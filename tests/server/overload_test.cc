@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "absl/strings/numbers.h"
+#include "tests/fakes/fake_clock.h"
 #include "tests/server/raw_rpc.h"
 #include "tests/server/test_server.h"
 

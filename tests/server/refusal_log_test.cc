@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/fakes/fake_clock.h"
+
 namespace kandinsky {
 namespace {
 

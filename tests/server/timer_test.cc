@@ -5,6 +5,8 @@
 
 #include <vector>
 
+#include "tests/fakes/fake_clock.h"
+
 namespace kandinsky {
 namespace {
 

@@ -12,10 +12,10 @@
 #include "base/json_file.h"
 #include "pipeline/kandinsky/model_configs.h"
 #include "pipeline/models/layers.h"
-#include "pipeline/models/parameter_shapes.h"
 #include "pipeline/weights/safetensors.h"
 #include "pipeline/weights/strict_load.h"
 #include "tests/pipeline/models/model_test_support.h"
+#include "tests/pipeline/models/parameter_shapes.h"
 
 // Compares every network with what diffusers and transformers compute from the same files. The files come
 // from tests/parity/make_goldens.py.

@@ -4,9 +4,9 @@
 
 #include <cmath>
 
-#include "pipeline/models/parameter_shapes.h"
 #include "pipeline/models/timestep_embedding.h"
 #include "tests/pipeline/models/model_test_support.h"
+#include "tests/pipeline/models/parameter_shapes.h"
 
 namespace kandinsky {
 namespace {

@@ -8,10 +8,10 @@
 
 #include "pipeline/models/clip_text_model.h"
 #include "pipeline/models/clip_vision_model.h"
-#include "pipeline/models/parameter_shapes.h"
 #include "pipeline/models/prior_transformer.h"
 #include "pipeline/models/unet_2d_condition_model.h"
 #include "pipeline/models/vq_model.h"
+#include "tests/pipeline/models/parameter_shapes.h"
 #include "tests/pipeline/models/published_configs.h"
 
 namespace kandinsky {

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "pipeline/models/parameter_shapes.h"
 #include "tests/pipeline/models/model_test_support.h"
+#include "tests/pipeline/models/parameter_shapes.h"
 
 namespace kandinsky {
 namespace {

@@ -9,6 +9,7 @@
 
 #include "pipeline/simulated/simulated_generation.h"
 #include "pipeline/simulated/simulated_picture.h"
+#include "tests/fakes/fake_clock.h"
 
 namespace kandinsky {
 namespace {

@@ -1,4 +1,4 @@
-#include "pipeline/models/parameter_shapes.h"
+#include "tests/pipeline/models/parameter_shapes.h"
 
 namespace kandinsky {
 
