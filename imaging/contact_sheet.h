@@ -13,7 +13,7 @@ struct ContactSheetOptions {
   int gap = 8;      // white pixels between tiles and round the sheet, 0 or more
 };
 
-// RGB pictures in rows, left to right, on white, each scaled (bicubic) to fit its tile and centred in it.
+// RGB pictures in rows, left to right, on white, each scaled (bicubic) to fit its tile and centered in it.
 // Errors: INVALID_ARGUMENT without pictures, for a picture that is not RGB or contradicts itself, for options
 // out of range and for a sheet that is larger than CheckImage allows; RESOURCE_EXHAUSTED without memory.
 // Thread-safe.

@@ -11,7 +11,7 @@ struct EncodedHeader {
   int width = 0;
   int height = 0;
   int orientation = 1;  // as EXIF numbers them, 1-8
-  bool grey16 = false;  // a grey PNG of 16 bits, with or without transparency
+  bool gray16 = false;  // a gray PNG of 16 bits, with or without transparency
 };
 
 // The one form of error that decoders give: `format` and `reason` are fixed texts.

@@ -77,7 +77,7 @@ absl::StatusOr<Image> DecodeAccepted(const AcceptedFile& file, std::string_view 
   return upright;
 }
 
-absl::StatusOr<Image> GreyOver(uint8_t background, Image image) {
+absl::StatusOr<Image> GrayOver(uint8_t background, Image image) {
   if (image.channels == 1) return image;
   ASSIGN_OR_RETURN(Image rgb, ToRgbOver(background, std::move(image)));
   return ToLuma(std::move(rgb));
@@ -107,16 +107,16 @@ absl::StatusOr<Image> DecodeImage(std::string_view bytes, const DecodeLimits& li
   return ToRgbOver(ValueOf(ground), std::move(image));
 }
 
-absl::StatusOr<Image> DecodeGrey(std::string_view bytes, const DecodeLimits& limits, Ground ground) {
+absl::StatusOr<Image> DecodeGray(std::string_view bytes, const DecodeLimits& limits, Ground ground) {
   ASSIGN_OR_RETURN(const AcceptedFile file, Accept(bytes, limits));
   ASSIGN_OR_RETURN(Image image, DecodeAccepted(file, bytes));
-  return GreyOver(ValueOf(ground), std::move(image));
+  return GrayOver(ValueOf(ground), std::move(image));
 }
 
 absl::StatusOr<DepthMap> DecodeDepth(std::string_view bytes, const DecodeLimits& limits) {
   ASSIGN_OR_RETURN(const AcceptedFile file, Accept(bytes, limits));
-  if (file.header.grey16) {
-    ASSIGN_OR_RETURN(Image samples, DecodePngGrey16(bytes, file.header));
+  if (file.header.gray16) {
+    ASSIGN_OR_RETURN(Image samples, DecodePngGray16(bytes, file.header));
     ASSIGN_OR_RETURN(const Image upright, ApplyOrientation(std::move(samples), file.header.orientation));
     ASSIGN_OR_RETURN(DepthMap depth, AllocateDepthMap(upright.width, upright.height));
     const uint8_t* pixel = upright.pixels.data();
@@ -127,10 +127,10 @@ absl::StatusOr<DepthMap> DecodeDepth(std::string_view bytes, const DecodeLimits&
     return depth;
   }
   ASSIGN_OR_RETURN(Image image, DecodeAccepted(file, bytes));
-  ASSIGN_OR_RETURN(const Image grey, GreyOver(ValueOf(Ground::kBlack), std::move(image)));
-  ASSIGN_OR_RETURN(DepthMap depth, AllocateDepthMap(grey.width, grey.height));
+  ASSIGN_OR_RETURN(const Image gray, GrayOver(ValueOf(Ground::kBlack), std::move(image)));
+  ASSIGN_OR_RETURN(DepthMap depth, AllocateDepthMap(gray.width, gray.height));
   for (size_t i = 0; i < depth.values.size(); ++i) {
-    depth.values[i] = static_cast<float>(grey.pixels[i]) / 255.0F;
+    depth.values[i] = static_cast<float>(gray.pixels[i]) / 255.0F;
   }
   return depth;
 }

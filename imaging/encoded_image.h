@@ -40,11 +40,11 @@ struct ImageInfo {
 //   behind the end, or in the compressed stream behind the last row, a missing end mark or checksum. Nor do
 //   chunks and flags without effect. tests/golden/imaging/README.md lists where this and Pillow part.
 // - The orientation is applied that Pillow's exif_transpose finds: EXIF (JPEG APP1, PNG eXIf or a "Raw
-//   profile type exif" text, WebP EXIF) or, without one there, XMP (JPEG APP1, PNG text, WebP). Colour
+//   profile type exif" text, WebP EXIF) or, without one there, XMP (JPEG APP1, PNG text, WebP). Color
 //   profiles, gamma and other texts are ignored.
 // - Transparency of any kind (alpha, tRNS, palettes) is laid over a ground: white for pictures, black (far)
 //   for depth maps, what is not painted for masks.
-// - Grey and palettes are expanded. 16-bit samples keep their high byte.
+// - Gray and palettes are expanded. 16-bit samples keep their high byte.
 // - CMYK and YCCK JPEGs are read by Adobe's convention (inverted) and converted without a profile, which is
 //   what Pillow does. JPEGs of 12 bits, lossless or hierarchical are refused, as are those of more than 100
 //   scans.
@@ -60,13 +60,13 @@ enum class Ground { kBlack, kWhite };
 absl::StatusOr<Image> DecodeImage(std::string_view bytes, const DecodeLimits& limits = {},
                                   Ground ground = Ground::kWhite);
 
-// Decodes to one grey channel, for masks: the picture over `ground`, as luma as Pillow's convert("L")
-// computes it. Grey files keep their values.
-absl::StatusOr<Image> DecodeGrey(std::string_view bytes, const DecodeLimits& limits = {},
+// Decodes to one gray channel, for masks: the picture over `ground`, as luma as Pillow's convert("L")
+// computes it. Gray files keep their values.
+absl::StatusOr<Image> DecodeGray(std::string_view bytes, const DecodeLimits& limits = {},
                                  Ground ground = Ground::kBlack);
 
-// Decodes a depth map, over black: 16-bit grey PNGs as value / 65535 times alpha / 65535, anything else as
-// DecodeGrey's value / 255.
+// Decodes a depth map, over black: 16-bit gray PNGs as value / 65535 times alpha / 65535, anything else as
+// DecodeGray's value / 255.
 absl::StatusOr<DepthMap> DecodeDepth(std::string_view bytes, const DecodeLimits& limits = {});
 
 }  // namespace kandinsky

@@ -13,7 +13,7 @@ namespace kandinsky {
 struct Image {
   int width = 0;
   int height = 0;
-  int channels = 3;  // 1 grey, 3 RGB, 4 RGBA with straight alpha
+  int channels = 3;  // 1 gray, 3 RGB, 4 RGBA with straight alpha
   std::vector<uint8_t> pixels;
 
   size_t row_bytes() const { return static_cast<size_t>(width) * static_cast<size_t>(channels); }

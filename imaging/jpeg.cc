@@ -13,7 +13,7 @@
 namespace kandinsky {
 namespace {
 
-constexpr int kFullColourQuality = 90;
+constexpr int kFullColorQuality = 90;
 
 // Collects the output. libjpeg's own memory destination loses its buffer when an error interrupts it.
 struct JpegOutput {
@@ -72,7 +72,7 @@ bool Encode(JpegWriter& writer, const Image& image, int quality) {
   info.in_color_space = image.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
   jpeg_set_defaults(&info);
   jpeg_set_quality(&info, quality, TRUE);
-  const int luma_samples = image.channels == 3 && quality < kFullColourQuality ? 2 : 1;
+  const int luma_samples = image.channels == 3 && quality < kFullColorQuality ? 2 : 1;
   info.comp_info[0].h_samp_factor = luma_samples;
   info.comp_info[0].v_samp_factor = luma_samples;
   jpeg_start_compress(&info, TRUE);

@@ -16,7 +16,7 @@ bool HasJpegSignature(std::string_view bytes);
 // Walks over the segments up to the first scan: the frame header, EXIF and XMP.
 absl::StatusOr<EncodedHeader> ReadJpegHeader(std::string_view bytes);
 
-// Decodes as stored: 1 channel (grey) or 3.
+// Decodes as stored: 1 channel (gray) or 3.
 absl::StatusOr<Image> DecodeJpegPixels(std::string_view bytes, const EncodedHeader& header);
 
 }  // namespace kandinsky

@@ -9,7 +9,7 @@ namespace kandinsky {
 // One line of a plot.
 struct PlotSeries {
   std::string name;
-  std::string color;                              // any SVG colour
+  std::string color;                              // any SVG color
   std::vector<std::pair<double, double>> points;  // x ascending; y > 0, smaller ones count as 1e-12
 };
 

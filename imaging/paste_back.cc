@@ -29,7 +29,7 @@ absl::Status CheckArguments(const Image& painted, const Image& original, const I
     return absl::InvalidArgumentError(absl::StrCat("original image has ", original.channels,
                                                    " channels, the painted image ", painted.channels));
   }
-  if (mask.channels != 1) return absl::InvalidArgumentError("mask must be grey");
+  if (mask.channels != 1) return absl::InvalidArgumentError("mask must be gray");
   if (feather < 0 || feather > kMaxFeather) {
     return absl::InvalidArgumentError(absl::StrCat("feather ", feather, " is not in 0..", kMaxFeather));
   }

@@ -11,11 +11,11 @@ namespace kandinsky {
 // pixels of any number of bytes. RESOURCE_EXHAUSTED without memory.
 absl::StatusOr<Image> ApplyOrientation(Image image, int orientation);
 
-// Grey, RGB or RGBA to RGB: grey is repeated, alpha is laid over the grey `background`, rounded to nearest.
+// Gray, RGB or RGBA to RGB: gray is repeated, alpha is laid over the gray `background`, rounded to nearest.
 absl::StatusOr<Image> ToRgbOver(uint8_t background, Image image);
 
-// RGB (or grey, unchanged) to one channel: ITU-R 601 luma with Pillow's fixed-point weights,
-// (19595 R + 38470 G + 7471 B + 0x8000) >> 16. Grey RGB keeps its value.
+// RGB (or gray, unchanged) to one channel: ITU-R 601 luma with Pillow's fixed-point weights,
+// (19595 R + 38470 G + 7471 B + 0x8000) >> 16. Gray RGB keeps its value.
 Image ToLuma(Image image);
 
 }  // namespace kandinsky

@@ -91,7 +91,7 @@ bool ReadInfo(png_structp png, png_infop info, const EncodedHeader& header) {
   return true;
 }
 
-// Asks for samples without palette or colour key, of 8 bits or as stored. Grey of 8 bits stays grey unless it
+// Asks for samples without palette or color key, of 8 bits or as stored. Gray of 8 bits stays gray unless it
 // is transparent somewhere.
 bool ExpandSamples(png_structp png, png_infop info, bool to_8_bits) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
@@ -152,7 +152,7 @@ absl::StatusOr<Image> Decode(std::string_view bytes, const EncodedHeader& header
 absl::StatusOr<EncodedHeader> ReadPngHeader(std::string_view bytes) {
   ASSIGN_OR_RETURN(const PngFile file, ReadPngFile(bytes));
   EncodedHeader header{file.width, file.height, file.orientation};
-  header.grey16 = file.bit_depth == 16 && (file.color_type & PNG_COLOR_MASK_COLOR) == 0;
+  header.gray16 = file.bit_depth == 16 && (file.color_type & PNG_COLOR_MASK_COLOR) == 0;
   return header;
 }
 
@@ -160,7 +160,7 @@ absl::StatusOr<Image> DecodePngPixels(std::string_view bytes, const EncodedHeade
   return Decode(bytes, header, /*to_8_bits=*/true);
 }
 
-absl::StatusOr<Image> DecodePngGrey16(std::string_view bytes, const EncodedHeader& header) {
+absl::StatusOr<Image> DecodePngGray16(std::string_view bytes, const EncodedHeader& header) {
   return Decode(bytes, header, /*to_8_bits=*/false);
 }
 

@@ -14,11 +14,11 @@ namespace kandinsky {
 // Walks over the chunks (png_file.h); pixels are not looked at.
 absl::StatusOr<EncodedHeader> ReadPngHeader(std::string_view bytes);
 
-// Decodes the whole file as stored to 8 bits: 1 channel (opaque grey), 3 or 4.
+// Decodes the whole file as stored to 8 bits: 1 channel (opaque gray), 3 or 4.
 absl::StatusOr<Image> DecodePngPixels(std::string_view bytes, const EncodedHeader& header);
 
-// Decodes a file whose header says grey16. The "channels" of the result are the high and the low byte of the
-// grey value, and then those of alpha if anything may be transparent.
-absl::StatusOr<Image> DecodePngGrey16(std::string_view bytes, const EncodedHeader& header);
+// Decodes a file whose header says gray16. The "channels" of the result are the high and the low byte of the
+// gray value, and then those of alpha if anything may be transparent.
+absl::StatusOr<Image> DecodePngGray16(std::string_view bytes, const EncodedHeader& header);
 
 }  // namespace kandinsky

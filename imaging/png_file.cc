@@ -17,7 +17,7 @@ constexpr std::string_view kSignature("\x89PNG\r\n\x1a\n", 8);
 constexpr size_t kChunkHeaderBytes = 8;  // length, type
 constexpr size_t kChecksumBytes = 4;
 constexpr size_t kHeaderBytes = 13;
-constexpr int kGrey = 0;
+constexpr int kGray = 0;
 constexpr int kRgb = 2;
 constexpr int kPalette = 3;
 
@@ -148,7 +148,7 @@ absl::Status ReadChunksAfterPixels(std::string_view bytes, size_t at, Metadata& 
   return absl::OkStatus();
 }
 
-// Drops what does not belong to the colour type, and colours that no pixel can have.
+// Drops what does not belong to the color type, and colors that no pixel can have.
 absl::Status FitToColorType(PngFile& file) {
   constexpr size_t kMostColors = 256;
   if (file.color_type == kPalette && file.palette.size() / 3 > kMostColors) return Damaged();
@@ -156,7 +156,7 @@ absl::Status FitToColorType(PngFile& file) {
   file.palette = file.palette.substr(0, 3 * std::min(colors, file.palette.size() / 3));
   if (file.transparency.data() == nullptr) return absl::OkStatus();
   size_t bytes = 0;
-  if (file.color_type == kGrey || file.color_type == kRgb) bytes = file.color_type == kGrey ? 2 : 6;
+  if (file.color_type == kGray || file.color_type == kRgb) bytes = file.color_type == kGray ? 2 : 6;
   if (file.transparency.size() < bytes) return Damaged();
   if (file.color_type == kPalette) bytes = std::min(file.palette.size() / 3, file.transparency.size());
   file.transparency = file.transparency.substr(0, bytes);

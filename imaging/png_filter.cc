@@ -19,7 +19,7 @@ void FilterUp(const Rows& rows, uint8_t* out) {
   for (size_t i = 0; i < rows.bytes; ++i) out[i] = static_cast<uint8_t>(rows.row[i] - rows.above[i]);
 }
 
-// The left neighbour of a byte is `pixel` bytes before it; left of the first pixel there is zero.
+// The left neighbor of a byte is `pixel` bytes before it; left of the first pixel there is zero.
 void FilterAverage(const Rows& rows, size_t pixel, uint8_t* out) {
   for (size_t i = 0; i < pixel; ++i) out[i] = static_cast<uint8_t>(rows.row[i] - (rows.above[i] >> 1));
   for (size_t i = pixel; i < rows.bytes; ++i) {

@@ -44,7 +44,7 @@ bool Import(const Image& image, WebPPicture& picture) {
                              : WebPPictureImportRGB(&picture, image.pixels.data(), stride) != 0;
 }
 
-absl::StatusOr<std::string> EncodeColour(const Image& image, int quality) {
+absl::StatusOr<std::string> EncodeColor(const Image& image, int quality) {
   WebpWriter writer;
   if (!writer.valid) return absl::InternalError("libwebp has another version than its headers");
   if (quality == kLossless) {
@@ -77,9 +77,9 @@ absl::StatusOr<std::string> EncodeWebp(const Image& image, int quality) {
   if (quality < 1 || quality > 100) {
     return absl::InvalidArgumentError(absl::StrCat("WebP quality ", quality, " is not in 1..100"));
   }
-  if (image.channels != 1) return EncodeColour(image, quality);
+  if (image.channels != 1) return EncodeColor(image, quality);
   ASSIGN_OR_RETURN(const Image rgb, ToRgbOver(0, image));
-  return EncodeColour(rgb, quality);
+  return EncodeColor(rgb, quality);
 }
 
 }  // namespace kandinsky

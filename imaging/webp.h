@@ -7,8 +7,8 @@
 
 namespace kandinsky {
 
-// Encodes a grey, RGB or RGBA picture as WebP. `quality` 1-99 is lossy on libwebp's scale, 100 is lossless:
-// every byte comes back, of invisible pixels too. Grey is stored as RGB, as WebP has no grey.
+// Encodes a gray, RGB or RGBA picture as WebP. `quality` 1-99 is lossy on libwebp's scale, 100 is lossless:
+// every byte comes back, of invisible pixels too. Gray is stored as RGB, as WebP has no gray.
 // INVALID_ARGUMENT for a quality out of range, an image that contradicts itself or a side above 16383.
 // Thread-safe.
 absl::StatusOr<std::string> EncodeWebp(const Image& image, int quality);

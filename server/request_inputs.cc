@@ -92,7 +92,7 @@ RequestInput ResizedMask(const EncodedPicture& picture, PictureSize size, bool k
   const auto prepare = [picture, size, keeps_white,
                         place = std::move(place)](std::vector<GenerationRequest>& requests) {
     const Ground not_painted = keeps_white ? Ground::kWhite : Ground::kBlack;
-    ASSIGN_OR_RETURN(const Image decoded, DecodeGrey(picture.bytes, picture.limits, not_painted));
+    ASSIGN_OR_RETURN(const Image decoded, DecodeGray(picture.bytes, picture.limits, not_painted));
     ASSIGN_OR_RETURN(Image resized,
                      Resize(decoded, size.width, size.height, {.filter = ResampleFilter::kLanczos}));
     if (keeps_white) {

@@ -20,7 +20,7 @@ uint32_t Checksum(const Image& image) {
 void ExpectRefused(const std::string& file) {
   const absl::Status status = DecodeImage(file).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
-  EXPECT_EQ(DecodeGrey(file).status(), status);
+  EXPECT_EQ(DecodeGray(file).status(), status);
   EXPECT_EQ(DecodeDepth(file).status(), status);
 }
 
@@ -32,8 +32,8 @@ void ExpectPicture(const std::string& file, const nlohmann::json& golden) {
   ASSERT_TRUE(rgb.ok()) << rgb.status();
   EXPECT_EQ((std::vector<int>{rgb->width, rgb->height}), golden.at("size").get<std::vector<int>>());
   EXPECT_EQ(Checksum(*rgb), golden.at("rgb").get<uint32_t>());
-  EXPECT_EQ(Checksum(*DecodeGrey(file, {}, Ground::kBlack)), golden.at("grey_over_black").get<uint32_t>());
-  EXPECT_EQ(Checksum(*DecodeGrey(file, {}, Ground::kWhite)), golden.at("grey_over_white").get<uint32_t>());
+  EXPECT_EQ(Checksum(*DecodeGray(file, {}, Ground::kBlack)), golden.at("grey_over_black").get<uint32_t>());
+  EXPECT_EQ(Checksum(*DecodeGray(file, {}, Ground::kWhite)), golden.at("grey_over_white").get<uint32_t>());
 }
 
 TEST(CodecCorpusTest, FilesAreReadAndRefusedAsRecorded) {

@@ -43,7 +43,7 @@ TEST(ContactSheetTest, PicturesStandInRowsWithWhiteBetweenThem) {
   EXPECT_EQ(PixelAt(*sheet, 0, 0), kWhite);
 }
 
-TEST(ContactSheetTest, WidePicturesAreCentredAndKeepTheirProportions) {
+TEST(ContactSheetTest, WidePicturesAreCenteredAndKeepTheirProportions) {
   const auto sheet = MakeContactSheet({Plain(40, 10, kRed)}, {.columns = 3, .tile = 20, .gap = 0});
   ASSERT_TRUE(sheet.ok()) << sheet.status();
   EXPECT_EQ(sheet->width, 20) << "one picture needs one column";

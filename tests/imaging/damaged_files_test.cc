@@ -66,9 +66,9 @@ std::string Damage(std::string file, std::mt19937& random) {
 void ExpectPictureOrRefusal(const std::string& file) {
   const auto info = ProbeImage(file, kLimits);
   const auto image = DecodeImage(file, kLimits);
-  const auto grey = DecodeGrey(file, kLimits);
+  const auto gray = DecodeGray(file, kLimits);
   const auto depth = DecodeDepth(file, kLimits);
-  EXPECT_EQ(grey.status(), image.status());
+  EXPECT_EQ(gray.status(), image.status());
   EXPECT_EQ(depth.status(), image.status());
   if (!image.ok()) {
     EXPECT_EQ(image.status().code(), absl::StatusCode::kInvalidArgument);
@@ -77,10 +77,10 @@ void ExpectPictureOrRefusal(const std::string& file) {
   }
   ASSERT_TRUE(info.ok());
   EXPECT_TRUE(CheckImage(*image).ok());
-  EXPECT_TRUE(CheckImage(*grey).ok());
+  EXPECT_TRUE(CheckImage(*gray).ok());
   EXPECT_EQ(std::pair(image->width, image->height), std::pair(info->width, info->height));
-  EXPECT_EQ(std::pair(grey->width, grey->height), std::pair(info->width, info->height));
-  EXPECT_EQ(depth->values.size(), grey->pixels.size());
+  EXPECT_EQ(std::pair(gray->width, gray->height), std::pair(info->width, info->height));
+  EXPECT_EQ(depth->values.size(), gray->pixels.size());
 }
 
 class DamagedFilesTest : public ::testing::TestWithParam<const char*> {};

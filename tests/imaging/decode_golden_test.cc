@@ -6,7 +6,7 @@
 namespace kandinsky {
 namespace {
 
-// Every colour type, subsampling, alpha and orientation, as Pillow reads them.
+// Every color type, subsampling, alpha and orientation, as Pillow reads them.
 TEST(PillowDecodeTest, EveryFileDecodesToTheSamePixels) {
   const GoldenFile tensors("imaging/decode");
   const nlohmann::json cases = GoldenCases("imaging/decode");
@@ -27,9 +27,9 @@ TEST(PillowDecodeTest, EveryFileDecodesToTheSamePixels) {
     const auto image = DecodeImage(file);
     ASSERT_TRUE(image.ok()) << image.status();
     EXPECT_EQ(LargestDifference(*image, expected), 0);
-    const auto grey = DecodeGrey(file, {}, Ground::kWhite);
-    ASSERT_TRUE(grey.ok()) << grey.status();
-    EXPECT_EQ(LargestDifference(*grey, tensors.Picture(name + ".grey")), 0);
+    const auto gray = DecodeGray(file, {}, Ground::kWhite);
+    ASSERT_TRUE(gray.ok()) << gray.status();
+    EXPECT_EQ(LargestDifference(*gray, tensors.Picture(name + ".grey")), 0);
   }
 }
 

@@ -20,9 +20,9 @@ using ::testing::Ge;
 using ::testing::Le;
 using ::testing::SizeIs;
 
-DepthMap DepthOf(const Image& grey) {
-  DepthMap depth{grey.width, grey.height, {}};
-  for (const uint8_t value : grey.pixels) depth.values.push_back(static_cast<float>(value) / 255);
+DepthMap DepthOf(const Image& gray) {
+  DepthMap depth{gray.width, gray.height, {}};
+  for (const uint8_t value : gray.pixels) depth.values.push_back(static_cast<float>(value) / 255);
   return depth;
 }
 
@@ -33,14 +33,14 @@ TEST(ResizeDepthTest, ReturnsAMapOfTheSameSizeUntouched) {
 
 TEST(ResizeDepthTest, GivesWhatBicubicResizingGivesButForTheRoundingToBytes) {
   // Values from 64 to 191: overshoot is cut in neither.
-  Image grey = NoisePicture(12, 9, 1);
-  for (uint8_t& value : grey.pixels) value = static_cast<uint8_t>(64 + value / 2);
+  Image gray = NoisePicture(12, 9, 1);
+  for (uint8_t& value : gray.pixels) value = static_cast<uint8_t>(64 + value / 2);
   for (const auto& [width, height] : {std::pair(24, 18), std::pair(12, 36), std::pair(5, 7)}) {
-    const auto resized = ResizeDepth(DepthOf(grey), width, height);
+    const auto resized = ResizeDepth(DepthOf(gray), width, height);
     ASSERT_TRUE(resized.ok()) << resized.status();
     EXPECT_EQ(resized->width, width);
     EXPECT_EQ(resized->height, height);
-    const Image bytes = *Resize(grey, width, height);
+    const Image bytes = *Resize(gray, width, height);
     ASSERT_EQ(resized->values.size(), bytes.pixels.size());
     for (size_t i = 0; i < bytes.pixels.size(); ++i) {
       // Half a step in each of the two passes, of which the second may amplify the first.

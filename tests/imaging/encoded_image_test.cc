@@ -59,13 +59,13 @@ std::string EmptyWebp(int width, int height) {
   return WebpFile(RiffChunk("VP8L", data + std::string(13, '\0')));
 }
 
-std::string ProgressiveGreyJpeg() { return GoldenFile("imaging/decode").Bytes("jpeg_progressive_grey.file"); }
+std::string ProgressiveGrayJpeg() { return GoldenFile("imaging/decode").Bytes("jpeg_progressive_grey.file"); }
 
 // What all functions say of a file that they must refuse.
 std::string ErrorOf(const std::string& file, const DecodeLimits& limits = {}) {
   const absl::Status status = DecodeImage(file, limits).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
-  EXPECT_EQ(DecodeGrey(file, limits).status(), status);
+  EXPECT_EQ(DecodeGray(file, limits).status(), status);
   EXPECT_EQ(DecodeDepth(file, limits).status(), status);
   return std::string(status.message());
 }
@@ -157,7 +157,7 @@ TEST(DecodeImageTest, RefusesBombsByTheirHeadersWithoutUsingMemory) {
   const std::string webp = EmptyWebp(16383, 16383);
   EXPECT_EQ(webp.size(), 38U);
   const std::vector<std::string> bombs = {webp, PngHeader(30000, 30000, 8, 2),
-                                          WithJpegSize(ProgressiveGreyJpeg(), 16383, 16383)};
+                                          WithJpegSize(ProgressiveGrayJpeg(), 16383, 16383)};
   for (const std::string& bomb : bombs) EXPECT_EQ(ProbeErrorOf(bomb), "too many pixels: more than 16000000");
   const int64_t before = ResidentBytes();
   for (int i = 0; i < 100; ++i) {
@@ -168,7 +168,7 @@ TEST(DecodeImageTest, RefusesBombsByTheirHeadersWithoutUsingMemory) {
 
 TEST(DecodeImageTest, RefusesHeadersThatPromiseMoreThanTheFileHolds) {
   EXPECT_THAT(ErrorOf(EmptyWebp(4000, 4000)), HasSubstr("damaged or truncated"));
-  EXPECT_THAT(ErrorOf(WithJpegSize(ProgressiveGreyJpeg(), 4000, 4000)), HasSubstr("damaged or truncated"));
+  EXPECT_THAT(ErrorOf(WithJpegSize(ProgressiveGrayJpeg(), 4000, 4000)), HasSubstr("damaged or truncated"));
   EXPECT_THAT(ErrorOf(WithJpegSize(*EncodeJpeg(NoisePicture(60, 40, 3), 80), 60, 64)),
               HasSubstr("damaged or truncated"));
   EXPECT_THAT(ErrorOf(PngHeader(4000, 4000, 8, 2) + PngChunk("IEND", "")), HasSubstr("damaged or truncated"));
@@ -269,27 +269,27 @@ TEST(DecodeImageTest, ReadsTheFirstPictureOfAnAnimatedPng) {
   EXPECT_EQ(DecodeImage(png)->pixels, image.pixels);
 }
 
-TEST(DecodeGreyTest, KeepsGreyValues) {
-  const Image grey = NoisePicture(30, 20, 1);
-  const auto decoded = DecodeGrey(*EncodePng(grey));
+TEST(DecodeGrayTest, KeepsGrayValues) {
+  const Image gray = NoisePicture(30, 20, 1);
+  const auto decoded = DecodeGray(*EncodePng(gray));
   ASSERT_TRUE(decoded.ok());
   EXPECT_EQ(decoded->channels, 1);
-  EXPECT_EQ(decoded->pixels, grey.pixels);
-  Image rgb = *DecodeImage(*EncodePng(grey));
-  EXPECT_EQ(DecodeGrey(*EncodePng(rgb))->pixels, grey.pixels);
-  EXPECT_EQ(DecodeGrey(*EncodeWebp(grey, 100))->pixels, grey.pixels);
+  EXPECT_EQ(decoded->pixels, gray.pixels);
+  Image rgb = *DecodeImage(*EncodePng(gray));
+  EXPECT_EQ(DecodeGray(*EncodePng(rgb))->pixels, gray.pixels);
+  EXPECT_EQ(DecodeGray(*EncodeWebp(gray, 100))->pixels, gray.pixels);
 }
 
-TEST(DecodeGreyTest, ShowsTheGroundWhereThePictureIsTransparent) {
+TEST(DecodeGrayTest, ShowsTheGroundWhereThePictureIsTransparent) {
   const Image image{3, 1, 4, {255, 255, 255, 0, 0, 0, 0, 0, 100, 100, 100, 51}};
   for (const std::string& file : {*EncodePng(image), *EncodeWebp(image, 100)}) {
-    EXPECT_EQ(DecodeGrey(file)->pixels, (std::vector<uint8_t>{0, 0, 20}));
-    EXPECT_EQ(DecodeGrey(file, {}, Ground::kWhite)->pixels, (std::vector<uint8_t>{255, 255, 224}));
+    EXPECT_EQ(DecodeGray(file)->pixels, (std::vector<uint8_t>{0, 0, 20}));
+    EXPECT_EQ(DecodeGray(file, {}, Ground::kWhite)->pixels, (std::vector<uint8_t>{255, 255, 224}));
     EXPECT_EQ(DecodeDepth(file)->values, (std::vector<float>{0, 0, 20 / 255.0F}));
   }
 }
 
-std::string Grey16Png(const std::string& rows, const std::string& chunks = "", int color_type = 0) {
+std::string Gray16Png(const std::string& rows, const std::string& chunks = "", int color_type = 0) {
   // A stored block of zlib, by hand: header, length and its complement, data, Adler-32.
   uint32_t a = 1;
   uint32_t b = 0;
@@ -306,35 +306,35 @@ std::string Grey16Png(const std::string& rows, const std::string& chunks = "", i
   return PngHeader(2, 2, 16, color_type) + chunks + PngChunk("IDAT", zlib) + PngChunk("IEND", "");
 }
 
-TEST(DecodeDepthTest, KeepsAll16BitsOfGreyPngs) {
+TEST(DecodeDepthTest, KeepsAll16BitsOfGrayPngs) {
   const std::string rows("\0\x00\x00\x00\x01\0\x12\x34\xFF\xFF", 10);
-  const auto depth = DecodeDepth(Grey16Png(rows));
+  const auto depth = DecodeDepth(Gray16Png(rows));
   ASSERT_TRUE(depth.ok()) << depth.status();
   EXPECT_EQ(depth->width, 2);
   EXPECT_EQ(depth->height, 2);
   EXPECT_EQ(depth->values, (std::vector<float>{0.0F, 1 / 65535.0F, 0x1234 / 65535.0F, 1.0F}));
-  EXPECT_EQ(DecodeImage(Grey16Png(rows))->pixels,
+  EXPECT_EQ(DecodeImage(Gray16Png(rows))->pixels,
             (std::vector<uint8_t>{0, 0, 0, 0, 0, 0, 0x12, 0x12, 0x12, 255, 255, 255}));
 }
 
 TEST(DecodeDepthTest, TurnsDepthMapsUprightToo) {
   const std::string rows("\0\x00\x00\x00\x01\0\x12\x34\xFF\xFF", 10);
-  const auto depth = DecodeDepth(Grey16Png(rows, PngChunk("eXIf", ExifBlock(3))));
+  const auto depth = DecodeDepth(Gray16Png(rows, PngChunk("eXIf", ExifBlock(3))));
   ASSERT_TRUE(depth.ok());
   EXPECT_EQ(depth->values, (std::vector<float>{1.0F, 0x1234 / 65535.0F, 1 / 65535.0F, 0.0F}));
 }
 
-TEST(DecodeDepthTest, TakesTheColourKeyOf16BitMapsAsFar) {
+TEST(DecodeDepthTest, TakesTheColorKeyOf16BitMapsAsFar) {
   const std::string rows("\0\x00\x00\x00\x01\0\x12\x34\xFF\xFF", 10);
-  const auto depth = DecodeDepth(Grey16Png(rows, PngChunk("tRNS", "\xFF\xFF")));
+  const auto depth = DecodeDepth(Gray16Png(rows, PngChunk("tRNS", "\xFF\xFF")));
   ASSERT_TRUE(depth.ok());
   EXPECT_EQ(depth->values, (std::vector<float>{0.0F, 1 / 65535.0F, 0x1234 / 65535.0F, 0.0F}));
 }
 
-TEST(DecodeDepthTest, WeighsGreyOf16BitsWithItsAlpha) {
-  // Two pixels of grey and alpha in each row, the second of them half transparent.
+TEST(DecodeDepthTest, WeighsGrayOf16BitsWithItsAlpha) {
+  // Two pixels of gray and alpha in each row, the second of them half transparent.
   const std::string row("\0\xFF\xFF\0\0\xFF\xFF\x7F\xFF", 9);
-  const auto depth = DecodeDepth(Grey16Png(row + row, "", /*color_type=*/4));
+  const auto depth = DecodeDepth(Gray16Png(row + row, "", /*color_type=*/4));
   ASSERT_TRUE(depth.ok()) << depth.status();
   const float half = 0x7FFF / 65535.0F;
   EXPECT_EQ(depth->values, (std::vector<float>{0.0F, half, 0.0F, half}));
@@ -343,12 +343,12 @@ TEST(DecodeDepthTest, WeighsGreyOf16BitsWithItsAlpha) {
 TEST(DecodeDepthTest, TakesOtherFilesAsTheirLuma) {
   const Image image = NoisePicture(30, 20, 3);
   for (const std::string& file : {*EncodePng(image), *EncodeJpeg(image, 90), *EncodeWebp(image, 90)}) {
-    const Image grey = *DecodeGrey(file);
+    const Image gray = *DecodeGray(file);
     const auto depth = DecodeDepth(file);
     ASSERT_TRUE(depth.ok());
-    ASSERT_EQ(depth->values.size(), grey.pixels.size());
-    for (size_t i = 0; i < grey.pixels.size(); ++i) {
-      ASSERT_EQ(depth->values[i], static_cast<float>(grey.pixels[i]) / 255.0F);
+    ASSERT_EQ(depth->values.size(), gray.pixels.size());
+    for (size_t i = 0; i < gray.pixels.size(); ++i) {
+      ASSERT_EQ(depth->values[i], static_cast<float>(gray.pixels[i]) / 255.0F);
     }
   }
 }

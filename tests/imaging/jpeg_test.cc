@@ -53,7 +53,7 @@ std::string ProgressiveJpeg(const Image& image, const ScanOptions& options) {
   return jpeg;
 }
 
-// A scan for every coefficient of a grey picture, and then as many that refine them, up to `count`.
+// A scan for every coefficient of a gray picture, and then as many that refine them, up to `count`.
 std::vector<jpeg_scan_info> ManyScans(int count) {
   std::vector<jpeg_scan_info> scans = {{1, {0, 0, 0, 0}, 0, 0, 0, 0}};
   for (int k = 1; k < 64; ++k) scans.push_back({1, {0, 0, 0, 0}, k, k, 0, 1});
@@ -92,7 +92,7 @@ TEST(EncodeJpegTest, ComesBackCloseToTheOriginal) {
       for (const auto& [quality, least] : {std::pair{50, 28}, {80, 31}, {90, 33}, {95, 36}, {100, 40}}) {
         const auto jpeg = EncodeJpeg(image, quality);
         ASSERT_TRUE(jpeg.ok()) << jpeg.status();
-        const auto decoded = channels == 1 ? DecodeGrey(*jpeg) : DecodeImage(*jpeg);
+        const auto decoded = channels == 1 ? DecodeGray(*jpeg) : DecodeImage(*jpeg);
         ASSERT_TRUE(decoded.ok()) << decoded.status();
         EXPECT_GT(Psnr(*decoded, image), least)
             << width << "x" << height << "x" << channels << " " << quality;
@@ -112,7 +112,7 @@ TEST(EncodeJpegTest, SizeGrowsWithQuality) {
   EXPECT_LT(EncodeJpeg(image, 80)->size(), image.pixels.size() / 8);
 }
 
-TEST(EncodeJpegTest, StoresFullColourFromQuality90On) {
+TEST(EncodeJpegTest, StoresFullColorFromQuality90On) {
   const Image image = PhotoLikePicture(32, 32, 3);
   EXPECT_EQ(LumaSampling(*EncodeJpeg(image, 89)), 0x22);
   EXPECT_EQ(LumaSampling(*EncodeJpeg(image, 90)), 0x11);
@@ -139,7 +139,7 @@ TEST(EncodeJpegTest, RefusesWhatJpegCannotHold) {
 TEST(DecodeJpegTest, ReadsUpTo100Scans) {
   const Image image = PhotoLikePicture(64, 48, 1);
   const std::string jpeg = ProgressiveJpeg(image, {.components = 1, .scans = ManyScans(100)});
-  const auto decoded = DecodeGrey(jpeg);
+  const auto decoded = DecodeGray(jpeg);
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   EXPECT_GT(Psnr(*decoded, image), 25);
   EXPECT_EQ(ErrorOf(ProgressiveJpeg(image, {.components = 1, .scans = ManyScans(101)})),

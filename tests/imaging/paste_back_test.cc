@@ -144,8 +144,8 @@ TEST(PasteBackTest, RefusesArgumentsOutOfRange) {
   };
   EXPECT_TRUE(refused(PasteBack(image, image, mask, -1)));
   EXPECT_TRUE(refused(PasteBack(image, image, mask, kMaxFeather + 1)));
-  EXPECT_TRUE(refused(PasteBack(image, image, image, 0)));  // a mask in colour
-  EXPECT_TRUE(refused(PasteBack(image, mask, mask, 0)));    // a grey original
+  EXPECT_TRUE(refused(PasteBack(image, image, image, 0)));  // a mask in color
+  EXPECT_TRUE(refused(PasteBack(image, mask, mask, 0)));    // a gray original
   EXPECT_TRUE(refused(PasteBack(Image{2, 2, 3, {}}, image, mask, 0)));
 }
 

@@ -55,11 +55,11 @@ TEST(ToRgbOverTest, RoundsEveryBlendToNearest) {
   }
 }
 
-TEST(ToLumaTest, KeepsGreyAndWeighsColours) {
-  Image greys{256, 1, 3, {}};
+TEST(ToLumaTest, KeepsGrayAndWeighsColors) {
+  Image grays{256, 1, 3, {}};
   for (int value = 0; value < 256; ++value)
-    greys.pixels.insert(greys.pixels.end(), 3, static_cast<uint8_t>(value));
-  const Image luma = ToLuma(greys);
+    grays.pixels.insert(grays.pixels.end(), 3, static_cast<uint8_t>(value));
+  const Image luma = ToLuma(grays);
   ASSERT_TRUE(CheckImage(luma).ok());
   for (size_t value = 0; value < 256; ++value) EXPECT_EQ(luma.pixels[value], value);
   EXPECT_EQ(ToLuma(Image{3, 1, 3, {255, 0, 0, 0, 255, 0, 0, 0, 255}}).pixels,

@@ -41,8 +41,8 @@ struct Shape {
   int interlace = 0;
 };
 
-// A grey PNG with these compressed pixels, cut into chunks of `chunk_bytes`; a large text follows them.
-std::string GreyPngOf(const Shape& shape, const std::string& data, size_t chunk_bytes) {
+// A gray PNG with these compressed pixels, cut into chunks of `chunk_bytes`; a large text follows them.
+std::string GrayPngOf(const Shape& shape, const std::string& data, size_t chunk_bytes) {
   std::string png =
       "\x89PNG\r\n\x1a\n" +
       Chunk("IHDR", Uint32(shape.width) + Uint32(shape.height) + static_cast<char>(shape.depth) +
@@ -51,11 +51,11 @@ std::string GreyPngOf(const Shape& shape, const std::string& data, size_t chunk_
   return png + Chunk("tEXt", std::string("k\0", 2) + std::string(300'000, 't')) + Chunk("IEND", "");
 }
 
-std::string GreyPng(const Shape& shape, const std::string& rows, int level, size_t chunk_bytes) {
-  return GreyPngOf(shape, Deflate(rows, level), chunk_bytes);
+std::string GrayPng(const Shape& shape, const std::string& rows, int level, size_t chunk_bytes) {
+  return GrayPngOf(shape, Deflate(rows, level), chunk_bytes);
 }
 
-// The rows of a grey picture of 8 bits that is darker from row to row.
+// The rows of a gray picture of 8 bits that is darker from row to row.
 std::string Rows(uint32_t width, uint32_t height) {
   std::string rows;
   for (uint32_t y = 0; y < height; ++y) rows += '\0' + std::string(width, static_cast<char>(255 - y % 256));
@@ -77,13 +77,13 @@ TEST(PngBombTest, DataBehindTheLastRowDoesNotMatter) {
       if (level == 0 && surplus > 1 << 20) continue;
       for (const uint32_t edge : {1u, 300u, 2000u}) {
         const std::string rows = Rows(edge, edge) + std::string(surplus, '\0');
-        ExpectDarkerRows(GreyPng({edge, edge, 8}, rows, level, 1 << 20), edge);
+        ExpectDarkerRows(GrayPng({edge, edge, 8}, rows, level, 1 << 20), edge);
       }
     }
   }
   // Interlaced, with the one row of the one pass that has a pixel.
   const std::string rows = Rows(1, 1) + std::string(40 << 20, '\0');
-  ExpectDarkerRows(GreyPng({1, 1, 8, 1}, rows, 1, 1 << 20), 1);
+  ExpectDarkerRows(GrayPng({1, 1, 8, 1}, rows, 1, 1 << 20), 1);
 }
 
 // 7 MiB that are 7 GiB when they are inflated, which would take many seconds.
@@ -104,12 +104,12 @@ TEST(PngBombTest, DataBehindTheLastRowIsNotInflated) {
   deflateEnd(&stream);
   ASSERT_LT(zeros.size(), part.size());
   while (pixels.size() < 7 << 20) pixels += zeros;
-  ExpectDarkerRows(GreyPngOf({300, 300, 8}, pixels, 1 << 20), 300);
+  ExpectDarkerRows(GrayPngOf({300, 300, 8}, pixels, 1 << 20), 300);
 }
 
 TEST(PngBombTest, ARowThatIsMissingIsStillMissed) {
   for (const int interlace : {0, 1}) {
-    const std::string png = GreyPng({300, 300, 8, interlace}, Rows(300, 299), 1, 1 << 20);
+    const std::string png = GrayPng({300, 300, 8, interlace}, Rows(300, 299), 1, 1 << 20);
     EXPECT_THAT(std::string(DecodeImage(png).status().message()), HasSubstr("damaged or truncated"));
   }
 }
@@ -118,7 +118,7 @@ TEST(PngBombTest, PicturesStoredUncompressedInSmallChunksAreTaken) {
   for (const auto& [width, height] :
        {std::pair<uint32_t, uint32_t>{300, 400}, {1, 1}, {1, 5000}, {5000, 1}}) {
     const std::string rows((width + 1) * height, '\0');
-    const auto image = DecodeImage(GreyPng({width, height, 8}, rows, 0, 7));
+    const auto image = DecodeImage(GrayPng({width, height, 8}, rows, 0, 7));
     ASSERT_TRUE(image.ok()) << image.status() << " " << width << "x" << height;
     EXPECT_EQ(image->height, static_cast<int>(height));
   }
@@ -130,7 +130,7 @@ TEST(PngBombTest, InterlacedPicturesAreTaken) {
   for (const auto& [width, height] : {std::pair{1, 1}, {1, 1}, {2, 1}, {2, 2}, {4, 2}, {4, 4}, {8, 4}}) {
     rows += std::string(static_cast<size_t>((width + 1) * height), '\0');
   }
-  const auto image = DecodeImage(GreyPng({8, 8, 8, 1}, rows, 0, 5));
+  const auto image = DecodeImage(GrayPng({8, 8, 8, 1}, rows, 0, 5));
   ASSERT_TRUE(image.ok()) << image.status();
 }
 

@@ -198,7 +198,7 @@ TEST(EncodePngTest, RefusesOptionsOutOfRange) {
   EXPECT_FALSE(refused({.compression_level = 1, .text = {{std::string(79, 'k'), ""}}}));
 }
 
-TEST(DecodePngTest, ExpandsGreyOfEveryDepth) {
+TEST(DecodePngTest, ExpandsGrayOfEveryDepth) {
   EXPECT_EQ(DecodeImage(Png(Header(4, 1, 1, 0), std::string("\0\xA0", 2)))->pixels,
             (std::vector<uint8_t>{255, 255, 255, 0, 0, 0, 255, 255, 255, 0, 0, 0}));
   EXPECT_EQ(DecodeImage(Png(Header(2, 1, 2, 0), std::string("\0\x60", 2)))->pixels,
@@ -238,11 +238,11 @@ TEST(DecodePngTest, ExpandsPalettesWithAndWithoutTransparency) {
             (std::vector<uint8_t>{255, 255, 255, 1, 2, 3}));
 }
 
-TEST(DecodePngTest, ShowsColourKeysAsWhite) {
-  const std::string grey_key = PngChunk("tRNS", std::string("\x00\x12", 2));
-  EXPECT_EQ(DecodeImage(Png(Header(2, 1, 8, 0), std::string("\0\x12\x13", 3), grey_key))->pixels,
+TEST(DecodePngTest, ShowsColorKeysAsWhite) {
+  const std::string gray_key = PngChunk("tRNS", std::string("\x00\x12", 2));
+  EXPECT_EQ(DecodeImage(Png(Header(2, 1, 8, 0), std::string("\0\x12\x13", 3), gray_key))->pixels,
             (std::vector<uint8_t>{255, 255, 255, 0x13, 0x13, 0x13}));
-  EXPECT_EQ(DecodeImage(Png(Header(2, 1, 16, 0), std::string("\0\x00\x12\x00\x13", 5), grey_key))->pixels,
+  EXPECT_EQ(DecodeImage(Png(Header(2, 1, 16, 0), std::string("\0\x00\x12\x00\x13", 5), gray_key))->pixels,
             (std::vector<uint8_t>{255, 255, 255, 0, 0, 0}));
   const std::string bit_key = PngChunk("tRNS", std::string("\x00\x00", 2));
   EXPECT_EQ(DecodeImage(Png(Header(8, 1, 1, 0), std::string("\0\x55", 2), bit_key))->pixels,
@@ -253,7 +253,7 @@ TEST(DecodePngTest, ShowsColourKeysAsWhite) {
       (std::vector<uint8_t>{255, 255, 255, 1, 2, 4}));
 }
 
-TEST(DecodePngTest, ShowsColoursBeyondThePaletteAsBlack) {
+TEST(DecodePngTest, ShowsColorsBeyondThePaletteAsBlack) {
   const std::string palette = PngChunk("PLTE", std::string("\x01\x02\x03", 3));
   EXPECT_EQ(DecodeImage(Png(Header(2, 1, 8, 3), std::string("\0\x05\x00", 3), palette))->pixels,
             (std::vector<uint8_t>{0, 0, 0, 1, 2, 3}));
@@ -344,7 +344,7 @@ TEST(DecodePngTest, RefusesFewerPixelsThanTheHeaderSaysButNotMore) {
 
 TEST(DecodePngTest, RefusesIllegalFormats) {
   EXPECT_FALSE(DecodeImage(Png(Header(1, 1, 3, 0), std::string(2, '\0'))).ok());        // depth 3
-  EXPECT_FALSE(DecodeImage(Png(Header(1, 1, 8, 5), std::string(2, '\0'))).ok());        // colour type 5
+  EXPECT_FALSE(DecodeImage(Png(Header(1, 1, 8, 5), std::string(2, '\0'))).ok());        // color type 5
   EXPECT_FALSE(DecodeImage(Png(Header(1, 1, 8, 3), std::string(2, '\0'))).ok());        // no palette
   EXPECT_FALSE(DecodeImage(Png(Header(1, 1, 8, 0), std::string("\x07\x00", 2))).ok());  // filter 7
 }

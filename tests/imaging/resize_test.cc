@@ -18,7 +18,7 @@ Image Plain(int width, int height, int channels, uint8_t value) {
   return image;
 }
 
-TEST(ResizeTest, KeepsPlainColours) {
+TEST(ResizeTest, KeepsPlainColors) {
   for (const int channels : {1, 3}) {
     for (const int value : {0, 1, 127, 254, 255}) {
       for (const bool gap : {false, true}) {
@@ -61,7 +61,7 @@ TEST(ResizeTest, TreatsBothAxesAlike) {
   }
 }
 
-TEST(ResizeTest, HiddenColoursDoNotBleed) {
+TEST(ResizeTest, HiddenColorsDoNotBleed) {
   Image image = Plain(8, 1, 4, 255);
   for (size_t x = 0; x < 4; ++x)
     image.pixels[4 * x] = image.pixels[4 * x + 3] = 0;  // invisible cyan, then white

@@ -18,8 +18,8 @@ TEST(EncodeWebpTest, Quality100KeepsEveryPixel) {
       ASSERT_TRUE(webp.ok()) << webp.status();
       EXPECT_EQ(DecodeImage(*webp)->pixels, image.pixels);
     }
-    const Image grey = NoisePicture(width, height, 1);
-    EXPECT_EQ(DecodeGrey(*EncodeWebp(grey, 100))->pixels, grey.pixels);
+    const Image gray = NoisePicture(width, height, 1);
+    EXPECT_EQ(DecodeGray(*EncodeWebp(gray, 100))->pixels, gray.pixels);
   }
 }
 
@@ -41,7 +41,7 @@ TEST(EncodeWebpTest, ComesBackCloseToTheOriginal) {
     for (const auto& [quality, least] : {std::pair{50, 30}, {80, 34}, {95, 38}, {99, 38}}) {
       const auto webp = EncodeWebp(image, quality);
       ASSERT_TRUE(webp.ok()) << webp.status();
-      const auto decoded = channels == 1 ? DecodeGrey(*webp) : DecodeImage(*webp);
+      const auto decoded = channels == 1 ? DecodeGray(*webp) : DecodeImage(*webp);
       ASSERT_TRUE(decoded.ok()) << decoded.status();
       EXPECT_GT(Psnr(*decoded, image), least) << channels << " " << quality;
     }
