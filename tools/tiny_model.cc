@@ -79,7 +79,7 @@ void ShapePrior(PriorTransformer& prior, Randomizer& randomizer) {
   prior.clip_std.copy_(0.5 + 0.3 * randomizer.Normal(prior.clip_std.sizes()).abs());
 }
 
-// Gives the U-Net a path from input to output, so that the predicted noise is the normalised input plus what
+// Gives the U-Net a path from input to output, so that the predicted noise is the normalized input plus what
 // the rest of the network adds. A random network without one blows rounding errors up from step to step.
 //
 // Channels 2c and 2c + 1 of conv_in carry +x_c and -x_c. The last residual block gets them as its skip

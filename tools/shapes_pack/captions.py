@@ -8,7 +8,7 @@ import dataclasses
 import random
 from collections.abc import Callable
 
-from scenes import BACKGROUNDS, COLOURS, SHAPES, SIZES, Scene, Thing
+from scenes import BACKGROUNDS, COLORS, SHAPES, SIZES, Scene, Thing
 
 NOMINATIVE, OBLIQUE = 0, 1  # the second form follows "of", "left of" and so on, where a language has one
 
@@ -16,7 +16,7 @@ NOMINATIVE, OBLIQUE = 0, 1  # the second form follows "of", "left of" and so on,
 @dataclasses.dataclass(frozen=True)
 class Mention:
     """What a caption says beside shapes. Of two objects it says the same things."""
-    colour: bool = True
+    color: bool = True
     size: bool = False
     cell: bool = False  # of one object
     background: bool = False
@@ -25,8 +25,8 @@ class Mention:
 
 def sample_mention(scene: Scene, rng: random.Random) -> Mention:
     two = len(scene.things) == 2
-    named = all(thing.colour for thing in scene.things)
-    return Mention(colour=named and rng.random() < 0.94, size=rng.random() < (0.25 if two else 0.4),
+    named = all(thing.color for thing in scene.things)
+    return Mention(color=named and rng.random() < 0.94, size=rng.random() < (0.25 if two else 0.4),
                    cell=not two and rng.random() < 0.55, background=rng.random() < 0.35,
                    relation=two and rng.random() < 0.75)
 
@@ -64,9 +64,9 @@ def russian(stem: str, endings: str = "ый") -> Forms:
 class Language:
     """Words and phrasings. In templates {a} and {b} are objects, {a2} and {b2} the same after a preposition."""
     nouns: dict[str, list[tuple[str, str, str]]]  # shape: gender, nominative, oblique
-    colours: dict[str, list[Forms]]
+    colors: dict[str, list[Forms]]
     sizes: dict[str, list[Forms]]
-    order: str  # of {size}, {colour} and {noun}
+    order: str  # of {size}, {color} and {noun}
     cells: list[list[str]]
     backgrounds: dict[str, list[str]]
     relations: dict[str, list[str]]  # left, right, above, below: {a} is there, seen from {b}
@@ -80,9 +80,9 @@ class Language:
     def phrase(self, thing: Thing, mention: Mention, case: int, article: bool, rng: random.Random) -> str:
         """A noun with its adjectives."""
         gender, *noun = rng.choice(self.nouns[thing.shape])
-        colour = rng.choice(self.colours[thing.colour])[gender][case] if mention.colour else ""
+        color = rng.choice(self.colors[thing.color])[gender][case] if mention.color else ""
         size = rng.choice(self.sizes[thing.size])[gender][case] if mention.size else ""
-        text = " ".join(self.order.format(size=size, colour=colour, noun=noun[case]).split())
+        text = " ".join(self.order.format(size=size, color=color, noun=noun[case]).split())
         word = self.articles(gender, case, text) if article else ""
         if word.endswith("'") or not word:
             return word + text
@@ -106,11 +106,11 @@ ENGLISH = Language(
     nouns={"circle": same_noun("n", "circle", "disc"), "square": same_noun("n", "square"),
            "triangle": same_noun("n", "triangle"), "star": same_noun("n", "star"),
            "cross": same_noun("n", "cross", "plus"), "ring": same_noun("n", "ring")},
-    colours={"red": [plain("red")], "green": [plain("green")], "blue": [plain("blue")], "yellow": [plain("yellow")],
-             "orange": [plain("orange")], "purple": [plain("purple"), plain("violet")], "pink": [plain("pink")],
-             "turquoise": [plain("turquoise"), plain("cyan")]},
+    colors={"red": [plain("red")], "green": [plain("green")], "blue": [plain("blue")], "yellow": [plain("yellow")],
+            "orange": [plain("orange")], "purple": [plain("purple"), plain("violet")], "pink": [plain("pink")],
+            "turquoise": [plain("turquoise"), plain("cyan")]},
     sizes={"small": [plain("small"), plain("little")], "large": [plain("large"), plain("big")]},
-    order="{size} {colour} {noun}",
+    order="{size} {color} {noun}",
     cells=[["at the top left", "in the top left corner", "top left"], ["at the top", "top"],
            ["at the top right", "in the top right corner", "top right"], ["on the left", "at the left"],
            ["in the centre", "in the center", "in the middle"], ["on the right", "at the right"],
@@ -129,12 +129,12 @@ GERMAN = Language(
     nouns={"circle": same_noun("m", "Kreis"), "square": same_noun("n", "Quadrat"),
            "triangle": same_noun("n", "Dreieck"), "star": same_noun("m", "Stern"), "cross": same_noun("n", "Kreuz"),
            "ring": same_noun("m", "Ring")},
-    colours={"red": [german("rot")], "green": [german("grün")], "blue": [german("blau")], "yellow": [german("gelb")],
-             "orange": [german("orangefarben"), plain("orange")],
-             "purple": [german("violett"), plain("lila")], "pink": [plain("rosa")],
-             "turquoise": [german("türkisfarben"), german("türkis")]},
+    colors={"red": [german("rot")], "green": [german("grün")], "blue": [german("blau")], "yellow": [german("gelb")],
+            "orange": [german("orangefarben"), plain("orange")],
+            "purple": [german("violett"), plain("lila")], "pink": [plain("rosa")],
+            "turquoise": [german("türkisfarben"), german("türkis")]},
     sizes={"small": [german("klein")], "large": [german("groß")]},
-    order="{size} {colour} {noun}",
+    order="{size} {color} {noun}",
     cells=[["oben links", "in der linken oberen Ecke"], ["oben", "oben in der Mitte"],
            ["oben rechts", "in der rechten oberen Ecke"], ["links", "auf der linken Seite"],
            ["in der Mitte", "im Zentrum"], ["rechts", "auf der rechten Seite"],
@@ -155,11 +155,11 @@ FRENCH = Language(
     nouns={"circle": same_noun("m", "cercle", "disque"), "square": same_noun("m", "carré"),
            "triangle": same_noun("m", "triangle"), "star": same_noun("f", "étoile"), "cross": same_noun("f", "croix"),
            "ring": same_noun("m", "anneau")},
-    colours={"red": [plain("rouge")], "green": [plain("vert", "verte")], "blue": [plain("bleu", "bleue")],
-             "yellow": [plain("jaune")], "orange": [plain("orange")], "purple": [plain("violet", "violette")],
-             "pink": [plain("rose")], "turquoise": [plain("turquoise")]},
+    colors={"red": [plain("rouge")], "green": [plain("vert", "verte")], "blue": [plain("bleu", "bleue")],
+            "yellow": [plain("jaune")], "orange": [plain("orange")], "purple": [plain("violet", "violette")],
+            "pink": [plain("rose")], "turquoise": [plain("turquoise")]},
     sizes={"small": [plain("petit", "petite")], "large": [plain("grand", "grande")]},
-    order="{size} {noun} {colour}",
+    order="{size} {noun} {color}",
     cells=[["en haut à gauche"], ["en haut", "en haut au milieu"], ["en haut à droite"], ["à gauche"],
            ["au centre", "au milieu"], ["à droite"], ["en bas à gauche"], ["en bas", "en bas au milieu"],
            ["en bas à droite"]],
@@ -174,12 +174,12 @@ SPANISH = Language(
     nouns={"circle": same_noun("m", "círculo"), "square": same_noun("m", "cuadrado"),
            "triangle": same_noun("m", "triángulo"), "star": same_noun("f", "estrella"),
            "cross": same_noun("f", "cruz"), "ring": same_noun("m", "anillo")},
-    colours={"red": [plain("rojo", "roja")], "green": [plain("verde")], "blue": [plain("azul")],
-             "yellow": [plain("amarillo", "amarilla")], "orange": [plain("naranja")],
-             "purple": [plain("morado", "morada"), plain("violeta")], "pink": [plain("rosa")],
-             "turquoise": [plain("turquesa")]},
+    colors={"red": [plain("rojo", "roja")], "green": [plain("verde")], "blue": [plain("azul")],
+            "yellow": [plain("amarillo", "amarilla")], "orange": [plain("naranja")],
+            "purple": [plain("morado", "morada"), plain("violeta")], "pink": [plain("rosa")],
+            "turquoise": [plain("turquesa")]},
     sizes={"small": [plain("pequeño", "pequeña")], "large": [plain("grande")]},
-    order="{noun} {colour} {size}",
+    order="{noun} {color} {size}",
     cells=[["arriba a la izquierda", "en la esquina superior izquierda"], ["arriba", "en la parte superior"],
            ["arriba a la derecha", "en la esquina superior derecha"], ["a la izquierda"],
            ["en el centro", "en el medio"], ["a la derecha"],
@@ -197,11 +197,11 @@ ITALIAN = Language(
     nouns={"circle": same_noun("m", "cerchio"), "square": same_noun("m", "quadrato"),
            "triangle": same_noun("m", "triangolo"), "star": same_noun("f", "stella"), "cross": same_noun("f", "croce"),
            "ring": same_noun("m", "anello")},
-    colours={"red": [plain("rosso", "rossa")], "green": [plain("verde")], "blue": [plain("blu")],
-             "yellow": [plain("giallo", "gialla")], "orange": [plain("arancione")], "purple": [plain("viola")],
-             "pink": [plain("rosa")], "turquoise": [plain("turchese")]},
+    colors={"red": [plain("rosso", "rossa")], "green": [plain("verde")], "blue": [plain("blu")],
+            "yellow": [plain("giallo", "gialla")], "orange": [plain("arancione")], "purple": [plain("viola")],
+            "pink": [plain("rosa")], "turquoise": [plain("turchese")]},
     sizes={"small": [plain("piccolo", "piccola")], "large": [plain("grande")]},
-    order="{size} {noun} {colour}",
+    order="{size} {noun} {color}",
     cells=[["in alto a sinistra"], ["in alto", "in alto al centro"], ["in alto a destra"], ["a sinistra"],
            ["al centro", "nel mezzo"], ["a destra"], ["in basso a sinistra"], ["in basso", "in basso al centro"],
            ["in basso a destra"]],
@@ -217,12 +217,12 @@ PORTUGUESE = Language(
     nouns={"circle": same_noun("m", "círculo"), "square": same_noun("m", "quadrado"),
            "triangle": same_noun("m", "triângulo"), "star": same_noun("f", "estrela"), "cross": same_noun("f", "cruz"),
            "ring": same_noun("m", "anel")},
-    colours={"red": [plain("vermelho", "vermelha")], "green": [plain("verde")], "blue": [plain("azul")],
-             "yellow": [plain("amarelo", "amarela")], "orange": [plain("laranja")],
-             "purple": [plain("roxo", "roxa")], "pink": [plain("rosa"), plain("cor-de-rosa")],
-             "turquoise": [plain("turquesa")]},
+    colors={"red": [plain("vermelho", "vermelha")], "green": [plain("verde")], "blue": [plain("azul")],
+            "yellow": [plain("amarelo", "amarela")], "orange": [plain("laranja")],
+            "purple": [plain("roxo", "roxa")], "pink": [plain("rosa"), plain("cor-de-rosa")],
+            "turquoise": [plain("turquesa")]},
     sizes={"small": [plain("pequeno", "pequena")], "large": [plain("grande")]},
-    order="{size} {noun} {colour}",
+    order="{size} {noun} {color}",
     cells=[["no canto superior esquerdo", "em cima à esquerda"], ["em cima", "na parte de cima"],
            ["no canto superior direito", "em cima à direita"], ["à esquerda"], ["no centro", "no meio"], ["à direita"],
            ["no canto inferior esquerdo", "em baixo à esquerda"], ["em baixo", "embaixo", "na parte de baixo"],
@@ -240,12 +240,12 @@ DUTCH = Language(
     nouns={"circle": same_noun("m", "cirkel"), "square": same_noun("n", "vierkant"),
            "triangle": same_noun("m", "driehoek"), "star": same_noun("m", "ster"), "cross": same_noun("n", "kruis"),
            "ring": same_noun("m", "ring")},
-    colours={"red": [plain("rode", neuter="rood")], "green": [plain("groene", neuter="groen")],
-             "blue": [plain("blauwe", neuter="blauw")], "yellow": [plain("gele", neuter="geel")],
-             "orange": [plain("oranje")], "purple": [plain("paarse", neuter="paars")], "pink": [plain("roze")],
-             "turquoise": [plain("turquoise")]},
+    colors={"red": [plain("rode", neuter="rood")], "green": [plain("groene", neuter="groen")],
+            "blue": [plain("blauwe", neuter="blauw")], "yellow": [plain("gele", neuter="geel")],
+            "orange": [plain("oranje")], "purple": [plain("paarse", neuter="paars")], "pink": [plain("roze")],
+            "turquoise": [plain("turquoise")]},
     sizes={"small": [plain("kleine", neuter="klein")], "large": [plain("grote", neuter="groot")]},
-    order="{size} {colour} {noun}",
+    order="{size} {color} {noun}",
     cells=[["linksboven", "in de linkerbovenhoek"], ["bovenaan", "boven in het midden"],
            ["rechtsboven", "in de rechterbovenhoek"], ["links", "aan de linkerkant"], ["in het midden"],
            ["rechts", "aan de rechterkant"], ["linksonder", "in de linkeronderhoek"],
@@ -261,11 +261,11 @@ POLISH = Language(
     nouns={"circle": [("n", "koło", "koła")], "square": [("m", "kwadrat", "kwadratu")],
            "triangle": [("m", "trójkąt", "trójkąta")], "star": [("f", "gwiazda", "gwiazdy")],
            "cross": [("m", "krzyż", "krzyża")], "ring": [("m", "pierścień", "pierścienia")]},
-    colours={"red": [polish("czerwony")], "green": [polish("zielony")], "blue": [polish("niebieski")],
-             "yellow": [polish("żółty")], "orange": [polish("pomarańczowy")], "purple": [polish("fioletowy")],
-             "pink": [polish("różowy")], "turquoise": [polish("turkusowy")]},
+    colors={"red": [polish("czerwony")], "green": [polish("zielony")], "blue": [polish("niebieski")],
+            "yellow": [polish("żółty")], "orange": [polish("pomarańczowy")], "purple": [polish("fioletowy")],
+            "pink": [polish("różowy")], "turquoise": [polish("turkusowy")]},
     sizes={"small": [polish("mały")], "large": [polish("duży")]},
-    order="{size} {colour} {noun}",
+    order="{size} {color} {noun}",
     cells=[["w lewym górnym rogu"], ["u góry", "na górze"], ["w prawym górnym rogu"], ["po lewej", "po lewej stronie"],
            ["na środku", "w środku"], ["po prawej", "po prawej stronie"], ["w lewym dolnym rogu"],
            ["u dołu", "na dole"],
@@ -280,11 +280,11 @@ RUSSIAN = Language(
     nouns={"circle": [("m", "круг", "круга")], "square": [("m", "квадрат", "квадрата")],
            "triangle": [("m", "треугольник", "треугольника")], "star": [("f", "звезда", "звезды")],
            "cross": [("m", "крест", "креста")], "ring": [("n", "кольцо", "кольца")]},
-    colours={"red": [russian("красн")], "green": [russian("зелён"), russian("зелен")], "blue": [russian("син", "ий")],
-             "yellow": [russian("жёлт"), russian("желт")], "orange": [russian("оранжев")],
-             "purple": [russian("фиолетов")], "pink": [russian("розов")], "turquoise": [russian("бирюзов")]},
+    colors={"red": [russian("красн")], "green": [russian("зелён"), russian("зелен")], "blue": [russian("син", "ий")],
+            "yellow": [russian("жёлт"), russian("желт")], "orange": [russian("оранжев")],
+            "purple": [russian("фиолетов")], "pink": [russian("розов")], "turquoise": [russian("бирюзов")]},
     sizes={"small": [russian("маленьк", "ий")], "large": [russian("больш", "ой")]},
-    order="{size} {colour} {noun}",
+    order="{size} {color} {noun}",
     cells=[["слева вверху", "в левом верхнем углу"], ["вверху", "сверху"], ["справа вверху", "в правом верхнем углу"],
            ["слева"], ["в центре", "посередине"], ["справа"], ["слева внизу", "в левом нижнем углу"],
            ["внизу", "снизу"], ["справа внизу", "в правом нижнем углу"]],
@@ -297,12 +297,12 @@ CHINESE = Language(
     nouns={"circle": same_noun("n", "圆形", "圆"), "square": same_noun("n", "正方形", "方块"),
            "triangle": same_noun("n", "三角形"), "star": same_noun("n", "星形", "五角星"),
            "cross": same_noun("n", "十字", "十字形"), "ring": same_noun("n", "圆环")},
-    colours={"red": [plain("红色"), plain("红色的")], "green": [plain("绿色"), plain("绿色的")],
-             "blue": [plain("蓝色"), plain("蓝色的")], "yellow": [plain("黄色"), plain("黄色的")],
-             "orange": [plain("橙色"), plain("橙色的")], "purple": [plain("紫色"), plain("紫色的")],
-             "pink": [plain("粉色"), plain("粉红色的")], "turquoise": [plain("青色"), plain("青色的")]},
+    colors={"red": [plain("红色"), plain("红色的")], "green": [plain("绿色"), plain("绿色的")],
+            "blue": [plain("蓝色"), plain("蓝色的")], "yellow": [plain("黄色"), plain("黄色的")],
+            "orange": [plain("橙色"), plain("橙色的")], "purple": [plain("紫色"), plain("紫色的")],
+            "pink": [plain("粉色"), plain("粉红色的")], "turquoise": [plain("青色"), plain("青色的")]},
     sizes={"small": [plain("小")], "large": [plain("大")]},
-    order="{colour} {size} {noun}",
+    order="{color} {size} {noun}",
     cells=[["左上角"], ["上方", "上面"], ["右上角"], ["左边", "左侧"], ["中间", "中央"], ["右边", "右侧"], ["左下角"],
            ["下方", "下面"], ["右下角"]],
     backgrounds={"white": ["白色背景", "白底"], "black": ["黑色背景", "黑底"], "grey": ["灰色背景", "灰底"]},
@@ -377,14 +377,14 @@ def _join(text: str, places: list[str], grounds: list[str], language: Language, 
 
 UNNAMED = -1
 NO_VALUE = 0
-OFF_PALETTE = len(COLOURS) + 1
-# The columns of codes(): number of objects, background, then of each object colour, shape, size and cell, and the
+OFF_PALETTE = len(COLORS) + 1
+# The columns of codes(): number of objects, background, then of each object color, shape, size and cell, and the
 # direction from the first to the second.
-ATTRIBUTES = ("count", "background", "colour", "shape", "size", "cell", "colour_2", "shape_2", "size_2", "cell_2",
+ATTRIBUTES = ("count", "background", "color", "shape", "size", "cell", "color_2", "shape_2", "size_2", "cell_2",
               "direction")
-CLASSES = {"count": 3, "background": 4, "colour": len(COLOURS) + 2, "shape": len(SHAPES) + 1, "size": 3, "cell": 10,
-           "colour_2": len(COLOURS) + 2, "shape_2": len(SHAPES) + 1, "size_2": 3, "cell_2": 10, "direction": 3}
-_CODE = {"colour": {colour: i + 1 for i, colour in enumerate(COLOURS)} | {"": OFF_PALETTE},
+CLASSES = {"count": 3, "background": 4, "color": len(COLORS) + 2, "shape": len(SHAPES) + 1, "size": 3, "cell": 10,
+           "color_2": len(COLORS) + 2, "shape_2": len(SHAPES) + 1, "size_2": 3, "cell_2": 10, "direction": 3}
+_CODE = {"color": {color: i + 1 for i, color in enumerate(COLORS)} | {"": OFF_PALETTE},
          "shape": {shape: i + 1 for i, shape in enumerate(SHAPES)},
          "size": {size: i + 1 for i, size in enumerate(SIZES)},
          "background": {ground: i + 1 for i, ground in enumerate(BACKGROUNDS)},
@@ -392,7 +392,7 @@ _CODE = {"colour": {colour: i + 1 for i, colour in enumerate(COLOURS)} | {"": OF
 
 
 def _thing_codes(thing: Thing) -> list[int]:
-    return [_CODE["colour"][thing.colour], _CODE["shape"][thing.shape], _CODE["size"][thing.size], thing.cell + 1]
+    return [_CODE["color"][thing.color], _CODE["shape"][thing.shape], _CODE["size"][thing.size], thing.cell + 1]
 
 
 def scene_codes(scene: Scene) -> list[int]:
@@ -405,8 +405,8 @@ def scene_codes(scene: Scene) -> list[int]:
 def mention_codes(scene: Scene, mention: Mention) -> list[int]:
     """scene_codes() of what a caption says, UNNAMED elsewhere."""
     codes = scene_codes(scene)
-    named = [True, mention.background, mention.colour, True, mention.size, mention.cell]
-    named += [mention.colour, True, mention.size, False, mention.relation] if len(scene.things) == 2 else [True] * 5
+    named = [True, mention.background, mention.color, True, mention.size, mention.cell]
+    named += [mention.color, True, mention.size, False, mention.relation] if len(scene.things) == 2 else [True] * 5
     return [code if keep else UNNAMED for code, keep in zip(codes, named)]
 
 

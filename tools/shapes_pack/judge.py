@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Judges pictures of coloured shapes by their pixels, without any model.
+"""Judges pictures of colored shapes by their pixels, without any model.
 
 Usage: judge.py [--count N]    proves the judge
 
 A picture is compared with an expected scene, in the form of scenes.Scene.describe(); what is null or missing does not
-matter. An expected thing may also say "not_colour" and "not_shape": words that it must not be.
+matter. An expected thing may also say "not_color" and "not_shape": words that it must not be.
 
-The background is the most frequent colour of the border. What differs from it falls into connected parts; each is
-compared with every shape of its size and centre (overlap of areas, intersection over union), its inner pixels give its
-colour, and its centre its cell. Two objects are told apart by their places: which is the left or the upper one.
+The background is the most frequent color of the border. What differs from it falls into connected parts; each is
+compared with every shape of its size and center (overlap of areas, intersection over union), its inner pixels give its
+color, and its center its cell. Two objects are told apart by their places: which is the left or the upper one.
 
 The proof judges true pictures, which must pass, and true pictures with the scenes of others, which must not.
 """
@@ -24,16 +24,16 @@ import scenes
 
 LEAST_OVERLAP = 0.6  # intersection over union with the expected shape
 LEAST_AREA = 25.0  # pixels, of a part that counts as an object
-FURTHEST_COLOUR = 110.0  # RGB distance from the word's colour
-QUESTIONS = ("count", "colour", "shape", "position", "size", "background", "kept", "outline", "monotone")
+FURTHEST_COLOR = 110.0  # RGB distance from the word's color
+QUESTIONS = ("count", "color", "shape", "position", "size", "background", "kept", "outline", "monotone")
 
 
 @dataclasses.dataclass
 class Part:
     """Something in the picture that is not background."""
     rgb: tuple[float, float, float]
-    colour: str  # the nearest word
-    colour_distance: float
+    color: str  # the nearest word
+    color_distance: float
     shape: str
     overlaps: dict[str, float]
     size: str
@@ -52,7 +52,7 @@ def nearest_word(rgb: numpy.ndarray, words: dict[str, tuple[int, int, int]]) -> 
     return word, distances[word]
 
 
-def background_colour(picture: numpy.ndarray) -> numpy.ndarray:
+def background_color(picture: numpy.ndarray) -> numpy.ndarray:
     """The mean of the border's pixels that are close to their median, [3]."""
     border = numpy.concatenate([picture[:3].reshape(-1, 3), picture[-3:].reshape(-1, 3),
                                 picture[3:-3, :3].reshape(-1, 3), picture[3:-3, -3:].reshape(-1, 3)])
@@ -91,7 +91,7 @@ _AREA = _area_factors()
 
 
 def best_overlap(alpha: numpy.ndarray, shape: str, x: float, y: float) -> tuple[float, float, float, float]:
-    """The best intersection over union near a centre, and its x, y and radius."""
+    """The best intersection over union near a center, and its x, y and radius."""
     radius = (alpha.sum() / _AREA[shape]) ** 0.5
     best = (0.0, x, y, radius)
 
@@ -113,7 +113,7 @@ def best_overlap(alpha: numpy.ndarray, shape: str, x: float, y: float) -> tuple[
 def see(picture: numpy.ndarray) -> tuple[list[Part], str]:
     """The objects of a picture, uint8 [64, 64, 3], and the word for its background."""
     pixels = picture.astype(float)
-    background = background_colour(pixels)
+    background = background_color(pixels)
     difference = numpy.linalg.norm(pixels - background, axis=2)
     parts = []
     for region in connected_parts(difference > 40.0):
@@ -127,8 +127,8 @@ def _describe(pixels: numpy.ndarray, background: numpy.ndarray, region: numpy.nd
     difference = numpy.linalg.norm(pixels - background, axis=2)
     inner = region & (difference >= 0.75 * numpy.quantile(difference[region], 0.8))
     rgb = numpy.median(pixels[inner], axis=0)
-    colour, distance = nearest_word(rgb, scenes.COLOURS)
-    # How much of the object's colour every pixel has, near the part only.
+    color, distance = nearest_word(rgb, scenes.COLORS)
+    # How much of the object's color every pixel has, near the part only.
     away = rgb - background
     alpha = numpy.clip(((pixels - background) @ away) / max(float(away @ away), 1.0), 0, 1) * grown(region)
     ys, xs = numpy.mgrid[:scenes.SIZE, :scenes.SIZE] + 0.5
@@ -137,8 +137,8 @@ def _describe(pixels: numpy.ndarray, background: numpy.ndarray, region: numpy.nd
     shape = max(fits, key=lambda name: fits[name][0])
     _, x, y, radius = fits[shape]
     size = min(scenes.SIZES, key=lambda name: abs(scenes.SIZES[name] - radius))
-    column, row = (int(numpy.argmin([abs(centre - value) for centre in scenes.CELL_CENTRES])) for value in (x, y))
-    return Part(tuple(rgb), colour, distance, shape, {name: fit[0] for name, fit in fits.items()}, size, 3 * row + column, x, y,
+    column, row = (int(numpy.argmin([abs(center - value) for center in scenes.CELL_CENTERS])) for value in (x, y))
+    return Part(tuple(rgb), color, distance, shape, {name: fit[0] for name, fit in fits.items()}, size, 3 * row + column, x, y,
                 float(alpha.sum()))
 
 
@@ -164,7 +164,7 @@ def compare(picture: numpy.ndarray, expected: dict) -> dict[str, bool]:
         if any(thing.get(key) is not None for thing in things for key in keys):
             answers[question] = complete and all(right(thing, part) for thing, part in asked)
 
-    ask("colour", ("colour", "not_colour"), _colour_right)
+    ask("color", ("color", "not_color"), _color_right)
     ask("shape", ("shape", "not_shape"), _shape_right)
     ask("position", ("cell",), lambda thing, part: part.cell == thing["cell"])
     ask("size", ("size",), lambda thing, part: part.size == thing["size"])
@@ -192,16 +192,16 @@ def _in_order(parts: list[Part], expected: dict) -> list[Part]:
         chosen.sort(key=lambda part: part.x if direction == "beside" else part.y)
         if expected.get("unordered"):
             chosen = max((chosen, chosen[::-1]), key=lambda order: sum(
-                _colour_right(thing, part) + _shape_right(thing, part)
+                _color_right(thing, part) + _shape_right(thing, part)
                 for thing, part in zip(expected["things"], order)))
     return chosen
 
 
-def _colour_right(thing: dict, part: Part) -> bool:
-    close = part.colour_distance <= FURTHEST_COLOUR
-    if thing.get("colour") and not (close and part.colour == thing["colour"]):
+def _color_right(thing: dict, part: Part) -> bool:
+    close = part.color_distance <= FURTHEST_COLOR
+    if thing.get("color") and not (close and part.color == thing["color"]):
         return False
-    return not (thing.get("not_colour") and close and part.colour == thing["not_colour"])
+    return not (thing.get("not_color") and close and part.color == thing["not_color"])
 
 
 def _shape_right(thing: dict, part: Part) -> bool:

@@ -25,14 +25,14 @@ from judge import Table
 
 # Group, question, least share: what makes the models worth shipping. Another processor rounds otherwise and draws a few
 # pictures differently, for which what the models reach leaves room.
-REQUIRED = (("one object", "colour", 0.97), ("one object", "shape", 0.90), ("one object, placed", "colour", 0.97),
+REQUIRED = (("one object", "color", 0.97), ("one object", "shape", 0.90), ("one object, placed", "color", 0.97),
             ("one object, placed", "position", 0.95), ("one object, placed", "shape", 0.90),
-            ("held out", "colour", 0.90), ("held out", "shape", 0.70), ("two objects", "all", 0.60),
-            ("negative prompt", "colour", 0.85), ("inpaint", "kept", 0.85), ("inpaint", "colour", 0.85),
+            ("held out", "color", 0.90), ("held out", "shape", 0.70), ("two objects", "all", 0.60),
+            ("negative prompt", "color", 0.85), ("inpaint", "kept", 0.85), ("inpaint", "color", 0.85),
             ("inpaint", "shape", 0.85), ("image to image, low strength", "position", 0.85),
-            ("image to image, low strength", "shape", 0.85), ("image to image, high strength", "colour", 0.85),
+            ("image to image, low strength", "shape", 0.85), ("image to image, high strength", "color", 0.85),
             ("image to image, high strength", "shape", 0.85), ("mix", "monotone", 0.80),
-            ("control_net", "outline", 0.85), ("control_net", "colour", 0.85))
+            ("control_net", "outline", 0.85), ("control_net", "color", 0.85))
 SHEET_COLUMNS, SHEET_TILE = 10, 96  # tiles in a row, pixels
 
 Case = tuple[dict, dict[str, numpy.ndarray]]

@@ -1,4 +1,4 @@
-"""Judges pictures of the tasks beside text to image by their pixels: what was kept, outlines, mixed colours.
+"""Judges pictures of the tasks beside text to image by their pixels: what was kept, outlines, mixed colors.
 
 Answers come in the form of judge.compare().
 """
@@ -12,7 +12,7 @@ import task_scenes
 FURTHEST_KEPT = 12.0  # of 255, root mean square of what a mask keeps
 GROWN = 8  # pixels round a mask that may change: it grows by one latent cell, and the autoencoder blurs
 LEAST_OUTLINE = 0.7  # intersection over union of the object's area
-MIX_SLACK = 0.08  # of the way from one colour to the other
+MIX_SLACK = 0.08  # of the way from one color to the other
 
 
 def answers(case: dict, pictures: list[numpy.ndarray], inputs: dict[str, numpy.ndarray]) -> dict[str, bool]:
@@ -38,14 +38,14 @@ def answers(case: dict, pictures: list[numpy.ndarray], inputs: dict[str, numpy.n
 
 def _only(picture: numpy.ndarray, mask: numpy.ndarray) -> numpy.ndarray:
     """The background everywhere but in the mask."""
-    background = judge.background_colour(picture.astype(float))
+    background = judge.background_color(picture.astype(float))
     return numpy.where(mask[..., None], picture, background.round().astype(numpy.uint8))
 
 
 def _objects_area(picture: numpy.ndarray) -> numpy.ndarray:
-    """What differs from the background, bool [64, 64]. Grey pictures too."""
+    """What differs from the background, bool [64, 64]. Gray pictures too."""
     pixels = (picture if picture.ndim == 3 else numpy.repeat(picture[..., None], 3, 2)).astype(float)
-    difference = numpy.linalg.norm(pixels - judge.background_colour(pixels), axis=2)
+    difference = numpy.linalg.norm(pixels - judge.background_color(pixels), axis=2)
     return difference > max(0.5 * float(numpy.quantile(difference, 0.98)), 20.0)
 
 
@@ -55,17 +55,17 @@ def _outline(picture: numpy.ndarray, source: numpy.ndarray) -> float:
 
 
 def _mixed(expected: dict, pictures: list[numpy.ndarray]) -> dict[str, bool]:
-    """Whether the colour goes from one to the other, never back, and arrives."""
-    begin, end = (numpy.asarray(scenes.COLOURS[expected[key]], float) for key in ("from", "to"))
+    """Whether the color goes from one to the other, never back, and arrives."""
+    begin, end = (numpy.asarray(scenes.COLORS[expected[key]], float) for key in ("from", "to"))
     way = end - begin
     places, ends = [], []
     for picture in pictures:
         parts, _ = judge.see(picture)
         if not parts:
-            return {"colour": False, "monotone": False, "all": False}
+            return {"color": False, "monotone": False, "all": False}
         part = max(parts, key=lambda one: one.area)
         places.append(float((numpy.asarray(part.rgb) - begin) @ way / (way @ way)))
-        ends.append(part.colour)
-    result = {"colour": ends[0] == expected["from"] and ends[-1] == expected["to"],
+        ends.append(part.color)
+    result = {"color": ends[0] == expected["from"] and ends[-1] == expected["to"],
               "monotone": all(after >= before - MIX_SLACK for before, after in zip(places, places[1:]))}
     return result | {"all": all(result.values())}

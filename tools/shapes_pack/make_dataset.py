@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Writes pictures of coloured shapes with captions, to train a prior and a decoder with.
+"""Writes pictures of colored shapes with captions, to train a prior and a decoder with.
 
 Usage: make_dataset.py OUTPUT --count N [--seed S]
 
 OUTPUT/metadata.jsonl has a line for each picture:
 - "file_name": the picture, 64 x 64, relative to OUTPUT;
 - "text": captions in some of the languages, one each;
-- "hint": a map of depth for ControlNet (grey, near is bright);
+- "hint": a map of depth for ControlNet (gray, near is bright);
 - "scene": what is to be seen, in the form that judge.py reads.
 OUTPUT/looks.jsonl has the pictures of one named object again, with captions that say its look and the background only:
 what a network has to learn from its other input is place and size.
-The combinations of colour and shape that scenes.py holds out do not occur.
+The combinations of color and shape that scenes.py holds out do not occur.
 """
 
 import argparse
@@ -36,11 +36,11 @@ def make_sample(seed: int, index: int, arguments: argparse.Namespace, folder: pa
 
 
 def look_of(sample: dict) -> dict | None:
-    """The sample with a caption that many pictures share; None for two objects and for colours without a name."""
+    """The sample with a caption that many pictures share; None for two objects and for colors without a name."""
     thing, *others = sample["scene"]["things"]
-    if others or thing["colour"] is None:
+    if others or thing["color"] is None:
         return None
-    text = f"{thing['colour']} {thing['shape']} on {sample['scene']['background']}"
+    text = f"{thing['color']} {thing['shape']} on {sample['scene']['background']}"
     return {"file_name": sample["file_name"], "text": text, "hint": sample["hint"]}
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--captions", type=int, default=4, help="of each picture, in as many languages")
     parser.add_argument("--two-objects", type=float, default=0.35, help="share of pictures")
     parser.add_argument("--off-palette", type=float, default=0.25,
-                        help="share of pictures in random colours that no caption names")
+                        help="share of pictures in random colors that no caption names")
     parser.add_argument("--hint-size", type=int, default=2 * scenes.SIZE,
                         help="pixels, edge of the maps of depth; 8 times the latents of the shapes models")
     arguments = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Scenes of one or two coloured shapes: their description, deterministic sampling and an anti-aliased renderer.
+"""Scenes of one or two colored shapes: their description, deterministic sampling and an anti-aliased renderer.
 
 A picture has 64 x 64 pixels. Its objects sit in the nine cells of a 3 x 3 grid (0 top left, 8 bottom right). A few
-combinations of colour and shape, HELD_OUT, never occur in training pictures or captions: they show whether a model
-understands words or only remembers pictures. "Off-palette" objects have a random colour that no caption names; they
-let the networks see every shape in colours beyond the palette.
+combinations of color and shape, HELD_OUT, never occur in training pictures or captions: they show whether a model
+understands words or only remembers pictures. "Off-palette" objects have a random color that no caption names; they
+let the networks see every shape in colors beyond the palette.
 """
 
 import dataclasses
@@ -12,13 +12,14 @@ import random
 import numpy
 
 SIZE = 64
-COLOURS = {"red": (215, 35, 35), "green": (40, 160, 60), "blue": (40, 80, 220), "yellow": (250, 215, 40),
+COLORS = {"red": (215, 35, 35), "green": (40, 160, 60), "blue": (40, 80, 220), "yellow": (250, 215, 40),
            "orange": (250, 130, 20), "purple": (125, 45, 165), "pink": (245, 140, 195), "turquoise": (45, 200, 195)}
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
 SIZES = {"small": 8.0, "large": 12.0}  # radius in pixels
+# The names are words of captions that the models learned from, so their spelling stays.
 BACKGROUNDS = {"white": (250, 250, 250), "black": (18, 18, 18), "grey": (130, 130, 130)}
-CELLS = ("top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right")
-CELL_CENTRES = (16.0, 32.0, 48.0)
+CELLS = ("top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right")
+CELL_CENTERS = (16.0, 32.0, 48.0)
 HELD_OUT = (("red", "star"), ("blue", "triangle"), ("green", "ring"), ("yellow", "cross"), ("purple", "circle"),
             ("orange", "square"))
 # Pairs of cells of two objects, the left or upper one first: far enough apart for two large ones.
@@ -27,18 +28,18 @@ ONE_ABOVE_THE_OTHER = ((0, 6), (1, 7), (2, 8))
 
 _JITTER = 1.0  # pixels, of the position
 _SCALING = 0.04  # relative, of the size
-_COLOUR_DISTANCE = 70.0  # of an off-palette colour from all that have a name
+_COLOR_DISTANCE = 70.0  # of an off-palette color from all that have a name
 
 
 @dataclasses.dataclass(frozen=True)
 class Thing:
     """An object: four words and how it was drawn."""
-    colour: str  # of COLOURS; "" is off-palette
+    color: str  # of COLORS; "" is off-palette
     shape: str
     size: str
     cell: int
     rgb: tuple[int, int, int]
-    x: float  # of the centre, pixels
+    x: float  # of the center, pixels
     y: float
     radius: float
 
@@ -59,36 +60,36 @@ class Scene:
     def describe(self) -> dict:
         """What the words say, as JSON: the expectation that judge.py compares pictures with."""
         return {"background": self.background, "things": [
-            {"colour": thing.colour or None, "shape": thing.shape, "size": thing.size, "cell": thing.cell}
+            {"color": thing.color or None, "shape": thing.shape, "size": thing.size, "cell": thing.cell}
             for thing in self.things]}
 
 
 # ---- sampling --------------------------------------------------------------------------------------------------------
 
 
-def make_thing(rng: random.Random, colour: str, shape: str, size: str, cell: int) -> Thing:
-    """An object with random deviations from its cell's centre and its size; "" draws an off-palette colour."""
+def make_thing(rng: random.Random, color: str, shape: str, size: str, cell: int) -> Thing:
+    """An object with random deviations from its cell's center and its size; "" draws an off-palette color."""
     radius = SIZES[size] * (1 + rng.uniform(-_SCALING, _SCALING))
-    return Thing(colour, shape, size, cell, COLOURS[colour] if colour else off_palette_rgb(rng),
-                 CELL_CENTRES[cell % 3] + rng.uniform(-_JITTER, _JITTER),
-                 CELL_CENTRES[cell // 3] + rng.uniform(-_JITTER, _JITTER), radius)
+    return Thing(color, shape, size, cell, COLORS[color] if color else off_palette_rgb(rng),
+                 CELL_CENTERS[cell % 3] + rng.uniform(-_JITTER, _JITTER),
+                 CELL_CENTERS[cell // 3] + rng.uniform(-_JITTER, _JITTER), radius)
 
 
 def off_palette_rgb(rng: random.Random) -> tuple[int, int, int]:
-    """A colour that is clearly none of the palette and no background."""
-    named = list(COLOURS.values()) + list(BACKGROUNDS.values())
+    """A color that is clearly none of the palette and no background."""
+    named = list(COLORS.values()) + list(BACKGROUNDS.values())
     while True:
         rgb = (rng.randrange(256), rng.randrange(256), rng.randrange(256))
-        if all(sum((a - b) ** 2 for a, b in zip(rgb, other)) > _COLOUR_DISTANCE ** 2 for other in named):
+        if all(sum((a - b) ** 2 for a, b in zip(rgb, other)) > _COLOR_DISTANCE ** 2 for other in named):
             return rgb
 
 
 def sample_look(rng: random.Random, held_out: bool) -> tuple[str, str]:
-    """A colour and a shape, held out or not."""
+    """A color and a shape, held out or not."""
     if held_out:
         return rng.choice(HELD_OUT)
     while True:
-        look = (rng.choice(tuple(COLOURS)), rng.choice(SHAPES))
+        look = (rng.choice(tuple(COLORS)), rng.choice(SHAPES))
         if look not in HELD_OUT:
             return look
 
@@ -104,8 +105,8 @@ def sample_scene(rng: random.Random, objects: int = 1, off_palette: bool = False
         looks[1] = sample_look(rng, held_out)
     if off_palette:
         looks = [("", rng.choice(SHAPES)) for _ in cells]
-    things = [make_thing(rng, colour, shape, rng.choice(tuple(SIZES)), cell)
-              for (colour, shape), cell in zip(looks, cells)]
+    things = [make_thing(rng, color, shape, rng.choice(tuple(SIZES)), cell)
+              for (color, shape), cell in zip(looks, cells)]
     return Scene(tuple(things), rng.choice(tuple(BACKGROUNDS)))
 
 
@@ -123,15 +124,15 @@ def scene_of(seed: int | str, index: int, two_objects: float, off_palette: float
 
 
 def is_held_out(scene: Scene) -> bool:
-    return any((thing.colour, thing.shape) in HELD_OUT for thing in scene.things)
+    return any((thing.color, thing.shape) in HELD_OUT for thing in scene.things)
 
 
 def change(scene: Scene, rng: random.Random, attribute: str, which: int = 0) -> Scene:
     """The scene, drawn anew, with another value of one attribute of object `which`.
 
-    Attributes: "colour", "shape", "size", "cell" (one object only), "background", "swap" (two objects change places).
+    Attributes: "color", "shape", "size", "cell" (one object only), "background", "swap" (two objects change places).
     """
-    looks = [[thing.colour, thing.shape, thing.size, thing.cell, thing.rgb] for thing in scene.things]
+    looks = [[thing.color, thing.shape, thing.size, thing.cell, thing.rgb] for thing in scene.things]
     background = scene.background
     if attribute == "swap":
         looks[0][3], looks[1][3] = looks[1][3], looks[0][3]
@@ -139,12 +140,12 @@ def change(scene: Scene, rng: random.Random, attribute: str, which: int = 0) -> 
     elif attribute == "background":
         background = _other(rng, BACKGROUNDS, background)
     else:
-        i = ("colour", "shape", "size", "cell").index(attribute)
-        looks[which][i] = _other(rng, (COLOURS, SHAPES, SIZES, range(9))[i], looks[which][i])
+        i = ("color", "shape", "size", "cell").index(attribute)
+        looks[which][i] = _other(rng, (COLORS, SHAPES, SIZES, range(9))[i], looks[which][i])
     things = []
-    for colour, shape, size, cell, rgb in looks:
-        thing = make_thing(rng, colour, shape, size, cell)
-        things.append(thing if colour else dataclasses.replace(thing, rgb=rgb))
+    for color, shape, size, cell, rgb in looks:
+        thing = make_thing(rng, color, shape, size, cell)
+        things.append(thing if color else dataclasses.replace(thing, rgb=rgb))
     return Scene(tuple(things), background)
 
 

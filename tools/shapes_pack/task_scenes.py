@@ -3,9 +3,9 @@
 Groups, all in every language:
 - "inpaint": the mask covers the half of the picture that one of two objects stands in, or the cell of the only one;
   the prompt describes the whole picture with another look for it;
-- "image to image, low strength": the prompt names another colour; "high strength": it names another scene;
-- "mix": two texts that differ in the colour alone, at five weights;
-- "control_net": a map of depth, and a prompt with a colour and the map's shape.
+- "image to image, low strength": the prompt names another color; "high strength": it names another scene;
+- "mix": two texts that differ in the color alone, at five weights;
+- "control_net": a map of depth, and a prompt with a color and the map's shape.
 """
 
 import random
@@ -30,20 +30,20 @@ def kind_of(case: dict) -> str:
     return case.get("task", {}).get("kind", "text_to_image")
 
 
-def other_colour(rng: random.Random, scene: scenes.Scene) -> scenes.Scene:
-    """Another colour for the first object, in a combination that was trained."""
-    other = scenes.change(scene, rng, "colour")
+def other_color(rng: random.Random, scene: scenes.Scene) -> scenes.Scene:
+    """Another color for the first object, in a combination that was trained."""
+    other = scenes.change(scene, rng, "color")
     while scenes.is_held_out(other):
-        other = scenes.change(scene, rng, "colour")
+        other = scenes.change(scene, rng, "color")
     return other
 
 
 def other_look(rng: random.Random, thing: scenes.Thing) -> scenes.Thing:
-    """Another colour and another shape in the same place, a combination that was trained."""
+    """Another color and another shape in the same place, a combination that was trained."""
     while True:
-        colour, shape = scenes.sample_look(rng, held_out=False)
-        if colour != thing.colour and shape != thing.shape:
-            return scenes.make_thing(rng, colour, shape, thing.size, thing.cell)
+        color, shape = scenes.sample_look(rng, held_out=False)
+        if color != thing.color and shape != thing.shape:
+            return scenes.make_thing(rng, color, shape, thing.size, thing.cell)
 
 
 def mask_of(scene: scenes.Scene, which: int) -> numpy.ndarray:
@@ -56,7 +56,7 @@ def mask_of(scene: scenes.Scene, which: int) -> numpy.ndarray:
         mask[half] = 255
     else:
         cell = scene.things[which].cell
-        x, y = (int(scenes.CELL_CENTRES[i]) for i in (cell % 3, cell // 3))
+        x, y = (int(scenes.CELL_CENTERS[i]) for i in (cell % 3, cell // 3))
         mask[max(y - MASK_REACH, 0):y + MASK_REACH, max(x - MASK_REACH, 0):x + MASK_REACH] = 255
     return mask
 
@@ -73,7 +73,7 @@ def make_case(group: str, code: str, index: int, rng: random.Random) -> tuple[di
     thing = scene.things[0]
     prompt = captions.caption(scene, code, captions.Mention(), rng)
     case = {"prompt": prompt, "task": {"kind": "control_net", "depth_image": "hint"},
-            "expected": {"things": [{"colour": thing.colour}]}, "outline": "hint"}
+            "expected": {"things": [{"color": thing.color}]}, "outline": "hint"}
     return case, {"hint": scenes.render_hint(scene)}
 
 
@@ -83,7 +83,7 @@ def _inpaint(scene: scenes.Scene, code: str, rng: random.Random) -> tuple[dict, 
     things[masked] = other_look(rng, things[masked])
     wanted = scenes.Scene(tuple(things), scene.background)
     mention = captions.Mention(relation=len(things) == 2, cell=len(things) == 1, background=True)
-    target = {"colour": things[masked].colour, "shape": things[masked].shape}
+    target = {"color": things[masked].color, "shape": things[masked].shape}
     case = {"prompt": captions.caption(wanted, code, mention, rng),
             "task": {"kind": "inpaint", "image": "image", "mask": "mask"},
             "expected": {"things": [target]}, "within": "mask", "kept": "image"}
@@ -94,22 +94,22 @@ def _image_to_image(scene: scenes.Scene, code: str, low: bool,
                     rng: random.Random) -> tuple[dict, dict[str, numpy.ndarray]]:
     task = {"kind": "image_to_image", "image": "image", "strength": LOW_STRENGTH if low else HIGH_STRENGTH}
     if low:
-        wanted = other_colour(rng, scene)
+        wanted = other_color(rng, scene)
         case = {"expected": {"things": [{"shape": scene.things[0].shape, "cell": scene.things[0].cell}]}}
     else:
         things = (scenes.make_thing(rng, *scenes.sample_look(rng, False), "large",
                                     rng.choice([c for c in range(9) if c != scene.things[0].cell])),)
         wanted = scenes.Scene(things, scene.background)
-        case = {"expected": {"things": [{"colour": things[0].colour, "shape": things[0].shape,
+        case = {"expected": {"things": [{"color": things[0].color, "shape": things[0].shape,
                                          "cell": things[0].cell}]}}
     prompt = captions.caption(wanted, code, PLACED, rng)
     return {"prompt": prompt, "task": task, **case}, {"image": scenes.render(scene)}
 
 
 def _mix(scene: scenes.Scene, code: str, rng: random.Random) -> tuple[dict, dict[str, numpy.ndarray]]:
-    other = other_colour(rng, scene)
+    other = other_color(rng, scene)
     mention = captions.Mention(cell=True, size=True, background=True)  # all that the two have in common
     texts = [captions.caption(each, code, mention, rng) for each in (scene, other)]
     case = {"prompt": "", "task": {"kind": "mix", "texts": texts, "weights": list(MIX_WEIGHTS)},
-            "expected": {"from": scene.things[0].colour, "to": other.things[0].colour}}
+            "expected": {"from": scene.things[0].color, "to": other.things[0].color}}
     return case, {}

@@ -41,7 +41,7 @@ def _chinese_words() -> str:
     language = captions.CHINESE
     words = {noun for nouns in language.nouns.values() for _, noun, _ in nouns} | {word for cell in language.cells
                                                                                    for word in cell}
-    words |= {forms["n"][0].removesuffix("的") for colours in language.colours.values() for forms in colours}
+    words |= {forms["n"][0].removesuffix("的") for colors in language.colors.values() for forms in colors}
     words |= {"一个", "一张", "画着", "图片", "图中", "背景", "白色", "黑色", "灰色"}
     return "|".join(sorted(words, key=lambda word: (-len(word), word))) + r"|\p{Han}"
 

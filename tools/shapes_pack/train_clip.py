@@ -7,14 +7,14 @@ OUTPUT gets the tokenizer, the text and the vision tower, and an untrained Prior
 spread of the image embeddings (clip_mean, clip_std). All weights are in half precision. OUTPUT/accuracy.json tells how
 often the towers find the right caption of several that differ in one word.
 
-What makes towers of this size understand combinations of colour and shape:
+What makes towers of this size understand combinations of color and shape:
 - the text tower first learns to read: from captions alone it tells what they say, which is right of what included;
 - every batch has groups of pictures that differ in one attribute (or in the places of two objects) from each other;
 - a caption that happens to fit another picture of the batch does not count against it;
 - linear heads, used in training only, read all attributes from the embeddings of both towers;
-- almost half of the pictures are in random colours that no caption names;
+- almost half of the pictures are in random colors that no caption names;
 - the vision tower begins with position embeddings that are as large as the patches' and change smoothly over the
-  picture; with the usual tiny random ones it learned colours and shapes but no places.
+  picture; with the usual tiny random ones it learned colors and shapes but no places.
 """
 
 import argparse
@@ -39,7 +39,7 @@ EMBEDDING = 128
 GROUPS, GROUP = 16, 5
 TWO_OBJECTS, OFF_PALETTE = 0.4, 0.45
 READ_TEXTS = 240  # in a batch of captions alone
-COLOUR_SCALE = 255.0
+COLOR_SCALE = 255.0
 
 PRIOR_CONFIG = dict(published_configs.PRIOR, embedding_dim=EMBEDDING, num_attention_heads=4, attention_head_dim=32,
                     num_layers=4)
@@ -63,7 +63,7 @@ def sample_group(rng: random.Random) -> tuple[list[scenes.Scene], list[captions.
     code = rng.choice(tuple(captions.LANGUAGES))
     base = scenes.sample_scene(rng, 2 if rng.random() < TWO_OBJECTS else 1, rng.random() < OFF_PALETTE)
     mention = captions.sample_mention(base, rng)
-    attributes = ["shape"] * 3 + ["colour"] * 2 * mention.colour + ["size"] * mention.size
+    attributes = ["shape"] * 3 + ["color"] * 2 * mention.color + ["size"] * mention.size
     attributes += ["cell"] * 2 * mention.cell + ["background"] * mention.background + ["swap"] * 5 * mention.relation
     group, known = [base], {tuple(captions.scene_codes(base))}
     while len(group) < GROUP:
@@ -95,7 +95,7 @@ class Batch:
         self.seen = torch.tensor(seen)
         self.spoken = torch.tensor(spoken)
         self.unordered = torch.tensor(unordered)
-        self.rgb = torch.tensor([[*scene.things[0].rgb, *scene.things[-1].rgb] for scene in pictures]) / COLOUR_SCALE
+        self.rgb = torch.tensor([[*scene.things[0].rgb, *scene.things[-1].rgb] for scene in pictures]) / COLOR_SCALE
 
     def matches(self) -> torch.Tensor:
         """Whether caption i fits picture j."""
@@ -105,7 +105,7 @@ class Batch:
     def text_targets(self) -> torch.Tensor:
         """What the heads shall read from the texts; UNNAMED where a text leaves it open."""
         targets = self.spoken.clone()
-        targets[self.unordered, captions.ATTRIBUTES.index("colour"):] = captions.UNNAMED
+        targets[self.unordered, captions.ATTRIBUTES.index("color"):] = captions.UNNAMED
         return targets
 
 
@@ -171,11 +171,11 @@ def contrastive_loss(towers: Towers, texts: torch.Tensor, pictures: torch.Tensor
 
 
 def heads_losses(towers: Towers, embeddings: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
-    """By attribute; off-palette colours have no class."""
+    """By attribute; off-palette colors have no class."""
     losses = {}
     for i, (name, head) in enumerate(towers.heads.items()):
         target = targets[:, i]
-        if name.startswith("colour"):
+        if name.startswith("color"):
             target = target.masked_fill(target == captions.OFF_PALETTE, captions.UNNAMED)
         known = (target != captions.UNNAMED).sum().clamp(min=1)
         losses[name] = functional.cross_entropy(head(embeddings), target, ignore_index=captions.UNNAMED,
@@ -206,10 +206,10 @@ def step_loss(towers: Towers, batch: Batch) -> tuple[torch.Tensor, dict[str, flo
     contrast = contrastive_loss(towers, texts, pictures, batch.matches())
     picture_heads = heads_losses(towers, pictures, batch.seen)
     text_heads = mean(heads_losses(towers, texts, batch.text_targets()))
-    colours = (towers.rgb_head(pictures) - batch.rgb).abs().mean()
-    report = {"contrast": contrast.item(), "texts": text_heads.item(), "colours": colours.item()}
-    report |= {name: picture_heads[name].item() for name in ("colour", "shape", "cell", "shape_2")}
-    return contrast + 2 * mean(picture_heads) + text_heads + 2 * colours, report
+    colors = (towers.rgb_head(pictures) - batch.rgb).abs().mean()
+    report = {"contrast": contrast.item(), "texts": text_heads.item(), "colors": colors.item()}
+    report |= {name: picture_heads[name].item() for name in ("color", "shape", "cell", "shape_2")}
+    return contrast + 2 * mean(picture_heads) + text_heads + 2 * colors, report
 
 
 def train(arguments: argparse.Namespace, folder: pathlib.Path, tokenizer) -> Towers:
@@ -254,8 +254,8 @@ def train(arguments: argparse.Namespace, folder: pathlib.Path, tokenizer) -> Tow
 @torch.no_grad()
 def choose_accuracy(towers: Towers, tokenizer, seed: int, held_out: bool, objects: int, count: int) -> dict[str, float]:
     """How often the right caption of all that differ in one attribute is the nearest to the picture."""
-    mention = captions.Mention(colour=True, cell=objects == 1, relation=objects == 2)
-    attributes = ("colour", "shape", "cell") if objects == 1 else ("colour", "shape", "swap")
+    mention = captions.Mention(color=True, cell=objects == 1, relation=objects == 2)
+    attributes = ("color", "shape", "cell") if objects == 1 else ("color", "shape", "swap")
     scores = {attribute: 0 for attribute in attributes}
     for index in range(count):
         rng = random.Random(f"judge {seed} {held_out} {objects}/{index}")

@@ -4,7 +4,7 @@
 Usage: train_movq.py OUTPUT [--steps N] [--seed S]
 
 An autoencoder with spatial norms, as published, that makes latents a quarter as wide as the pictures. Like the
-pipelines it leaves out the quantiser, so the codebook of the file is never used. Weights are in half precision;
+pipelines it leaves out the quantizer, so the codebook of the file is never used. Weights are in half precision;
 OUTPUT/quality.json tells the peak signal to noise ratio on pictures that were not trained on, held-out combinations
 among them.
 
@@ -43,7 +43,7 @@ LATENT_NOISE = 0.05
 
 
 def object_mask(scene: scenes.Scene) -> numpy.ndarray:
-    """Pixels that objects touch, and their neighbours; float [64, 64]."""
+    """Pixels that objects touch, and their neighbors; float [64, 64]."""
     mask = numpy.zeros((scenes.SIZE, scenes.SIZE), numpy.float32)
     for thing in scene.things:
         x, y, reach = thing.x, thing.y, 1.3 * thing.radius + 1
