@@ -25,7 +25,7 @@ double SamplesPerSecond(const StepReport& report) {
   return seconds > 0 ? static_cast<double>(report.samples) / seconds : 0;
 }
 
-// At most kMostPlotPoints means of neighbours.
+// At most kMostPlotPoints means of neighbors.
 std::vector<std::pair<double, double>> Thinned(const std::vector<std::pair<double, double>>& points) {
   const size_t group = (points.size() + kMostPlotPoints - 1) / kMostPlotPoints;
   std::vector<std::pair<double, double>> thinned;

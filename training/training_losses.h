@@ -12,7 +12,7 @@ namespace kandinsky {
 
 // What the prior learns from.
 struct PriorBatch {
-  torch::Tensor image_embeds;  // [B, E] of the vision tower, not normalised
+  torch::Tensor image_embeds;  // [B, E] of the vision tower, not normalized
   torch::Tensor text_embeds;   // [B, E]
   torch::Tensor text_hidden;   // [B, num_embeddings, E]; what lies behind the end of a text has no effect
   torch::Tensor text_mask;     // bool [B, num_embeddings], true for tokens of the text
@@ -20,7 +20,7 @@ struct PriorBatch {
   torch::Tensor timesteps;     // int64 [B]
 };
 
-// Mean squared error of the predicted normalised embedding, a scalar. `snr_gamma` 0: not weighted.
+// Mean squared error of the predicted normalized embedding, a scalar. `snr_gamma` 0: not weighted.
 torch::Tensor PriorLoss(const PriorTransformer& prior, const Noising& noising, const PriorBatch& batch,
                         double snr_gamma);
 

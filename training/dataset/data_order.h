@@ -28,7 +28,7 @@ class DataOrder {
 };
 
 // A seed of its own for each (seed, stream, step), e.g. for the noise of one step: by SplitMix64 (Steele, Lea
-// and Flood 2014), whose results for neighbouring arguments have nothing in common.
+// and Flood 2014), whose results for neighboring arguments have nothing in common.
 uint64_t MixSeed(uint64_t seed, uint64_t stream, uint64_t step);
 
 }  // namespace kandinsky

@@ -32,7 +32,7 @@ absl::StatusOr<Image> Load(const TrainingSample& sample, const std::string& path
                       absl::StrCat(path, " (", PlaceOf(sample), "): ", picture.status().message()));
 }
 
-// Half of `doubled`, a half to the even neighbour, as Python's round does.
+// Half of `doubled`, a half to the even neighbor, as Python's round does.
 int RoundedHalf(int doubled) {
   const int floor = doubled / 2;
   return doubled % 2 == 1 && floor % 2 == 1 ? floor + 1 : floor;
