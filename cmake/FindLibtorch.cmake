@@ -1,4 +1,4 @@
-# Finds the libtorch inside the PyPI wheel that scripts/fetch_libtorch.py unpacked, without the wheel's own
+# Finds the libtorch inside the PyPI wheel that scripts/fetch_wheels.py unpacked, without the wheel's own
 # TorchConfig.cmake (that one insists on a CUDA toolkit). Defines libtorch::cpu.
 #
 # LIBTORCH_ROOT: folder that holds torch/ and nvidia/ (default: $KANDINSKY_CACHE/libtorch-2.11.0, and
