@@ -37,6 +37,15 @@ TEST(ProjectStructureTest, EveryFileKeepsItsSizeBudget) { EXPECT_EQ(Joined(Check
 
 TEST(ProjectStructureTest, NoNameIsACatchAll) { EXPECT_EQ(Joined(CheckNames(ProjectTree())), ""); }
 
+TEST(ProjectStructureTest, SpellingIsAmerican) {
+  const SourceTree tree = ReadSpelledTree(KANDINSKY_SOURCE_DIR);
+  for (const char* path : {"clients/cpp/README.md", "imaging/CMakeLists.txt", "tools/shapes_pack/scenes.py",
+                           "training/trainer.cc"}) {
+    EXPECT_TRUE(tree.contains(path)) << path;
+  }
+  EXPECT_EQ(Joined(CheckSpelling(tree)), "");
+}
+
 // The checker itself, on made-up trees.
 
 // Headers to point at, one for each layer.
@@ -222,6 +231,20 @@ TEST(CheckNamesTest, RefusesCatchAllNames) {
   EXPECT_THAT(CheckNames({{"common/clock.h", ""}}), ElementsAre(HasSubstr("'common'")));
   EXPECT_THAT(CheckNames({{"base/string_util.cc", ""}}), ElementsAre(HasSubstr("'string_util'")));
   EXPECT_THAT(CheckNames({{"base/utility_meter.h", ""}, {"base/uncommon.h", ""}}), IsEmpty());
+}
+
+TEST(CheckSpellingTest, FindsBritishWordsInNamesAndText) {
+  EXPECT_THAT(CheckSpelling({{"imaging/x.cc", "int a;\nint MaxColours();\n"}}),
+              ElementsAre("imaging/x.cc:2: 'colour' is not American spelling"));
+  EXPECT_THAT(CheckSpelling({{"training/README.md", "Normalised."}}), ElementsAre(HasSubstr("'normalis'")));
+  EXPECT_THAT(
+      CheckSpelling({{"imaging/x.cc", "// Colors of an optimistic gray center; noise, otherwise.\n"}}),
+      IsEmpty());
+}
+
+TEST(CheckSpellingTest, LeavesCaptionsThatModelsLearnedFrom) {
+  EXPECT_THAT(CheckSpelling({{"tools/shapes_pack/captions.py", "in the centre, on grey"}}), IsEmpty());
+  EXPECT_THAT(CheckSpelling({{"tools/shapes_pack/captions.py", "colour"}}), ElementsAre(HasSubstr("colour")));
 }
 
 }  // namespace

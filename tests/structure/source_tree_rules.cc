@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -142,23 +143,49 @@ int CountLines(const std::string& text) {
   return newlines + (text.empty() || text.back() == '\n' ? 0 : 1);
 }
 
-}  // namespace
-
-SourceTree ReadSourceTree(const std::string& root) {
-  SourceTree tree;
-  for (auto entry = fs::recursive_directory_iterator(root); entry != fs::recursive_directory_iterator();
-       ++entry) {
+// Adds the files of `folder`, below `root`, whose names end in one of `endings`.
+void AddFiles(const std::string& root, const std::string& folder, const std::set<std::string>& endings,
+              SourceTree& tree) {
+  for (auto entry = fs::recursive_directory_iterator(fs::path(root) / folder);
+       entry != fs::recursive_directory_iterator(); ++entry) {
     const std::string name = entry->path().filename().string();
     if (entry->is_directory() &&
         (name[0] == '.' || name == "node_modules" || absl::StartsWith(name, "build"))) {
       entry.disable_recursion_pending();
       continue;
     }
-    const std::string extension = entry->path().extension().string();
-    if (extension != ".h" && extension != ".cc" && extension != ".cpp") continue;
+    if (!endings.contains(entry->path().extension().string()) && !endings.contains(name)) continue;
     std::stringstream text;
     text << std::ifstream(entry->path()).rdbuf();
     tree[fs::relative(entry->path(), root).generic_string()] = text.str();
+  }
+}
+
+// Beginnings and other parts of words that American English spells otherwise.
+constexpr const char* kBritish[] = {
+    "analyse",  "artefact",  "behaviour",  "catalogue", "centre",   "colour",   "favour",  "grey",
+    "honour",   "initialis", "judgement",  "labelled",  "licence",  "maximis",  "minimis", "neighbour",
+    "normalis", "optimisa",  "optimise",   "optimisi",  "organisa", "organise", "quantis", "recognis",
+    "serialis", "summaris",  "synchronis", "utilis",    "vectoris"};
+
+// Captions are data: the models in models/shapes learned from both spellings.
+bool IsData(const std::string& path, const std::string& word) {
+  return (path == "tools/shapes_pack/captions.py" && (word == "grey" || word == "centre")) ||
+         (path == "tools/shapes_pack/scenes.py" && word == "grey");
+}
+
+}  // namespace
+
+SourceTree ReadSourceTree(const std::string& root) {
+  SourceTree tree;
+  AddFiles(root, "", {".h", ".cc", ".cpp"}, tree);
+  return tree;
+}
+
+SourceTree ReadSpelledTree(const std::string& root) {
+  SourceTree tree;
+  for (const char* folder : {"clients", "imaging", "tools", "training"}) {
+    AddFiles(root, folder, {".h", ".cc", ".md", ".py", "CMakeLists.txt"}, tree);
   }
   return tree;
 }
@@ -238,6 +265,22 @@ std::vector<std::string> CheckNames(const SourceTree& tree) {
       for (const char* name : {"util", "utils", "common", "helper", "helpers", "misc"}) {
         if (stem != name && !absl::EndsWith(stem, absl::StrCat("_", name))) continue;
         violations.push_back(absl::StrCat(Place(path, 1), "'", stem, "' says nothing about what it holds"));
+      }
+    }
+  }
+  return violations;
+}
+
+std::vector<std::string> CheckSpelling(const SourceTree& tree) {
+  std::vector<std::string> violations;
+  for (const auto& [path, text] : tree) {
+    int line = 0;
+    for (const absl::string_view row : absl::StrSplit(text, '\n')) {
+      ++line;
+      const std::string lower = absl::AsciiStrToLower(row);
+      for (const char* word : kBritish) {
+        if (!absl::StrContains(lower, word) || IsData(path, word)) continue;
+        violations.push_back(absl::StrCat(Place(path, line), "'", word, "' is not American spelling"));
       }
     }
   }

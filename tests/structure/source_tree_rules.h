@@ -12,6 +12,10 @@ using SourceTree = std::map<std::string, std::string>;
 // Reads the .h, .cc and .cpp files below `root`, build folders and hidden ones excepted.
 SourceTree ReadSourceTree(const std::string& root);
 
+// Reads the sources, scripts and documents below `root` that CheckSpelling judges: those of the folders whose
+// spelling is American throughout.
+SourceTree ReadSpelledTree(const std::string& root);
+
 // Each returns one text per violation, beginning with "file:line: ".
 
 // The layer table of ARCHITECTURE.md: which project folders and which guarded libraries (torch, proto and
@@ -27,5 +31,8 @@ std::vector<std::string> CheckSizes(const SourceTree& tree);
 
 // No file or folder is called utils, common or the like.
 std::vector<std::string> CheckNames(const SourceTree& tree);
+
+// No word has one of the British spellings that CONTRIBUTING.md lists.
+std::vector<std::string> CheckSpelling(const SourceTree& tree);
 
 }  // namespace kandinsky
