@@ -36,10 +36,16 @@ class GroupNorm : public torch::nn::Module {
   // W].
   torch::Tensor forward(const torch::Tensor& x, const GroupNormEpilogue& epilogue = {}) const;
 
+  // The same for an `x` that nobody else uses: reuses its memory where the kernel of our own takes it.
+  torch::Tensor ForwardInPlace(torch::Tensor&& x, const GroupNormEpilogue& epilogue = {}) const;
+
   torch::Tensor weight;  // [channels]
   torch::Tensor bias;    // [channels]
 
  private:
+  torch::Tensor Normalize(const torch::Tensor& x, const GroupNormEpilogue& epilogue,
+                          const torch::Tensor& output) const;
+  torch::Tensor WithPyTorch(const torch::Tensor& x, const GroupNormEpilogue& epilogue) const;
   bool SuitsKernel(const torch::Tensor& x, const GroupNormEpilogue& epilogue) const;
 
   const int64_t groups_;

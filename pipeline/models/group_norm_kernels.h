@@ -4,12 +4,25 @@
 
 namespace kandinsky {
 
-// Pixels that are normalized with the same coefficients: [pixels, channels], channels innermost.
-struct NormalizedRun {
-  const float* from = nullptr;
-  float* to = nullptr;
+// Pixels whose channels lie side by side: pixel p begins at data + p * stride.
+struct PixelRun {
+  const float* data = nullptr;
+  int64_t stride = 0;
   int64_t pixels = 0;
   int64_t channels = 0;
+};
+
+// What group norm adds up, in double precision: the square of a float is exact there, and the variance of
+// values that are far from zero survives the subtraction of the squared mean.
+struct Moments {
+  double sum = 0;
+  double squares = 0;
+};
+
+// Pixels that are normalized with the same coefficients.
+struct NormalizedRun {
+  PixelRun from;
+  float* to = nullptr;  // of the same stride; may be where the values come from
   // y = (x - center) * scale + shift; each [channels].
   const float* center = nullptr;
   const float* scale = nullptr;
@@ -24,9 +37,9 @@ struct NormalizedRun {
 // The loops of group norm for one instruction set. They keep no state. What an element becomes does not
 // depend on the number of pixels around it.
 struct GroupNormKernels {
-  // Adds the values of each channel of x [pixels, channels] to sums [channels], their squares to
-  // squares [channels].
-  void (*add_moments)(const float* x, int64_t pixels, int64_t channels, double* sums, double* squares);
+  // Adds the values and squares of each group of channels to moments [channels / channels_per_group].
+  // `scratch` has room for 2 * channels numbers.
+  void (*add_moments)(const PixelRun& run, int64_t channels_per_group, double* scratch, Moments* moments);
   void (*normalize)(const NormalizedRun& run);
 };
 

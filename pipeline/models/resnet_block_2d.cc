@@ -1,5 +1,7 @@
 #include "pipeline/models/resnet_block_2d.h"
 
+#include <utility>
+
 namespace kandinsky {
 
 ResnetBlock2D::ResnetBlock2D(const ResnetBlock2DOptions& options)
@@ -23,7 +25,7 @@ torch::Tensor ResnetBlock2D::EncodeTime(const torch::Tensor& activated_time) con
 
 torch::Tensor ResnetBlock2D::forward(const torch::Tensor& x, const torch::Tensor& scale_shift) const {
   torch::Tensor y = conv1->forward(ApplyResample(norm1->forward(x, {.silu = true})));
-  y = conv2->forward(norm2->forward(y, {.scale_shift = scale_shift, .silu = true}));
+  y = conv2->forward(norm2->ForwardInPlace(std::move(y), {.scale_shift = scale_shift, .silu = true}));
   const torch::Tensor resampled = ApplyResample(x);
   return SumOf(std::move(y), conv_shortcut ? conv_shortcut->forward(resampled) : resampled);
 }

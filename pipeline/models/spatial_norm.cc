@@ -1,5 +1,7 @@
 #include "pipeline/models/spatial_norm.h"
 
+#include <utility>
+
 namespace kandinsky {
 namespace {
 
@@ -15,9 +17,16 @@ SpatialNorm::SpatialNorm(int64_t channels, int64_t latent_channels)
       conv_b(register_module("conv_b", MakeConv1x1(latent_channels, channels))) {}
 
 torch::Tensor SpatialNorm::forward(const torch::Tensor& x, const torch::Tensor& latents, bool silu) const {
-  return norm_layer->forward(
-      x,
-      {.position_scale = conv_y->forward(latents), .position_shift = conv_b->forward(latents), .silu = silu});
+  return norm_layer->forward(x, EpilogueOf(latents, silu));
+}
+
+torch::Tensor SpatialNorm::ForwardInPlace(torch::Tensor&& x, const torch::Tensor& latents, bool silu) const {
+  return norm_layer->ForwardInPlace(std::move(x), EpilogueOf(latents, silu));
+}
+
+GroupNormEpilogue SpatialNorm::EpilogueOf(const torch::Tensor& latents, bool silu) const {
+  return {
+      .position_scale = conv_y->forward(latents), .position_shift = conv_b->forward(latents), .silu = silu};
 }
 
 AutoencoderNorm::AutoencoderNorm(torch::nn::Module& owner, const std::string& name, int64_t channels,
@@ -33,6 +42,12 @@ AutoencoderNorm::AutoencoderNorm(torch::nn::Module& owner, const std::string& na
 torch::Tensor AutoencoderNorm::forward(const torch::Tensor& x, const torch::Tensor& latents,
                                        bool silu) const {
   return spatial_norm_ ? spatial_norm_->forward(x, latents, silu) : group_norm_->forward(x, {.silu = silu});
+}
+
+torch::Tensor AutoencoderNorm::ForwardInPlace(torch::Tensor&& x, const torch::Tensor& latents,
+                                              bool silu) const {
+  return spatial_norm_ ? spatial_norm_->ForwardInPlace(std::move(x), latents, silu)
+                       : group_norm_->ForwardInPlace(std::move(x), {.silu = silu});
 }
 
 }  // namespace kandinsky

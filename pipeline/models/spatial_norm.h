@@ -19,10 +19,15 @@ class SpatialNorm : public torch::nn::Module {
 
   // x [N, channels, H, W], latents [N, latent_channels, h, w] -> as x; with `silu`, y * sigmoid(y) of it.
   torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& latents, bool silu = false) const;
+  // The same for an `x` that nobody else uses: reuses its memory where it can.
+  torch::Tensor ForwardInPlace(torch::Tensor&& x, const torch::Tensor& latents, bool silu = false) const;
 
   std::shared_ptr<GroupNorm> norm_layer;
   std::shared_ptr<Conv2d> conv_y;
   std::shared_ptr<Conv2d> conv_b;
+
+ private:
+  GroupNormEpilogue EpilogueOf(const torch::Tensor& latents, bool silu) const;
 };
 
 // One normalisation of the autoencoder: plain group norm in the encoder and with norm_type "group", spatial
@@ -41,6 +46,8 @@ class AutoencoderNorm {
 
   // x [N, channels, H, W]; `latents` is not read by a plain norm. With `silu`, y * sigmoid(y) of the result.
   torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& latents, bool silu = false) const;
+  // The same for an `x` that nobody else uses: reuses its memory where it can.
+  torch::Tensor ForwardInPlace(torch::Tensor&& x, const torch::Tensor& latents, bool silu = false) const;
 
  private:
   std::shared_ptr<GroupNorm> group_norm_;

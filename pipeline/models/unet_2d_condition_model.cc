@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace kandinsky {
 namespace {
@@ -171,7 +172,7 @@ torch::Tensor UNet2DConditionModel::forward(const torch::Tensor& sample,
   for (const auto& block : *down_blocks) x = block->forward(x, reader, skips);
   x = mid_block->forward(x, reader);
   for (const auto& block : *up_blocks) x = block->forward(x, reader, skips);
-  return conv_out->forward(conv_norm_out->forward(x, {.silu = true}));
+  return conv_out->forward(conv_norm_out->ForwardInPlace(std::move(x), {.silu = true}));
 }
 
 torch::Tensor UNet2DConditionModel::forward(const torch::Tensor& sample, const torch::Tensor& timesteps,

@@ -1,5 +1,7 @@
 #include "pipeline/models/vq_blocks.h"
 
+#include <utility>
+
 #include "pipeline/models/attention.h"
 
 namespace kandinsky {
@@ -25,7 +27,7 @@ AutoencoderResnetBlock::AutoencoderResnetBlock(int64_t in_channels, int64_t out_
 
 torch::Tensor AutoencoderResnetBlock::forward(const torch::Tensor& x, const torch::Tensor& latents) const {
   torch::Tensor y = conv1->forward(norm1.forward(x, latents, /*silu=*/true));
-  y = conv2->forward(norm2.forward(y, latents, /*silu=*/true));
+  y = conv2->forward(norm2.ForwardInPlace(std::move(y), latents, /*silu=*/true));
   return SumOf(std::move(y), conv_shortcut ? conv_shortcut->forward(x) : x);
 }
 

@@ -1,6 +1,7 @@
 #include "pipeline/models/vq_model.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/status_macros.h"
 #include "pipeline/models/config_check.h"
@@ -93,7 +94,7 @@ torch::Tensor VQEncoder::forward(const torch::Tensor& pixels) const {
   torch::Tensor x = conv_in->forward(pixels);
   for (const auto& block : *down_blocks) x = block->forward(x, no_latents);
   x = mid_block->forward(x, no_latents);
-  return conv_out->forward(conv_norm_out->forward(x, {.silu = true}));
+  return conv_out->forward(conv_norm_out->ForwardInPlace(std::move(x), {.silu = true}));
 }
 
 VQDecoder::VQDecoder(const VQModelConfig& config)
@@ -122,7 +123,7 @@ VQDecoder::VQDecoder(const VQModelConfig& config)
 torch::Tensor VQDecoder::forward(const torch::Tensor& features, const torch::Tensor& latents) const {
   torch::Tensor x = mid_block->forward(conv_in->forward(features), latents);
   for (const auto& block : *up_blocks) x = block->forward(x, latents);
-  return conv_out->forward(conv_norm_out.forward(x, latents, /*silu=*/true));
+  return conv_out->forward(conv_norm_out.ForwardInPlace(std::move(x), latents, /*silu=*/true));
 }
 
 VQModel::VQModel(const VQModelConfig& config)

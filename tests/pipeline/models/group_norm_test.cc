@@ -127,11 +127,11 @@ TEST(GroupNormTest, FusesScaleAndShiftOfEnlargedPositions) {
   }
 }
 
-TEST(GroupNormTest, DependsNeitherOnOtherRowsNorOnTheNumberOfThreads) {
-  const torch::Tensor x = ChannelsLast(RandomTensor({3, 96, 24, 20}, 1));
-  const torch::Tensor scale_shift = RandomTensor({3, 192}, 2);
-  const torch::Tensor positions = RandomTensor({3, 96, 12, 10}, 3);
-  GroupNorm norm(kGroups, 96, kEps);
+void ExpectRowsToBeIndependent(int64_t channels, int64_t side) {
+  const torch::Tensor x = ChannelsLast(RandomTensor({3, channels, side, side}, 1));
+  const torch::Tensor scale_shift = RandomTensor({3, 2 * channels}, 2);
+  const torch::Tensor positions = RandomTensor({3, channels, side / 2, side / 2}, 3);
+  GroupNorm norm(kGroups, channels, kEps);
   RandomizeParameters(norm, 3);
   const int threads_before = at::get_num_threads();
   at::set_num_threads(1);
@@ -148,6 +148,33 @@ TEST(GroupNormTest, DependsNeitherOnOtherRowsNorOnTheNumberOfThreads) {
     EXPECT_TRUE(norm.forward(x, {.scale_shift = scale_shift, .silu = true}).equal(timed));
   }
   at::set_num_threads(threads_before);
+}
+
+// Small rows are worked on in blocks of groups, large ones in chunks of pixels.
+TEST(GroupNormTest, DependsNeitherOnOtherRowsNorOnTheNumberOfThreads) {
+  ExpectRowsToBeIndependent(96, 24);
+  ExpectRowsToBeIndependent(64, 112);
+}
+
+TEST(GroupNormTest, GivesTheSameBitsInPlaceForSmallAndLargeRows) {
+  const at::NoGradGuard no_grad;
+  for (const auto& [channels, side] : {std::pair{96, 12}, {64, 112}, {36, 10}}) {
+    GroupNorm norm(channels == 36 ? 9 : kGroups, channels, kEps);
+    RandomizeParameters(norm, 3);
+    const torch::Tensor x = ChannelsLast(RandomTensor({2, channels, side, side}, 1));
+    const torch::Tensor positions = RandomTensor({2, channels, side / 2, side / 2}, 2);
+    const torch::Tensor scale_shift = RandomTensor({2, 2 * channels}, 3);
+    for (const GroupNormEpilogue& epilogue :
+         {GroupNormEpilogue{.scale_shift = scale_shift, .silu = true},
+          GroupNormEpilogue{.position_scale = positions, .position_shift = positions}}) {
+      const torch::Tensor expected = norm.forward(x, epilogue);
+      torch::Tensor owned = x.clone();
+      const void* memory = owned.const_data_ptr();
+      const torch::Tensor actual = norm.ForwardInPlace(std::move(owned), epilogue);
+      EXPECT_EQ(actual.const_data_ptr(), memory);
+      EXPECT_TRUE(actual.equal(expected)) << x.sizes();
+    }
+  }
 }
 
 TEST(GroupNormTest, RecordsGradientsInEveryFormat) {
@@ -180,19 +207,23 @@ TEST(GroupNormKernelsTest, EveryInstructionSetAgreesForEveryNumberOfChannels) {
   for (const GroupNormKernels* kernels : KernelsOfThisProcessor()) {
     for (const int64_t channels : {1, 3, 4, 7, 16, 37}) {
       const torch::Tensor x = RandomTensor({11, channels}, 1);
-      const torch::Tensor moments = at::zeros({2, channels}, at::kDouble);
-      double* sums = moments.mutable_data_ptr<double>();
-      kernels->add_moments(x.const_data_ptr<float>(), 11, channels, sums, sums + channels);
+      const PixelRun run{x.const_data_ptr<float>(), channels, 11, channels};
       const torch::Tensor exact = x.to(at::kDouble);
-      EXPECT_LE(RelativeL2(moments, at::stack({exact.sum(0), exact.square().sum(0)})), 1e-14);
+      for (const int64_t groups : {channels, int64_t{1}}) {
+        const torch::Tensor moments = at::zeros({groups, 2}, at::kDouble);
+        std::vector<double> scratch(static_cast<size_t>(2 * channels));
+        kernels->add_moments(run, channels / groups, scratch.data(),
+                             reinterpret_cast<Moments*>(moments.mutable_data_ptr<double>()));
+        const torch::Tensor values = exact.view({11, groups, channels / groups});
+        const auto sum_of = [](const torch::Tensor& t) { return t.sum(at::IntArrayRef({0, 2})); };
+        EXPECT_LE(RelativeL2(moments, at::stack({sum_of(values), sum_of(values.square())}, 1)), 1e-14);
+      }
 
       const torch::Tensor coefficients = RandomTensor({3, channels}, 2);
       const float* first = coefficients.const_data_ptr<float>();
       const torch::Tensor y = at::empty_like(x);
-      kernels->normalize({.from = x.const_data_ptr<float>(),
+      kernels->normalize({.from = run,
                           .to = y.mutable_data_ptr<float>(),
-                          .pixels = 11,
-                          .channels = channels,
                           .center = first,
                           .scale = first + channels,
                           .shift = first + 2 * channels,
@@ -208,16 +239,14 @@ TEST(GroupNormKernelsTest, EveryInstructionSetAgreesForEveryNumberOfChannels) {
 TEST(GroupNormKernelsTest, TheActivationIsExactOverItsWholeRange) {
   torch::Tensor x =
       at::cat({at::linspace(-120, 120, 4801, at::kFloat), at::linspace(-1, 1, 500, at::kFloat)});
-  const int64_t size = x.numel();
-  const torch::Tensor zeros = at::zeros({size}), ones = at::ones({size});
+  const torch::Tensor zeros = at::zeros({x.numel()}), ones = at::ones({x.numel()});
   const torch::Tensor expected = at::silu(x.to(at::kDouble));
   for (const GroupNormKernels* kernels : KernelsOfThisProcessor()) {
     const auto silu = [&](const torch::Tensor& values) {
+      const int64_t size = values.numel();
       const torch::Tensor y = at::empty_like(values);
-      kernels->normalize({.from = values.const_data_ptr<float>(),
+      kernels->normalize({.from = {values.const_data_ptr<float>(), size, 1, size},
                           .to = y.mutable_data_ptr<float>(),
-                          .pixels = 1,
-                          .channels = values.numel(),
                           .center = zeros.const_data_ptr<float>(),
                           .scale = ones.const_data_ptr<float>(),
                           .shift = zeros.const_data_ptr<float>(),
