@@ -111,25 +111,41 @@ void TransformOutputTile(const float* from, int64_t stride, const float* bias, i
   }
 }
 
-// The rows of G: what three taps of a line become.
-void TransformLine(double a, double b, double c, double* to, int64_t stride) {
-  to[0] = a;
-  to[stride] = (a + b + c) / 2;
-  to[2 * stride] = (a - b + c) / 2;
-  to[3 * stride] = c;
-}
+// A pair of output channels, in double precision.
+using Double2 = double __attribute__((vector_size(16)));
+using Float2 = float __attribute__((vector_size(8)));
 
-// G g G^T of one pair of channels, rounded once.
-void TransformTaps(const float* taps, float* to) {
-  double columns[4 * 3];
-  for (int64_t j = 0; j < 3; ++j) {
-    TransformLine(double{taps[j]}, double{taps[3 + j]}, double{taps[6 + j]}, columns + j, 3);
+// The rows of G: what three taps of a line become.
+struct WeightLine {
+  WeightLine() = default;
+  WeightLine(Double2 a, Double2 b, Double2 c) : values{a, (a + b + c) / 2, (a - b + c) / 2, c} {}
+  Double2 values[4];
+};
+
+// G g G^T of one input channel and a panel of output channels, rounded once. `taps` is [9, kPanelColumns],
+// `to` the first of 16 times kPanelColumns results that lie `stride` apart.
+void TransformTaps(const float* taps, float* to, int64_t stride) {
+  // Results go to memory by whole lines of the cache: the places they belong to may share its sets.
+  float results[kPositions * kPanelColumns];
+  for (int64_t column = 0; column < kPanelColumns; column += 2) {
+    const auto tap = [&](int64_t k) {
+      Float2 pair;
+      std::memcpy(&pair, taps + k * kPanelColumns + column, sizeof(pair));
+      return __builtin_convertvector(pair, Double2);
+    };
+    WeightLine columns[3];
+    for (int64_t j = 0; j < 3; ++j) columns[j] = WeightLine(tap(j), tap(3 + j), tap(6 + j));
+    for (int64_t i = 0; i < 4; ++i) {
+      const WeightLine row(columns[0].values[i], columns[1].values[i], columns[2].values[i]);
+      for (int64_t j = 0; j < 4; ++j) {
+        const Float2 rounded = __builtin_convertvector(row.values[j], Float2);
+        std::memcpy(results + (4 * i + j) * kPanelColumns + column, &rounded, sizeof(rounded));
+      }
+    }
   }
-  double values[kPositions];
-  for (int64_t i = 0; i < 4; ++i) {
-    TransformLine(columns[3 * i], columns[3 * i + 1], columns[3 * i + 2], values + 4 * i, 1);
+  for (int64_t k = 0; k < kPositions; ++k) {
+    std::copy_n(results + k * kPanelColumns, kPanelColumns, to + k * stride);
   }
-  for (int64_t i = 0; i < kPositions; ++i) to[i] = static_cast<float>(values[i]);
 }
 
 void TransformInputs(const torch::Tensor& x, const TileGrid& grid, const Chunk& chunk) {
@@ -179,20 +195,25 @@ void TransformOutputs(const Chunk& chunk, const torch::Tensor& bias, const TileG
 }  // namespace
 
 WinogradWeight TransformWinogradWeight(const torch::Tensor& weight) {
+  constexpr int64_t kTaps = 9;
+  constexpr int64_t kBlockChannels = 16;  // input channels that are brought into the order of a panel at once
   const int64_t out_channels = weight.size(0), in_channels = weight.size(1);
   const int64_t panels = (out_channels + kPanelColumns - 1) / kPanelColumns;
+  const int64_t blocks = (in_channels + kBlockChannels - 1) / kBlockChannels;
   const torch::Tensor from = weight.contiguous();
-  torch::Tensor to = at::zeros({kPositions, panels, in_channels, kPanelColumns}, from.options());
+  torch::Tensor to = at::empty({kPositions, panels, in_channels, kPanelColumns}, from.options());
   const float* taps = from.const_data_ptr<float>();
   float* values = to.mutable_data_ptr<float>();
-  ParallelFor(0, panels * in_channels, /*grain_size=*/64, [&](int64_t begin, int64_t end) {
+  ParallelFor(0, panels * blocks, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+    std::array<float, static_cast<size_t>(kBlockChannels * kTaps * kPanelColumns)> packed;
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t first = i / in_channels * kPanelColumns;
-      for (int64_t column = 0; column < std::min(kPanelColumns, out_channels - first); ++column) {
-        float transformed[kPositions];
-        TransformTaps(taps + ((first + column) * in_channels + i % in_channels) * 9, transformed);
-        for (int64_t k = 0; k < kPositions; ++k)
-          values[k * to.stride(0) + i * kPanelColumns + column] = transformed[k];
+      const int64_t first_out = i / blocks * kPanelColumns, first_in = i % blocks * kBlockChannels;
+      const int64_t channels = std::min(kBlockChannels, in_channels - first_in);
+      PackTransposed({taps + (first_out * in_channels + first_in) * kTaps, in_channels * kTaps},
+                     std::min(kPanelColumns, out_channels - first_out), channels * kTaps, packed.data());
+      for (int64_t channel = 0; channel < channels; ++channel) {
+        TransformTaps(packed.data() + channel * kTaps * kPanelColumns,
+                      values + (i / blocks * in_channels + first_in + channel) * kPanelColumns, to.stride(0));
       }
     }
   });

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "tests/pipeline/models/model_test_support.h"
 
 namespace kandinsky {
@@ -39,6 +41,23 @@ TEST(WinogradConvolutionTest, TakesWeightsInChannelsLastAndNoBias) {
   const torch::Tensor x = RandomTensor({2, 12, 6, 6}, 2);
   const torch::Tensor actual = WinogradConvolution(x, TransformWinogradWeight(ChannelsLast(weight)), {});
   EXPECT_LE(RelativeL2(actual, DirectConvolution(x, weight, {})), 1e-6);
+}
+
+// What three taps of a line become, with the taps in the first dimension.
+torch::Tensor TransformedLine(const torch::Tensor& taps) {
+  return at::stack({taps[0], (taps[0] + taps[1] + taps[2]) / 2, (taps[0] - taps[1] + taps[2]) / 2, taps[2]});
+}
+
+TEST(WinogradConvolutionTest, TransformsWeightsInDoublePrecisionAndRoundsOnce) {
+  for (const auto& [out_channels, in_channels] : {std::pair{64, 48}, {4, 4}, {36, 20}, {100, 33}}) {
+    const torch::Tensor weight = RandomTensor({out_channels, in_channels, 3, 3}, 1);
+    const torch::Tensor columns = TransformedLine(weight.to(at::kDouble).permute({2, 3, 1, 0}));
+    const torch::Tensor expected = TransformedLine(columns.transpose(0, 1)).transpose(0, 1).flatten(0, 1);
+    const torch::Tensor panels = TransformWinogradWeight(weight).panels;
+    const torch::Tensor actual = panels.permute({0, 2, 1, 3}).flatten(2);  // [16, in, all columns]
+    EXPECT_TRUE(actual.narrow(2, 0, out_channels).equal(expected.to(at::kFloat))) << weight.sizes();
+    EXPECT_EQ(actual.narrow(2, out_channels, actual.size(2) - out_channels).abs().sum().item<float>(), 0);
+  }
 }
 
 TEST(WinogradConvolutionTest, ChunksOfTilesJoinWithoutASeam) {
