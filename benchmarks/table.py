@@ -58,6 +58,8 @@ def group_norm_rows(build):
     return [
         (name + ", sum", peer, f"{result['ours_ms']:.0f} ms", f"{result['peer_ms']:.0f} ms",
          result["peer_ms"] / result["ours_ms"]),
+        (name + ", sum, in the memory of the input", peer + ", which cannot", f"{result['in_place_ms']:.0f} ms",
+         f"{result['peer_ms']:.0f} ms", result["peer_ms"] / result["in_place_ms"]),
         (name + ", the shape that gains least", peer, "", "", result["worst_speed_ratio"]),
         (name + ", largest error", "PyTorch, default layout", f"{result['worst_error_ratio']:.2f}", "1",
          1 / result["worst_error_ratio"]),
@@ -83,6 +85,15 @@ def product_rows(build):
     result = run_json([f"{build}/benchmarks/matrix_products", "--threads", "2"])
     return [(f"Matrix products of a guided step, {name}", "MKL", f"{times['ours_s']:.3f} s", f"{times['library_s']:.3f} s",
              times["library_s"] / times["ours_s"]) for name, times in result.items()]
+
+
+def convolution_rows(build):
+    """3x3 convolutions, processor time of one thread: Winograd's way, which all layers but the narrowest go, against our direct one and oneDNN's."""
+    result = run_json([f"{build}/benchmarks/convolutions"])
+    return [(f"3x3 convolutions, {name}, processor time", peer, f"{times['winograd_s']:.2f} s", f"{times[key]:.2f} s",
+             times[key] / times["winograd_s"])
+            for name, times in result.items()
+            for peer, key in (("our direct convolution", "direct_s"), ("oneDNN, channels_last", "onednn_s"))]
 
 
 def instructions(program, *options):
@@ -129,6 +140,7 @@ def main():
     rows += group_norm_rows(arguments.build)
     rows += movq_rows(arguments.build, arguments.python, arguments.rounds)
     rows += product_rows(arguments.build)
+    rows += convolution_rows(arguments.build)
     rows += unet_rows(arguments.build, arguments.python, arguments.rounds)
     print("| benchmark | peer | ours | peer's | ratio (above 1: ours is better) |")
     print("|---|---|---|---|---|")
