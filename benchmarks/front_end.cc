@@ -140,11 +140,7 @@ v1::ServerConfig BenchmarkConfig() {
 int Run(const LoadOptions& options) {
   FakePipelineOptions pipeline;
   pipeline.capabilities.model_name = "null";
-  auto server = Server::Start(BenchmarkConfig(), [&]() -> absl::StatusOr<std::vector<PipelineFactory>> {
-    return std::vector<PipelineFactory>{[pipeline]() -> absl::StatusOr<std::unique_ptr<Pipeline>> {
-      return std::make_unique<FakePipeline>(pipeline);
-    }};
-  });
+  auto server = Server::Start(BenchmarkConfig(), [&] { return LoadFake(pipeline); });
   if (!server.ok() || !(*server)->WaitUntilReady().ok()) {
     std::fprintf(stderr, "the server did not start\n");
     return 1;

@@ -145,9 +145,7 @@ void ServeOurs(int step_us, const TellPort& tell_port, const WaitForEnd& wait_fo
   config.mutable_drain()->set_lame_duck_seconds(0);
   FakePipelineOptions pipeline;
   pipeline.on_step = [step_us](const FakeStep&) { TakeStep(step_us); };
-  auto server = Server::Start(WithDefaults(config), [&]() -> absl::StatusOr<std::vector<PipelineFactory>> {
-    return std::vector<PipelineFactory>{[pipeline] { return std::make_unique<FakePipeline>(pipeline); }};
-  });
+  auto server = Server::Start(WithDefaults(config), [&] { return LoadFake(pipeline); });
   const bool ready = server.ok() && (*server)->WaitUntilReady().ok();
   tell_port(ready ? (*server)->port() : 0);
   wait_for_end();

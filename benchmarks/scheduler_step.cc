@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <exception>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -20,43 +22,38 @@ constexpr int kRows = 8;
 
 class NullGeneration final : public Generation {
  public:
-  explicit NullGeneration(int steps) : steps_(steps) {
-    key_.stage = Stage::kDenoise;
-    key_.network = "unet";
-    key_.latent_height = 64;
-    key_.latent_width = 64;
-  }
-
-  Stage stage() const override { return key_.stage; }
-  const BatchKey& batch_key() const override { return key_; }
-  StageProgress progress() const override {
-    return {.stage = key_.stage, .step = step_, .total_steps = steps_};
-  }
-  StepCost step_cost() const override { return {.network_rows = 1, .latent_pixels = int64_t{64} * 64}; }
-  int remaining_steps() const override { return steps_ - step_; }
+  using Generation::Generation;
   const std::vector<PromptTokens>& prompt_tokens() const override { return tokens_; }
   absl::StatusOr<GenerationResult> TakeResult() override { return GenerationResult(); }
-
-  void Advance() {
-    if (++step_ == steps_) key_.stage = Stage::kDone;
-  }
+  void Advance() { cursor_.Advance(); }
 
  private:
-  const int steps_;
-  int step_ = 0;
-  BatchKey key_;
   std::vector<PromptTokens> tokens_;
 };
 
 class NullPipeline final : public Pipeline {
  public:
-  const Capabilities& capabilities() const override { return capabilities_; }
-  absl::StatusOr<std::unique_ptr<Generation>> Admit(const GenerationRequest& request) override {
-    return std::make_unique<NullGeneration>(request.steps);
+  absl::StatusOr<std::unique_ptr<Generation>> Admit(const GenerationRequest&,
+                                                    std::shared_ptr<const Plan> plan) override {
+    return std::make_unique<NullGeneration>(std::move(plan));
   }
   absl::Status Step(absl::Span<Generation* const> batch) override {
     for (Generation* generation : batch) static_cast<NullGeneration*>(generation)->Advance();
     return absl::OkStatus();
+  }
+};
+
+class NullModel final : public Model {
+ public:
+  const Capabilities& capabilities() const override { return capabilities_; }
+  std::vector<Violation> Check(const GenerationRequest&) const override { return {}; }
+  Plan PlanOf(const GenerationRequest& request) const override {
+    const BatchKey key = {
+        .stage = Stage::kDenoise, .network = "unet", .latent_height = 64, .latent_width = 64};
+    return {{{.key = key, .steps = request.steps, .cost = {.latent_pixels = int64_t{64} * 64}}}};
+  }
+  absl::StatusOr<std::unique_ptr<Pipeline>> MakePipeline(const std::string&) const override {
+    return std::make_unique<NullPipeline>();
   }
 
  private:
@@ -93,7 +90,7 @@ int Main(int argc, char** argv) {
   int steps = 1000;
   app.add_option("--steps", steps, "Batched steps")->check(CLI::Range(1, 10000000));
   CLI11_PARSE(app, argc, argv);
-  Engine engine({}, {[] { return std::make_unique<NullPipeline>(); }}, Clock::Real());
+  Engine engine({}, {.model = std::make_shared<NullModel>(), .devices = {"cpu"}}, Clock::Real());
   if (!engine.WaitUntilReady().ok()) return 1;
   GenerationRequest image;
   image.steps = steps;

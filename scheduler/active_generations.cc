@@ -52,7 +52,7 @@ auto CatchExceptions(const char* what, Call call) -> decltype(call()) {
 ActiveGenerations::ActiveGenerations(Pipeline& pipeline, const WorkerContext& context)
     : pipeline_(pipeline),
       context_(context),
-      limits_(LimitsOf(context.options, pipeline.capabilities())),
+      limits_(LimitsOf(context.options, context.model.capabilities())),
       row_caps_(std::max(1, context.options.probe_after_steps)) {}
 
 ActiveGenerations::~ActiveGenerations() {
@@ -63,8 +63,8 @@ ActiveGenerations::~ActiveGenerations() {
 
 void ActiveGenerations::Add(const BegunImage& image) {
   ActiveGeneration active = {.request = image.request, .image_index = image.index, .generation = nullptr};
-  absl::StatusOr<std::unique_ptr<Generation>> generation =
-      CatchExceptions("admit", [&] { return pipeline_.Admit(active.image_request()); });
+  absl::StatusOr<std::unique_ptr<Generation>> generation = CatchExceptions(
+      "admit", [&] { return pipeline_.Admit(active.image_request(), active.request->plan()); });
   if (generation.ok()) {
     absl::Status cut = CheckStrictPrompt(active.image_request(), **generation, image.index);
     if (!cut.ok()) generation = std::move(cut);
@@ -77,7 +77,6 @@ void ActiveGenerations::Add(const BegunImage& image) {
     return;
   }
   active.generation = *std::move(generation);
-  active.work = WorkOf(active.image_request(), pipeline_.capabilities().latent_scale);
   active.request->RecordPromptTokens(active.generation->prompt_tokens());
   active_.push_back(std::move(active));
 }
@@ -180,7 +179,8 @@ void ActiveGenerations::FailMembers(const BatchPlan& plan, const StepRecord& rec
     row_caps_.RecordOutOfMemory(record.key, record.rows);
     return;
   }
-  // The seam knows no other failures than these three; a lost pipeline fails more than its members.
+  // The pipeline interface knows no other failures than these three; a lost pipeline fails more than its
+  // members.
   if (absl::IsUnavailable(record.status)) return;
   const absl::Status end = out_of_memory ? record.status : absl::InternalError(record.status.message());
   for (const size_t i : plan.members) {
@@ -200,14 +200,13 @@ void ActiveGenerations::RecordStatistics(const BatchPlan& plan, const StepRecord
 
 void ActiveGenerations::PublishStep(ActiveGeneration& active, const StageProgress& before, int batch_rows) {
   if (active.request->ended()) return;
-  const RemainingWork left = WorkAfter(active.work, active.generation->progress());
   context_.registry.Post(
       *active.request,
       ProgressUpdate{
           .image_index = active.image_index,
           .progress = {.stage = before.stage, .step = before.step + 1, .total_steps = before.total_steps},
           .batch_rows = batch_rows,
-          .estimated_remaining = context_.step_times.ElapsedTime(left)});
+          .estimated_remaining = context_.step_times.ElapsedTime(active.work_left())});
   if (before.stage == Stage::kDenoise) PublishPreview(active, before.step + 1);
   if (active.generation->stage() == Stage::kDone) PublishResult(active);
 }
@@ -248,8 +247,7 @@ std::vector<BacklogItem> ActiveGenerations::Backlog() const {
   backlog.reserve(active_.size());
   for (const ActiveGeneration& active : active_) {
     if (active.generation == nullptr || active.request->ended()) continue;
-    backlog.push_back(
-        {.request = active.request, .work = WorkAfter(active.work, active.generation->progress())});
+    backlog.push_back({.request = active.request, .work = active.work_left()});
   }
   return backlog;
 }

@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "base/clock.h"
-#include "pipeline/pipeline.h"
+#include "pipeline/model.h"
 #include "scheduler/batch_planner.h"
 #include "scheduler/engine_types.h"
 #include "scheduler/request_registry.h"
@@ -17,6 +17,7 @@ namespace kandinsky {
 
 // What a worker shares with the rest of its engine; everything outlives the worker.
 struct WorkerContext {
+  const Model& model;
   RequestRegistry& registry;
   StepTimeModel& step_times;
   Clock& clock;
@@ -70,11 +71,11 @@ class ActiveGenerations {
     int image_index = 0;
     std::unique_ptr<Generation> generation;  // null once its result was delivered
     int times_passed_over = 0;
-    RemainingWork work = {};  // all of it
 
     const GenerationRequest& image_request() const {
       return request->images()[static_cast<size_t>(image_index)];
     }
+    RemainingWork work_left() const { return {request->plan(), generation->remaining_steps()}; }
   };
 
   void EndOverdue();

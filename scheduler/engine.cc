@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/mutex.h"
-#include "pipeline/planned_steps.h"
 #include "scheduler/request_registry.h"
 #include "scheduler/request_watcher.h"
 #include "scheduler/step_time_model.h"
@@ -52,16 +51,11 @@ absl::Status NotLiveStatus() { return absl::NotFoundError("the request is not li
 
 class Engine::Impl {
  public:
-  Impl(const EngineOptions& options, std::vector<PipelineFactory> factories, Clock& clock,
-       Callbacks callbacks);
+  Impl(const EngineOptions& options, LoadedModel model, Clock& clock, Callbacks callbacks);
   ~Impl();
 
   absl::Status WaitUntilReady() EXCLUDES(ready_mutex_);
-  const Capabilities& capabilities() const { return *capabilities_; }
-  // Without a pipeline nothing was measured, and any will do.
-  int latent_scale() const {
-    return capabilities_.has_value() ? capabilities_->latent_scale : Capabilities().latent_scale;
-  }
+  const Model& model() const { return *model_; }
   Submission Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer);
   Submission CheckAdmission(const EngineRequest& request);
   absl::Status Cancel(RequestNumber number);
@@ -71,9 +65,10 @@ class Engine::Impl {
   EngineSnapshot snapshot() const;
 
  private:
-  void OnFirstPipeline(const absl::StatusOr<Capabilities>& capabilities) EXCLUDES(ready_mutex_);
+  EngineRequest Planned(EngineRequest request) const;
+  void OnFirstPipeline(const absl::Status& status) EXCLUDES(ready_mutex_);
   void OnReadiness(int change);
-  absl::Duration ImageCost(const GenerationRequest& image) const;
+  absl::Duration ImageCost(const EngineRequest& request) const;
   QueuedRequest ToQueued(const EngineRequest& request, RequestNumber number, absl::Time now) const;
   Estimate EstimateFor(const EngineRequest& request, const QueuedRequest& queued) const;
   // What admission goes by.
@@ -98,6 +93,7 @@ class Engine::Impl {
   int CancelAll();
 
   const EngineOptions options_;
+  const std::shared_ptr<const Model> model_;
   const size_t worker_count_;
   Clock& clock_;
   const Callbacks callbacks_;
@@ -109,24 +105,23 @@ class Engine::Impl {
   ConditionVariable worker_reported_;
   size_t reported_workers_ GUARDED_BY(ready_mutex_) = 0;
   absl::Status first_error_ GUARDED_BY(ready_mutex_);
-  std::optional<Capabilities> capabilities_;  // set once, under ready_mutex_, before WaitUntilReady returns
 
   std::vector<std::unique_ptr<Worker>> workers_;
   std::optional<RequestWatcher> watcher_;  // after workers_: it reads their loads
 };
 
-Engine::Impl::Impl(const EngineOptions& options, std::vector<PipelineFactory> factories, Clock& clock,
-                   Callbacks callbacks)
+Engine::Impl::Impl(const EngineOptions& options, LoadedModel model, Clock& clock, Callbacks callbacks)
     : options_(options),
-      worker_count_(factories.size()),
+      model_(std::move(model.model)),
+      worker_count_(model.devices.size()),
       clock_(clock),
       callbacks_(std::move(callbacks)),
       registry_(options_, clock) {
-  const WorkerContext context = {registry_, step_times_, clock_, options_, callbacks_.on_step};
-  for (PipelineFactory& factory : factories) {
+  const WorkerContext context = {*model_, registry_, step_times_, clock_, options_, callbacks_.on_step};
+  for (const std::string& device : model.devices) {
     workers_.push_back(std::make_unique<Worker>(
-        absl::StrCat("worker-", workers_.size()), std::move(factory), context,
-        Worker::Callbacks{.on_first_pipeline = [this](const auto& made) { OnFirstPipeline(made); },
+        absl::StrCat("worker-", workers_.size()), device, context,
+        Worker::Callbacks{.on_first_pipeline = [this](const auto& status) { OnFirstPipeline(status); },
                           .on_readiness = [this](int change) { OnReadiness(change); }}));
   }
   watcher_.emplace(registry_, clock_, options_.queue_status_interval,
@@ -141,14 +136,10 @@ Engine::Impl::~Impl() {
   workers_.clear();
 }
 
-void Engine::Impl::OnFirstPipeline(const absl::StatusOr<Capabilities>& capabilities) {
+void Engine::Impl::OnFirstPipeline(const absl::Status& status) {
   MutexLock lock(ready_mutex_);
-  if (capabilities.ok()) {
-    if (!capabilities_) capabilities_ = *capabilities;
-    registry_.AddReadyWorkers(+1, /*restarted=*/false);
-  } else {
-    first_error_.Update(capabilities.status());
-  }
+  if (status.ok()) registry_.AddReadyWorkers(+1, /*restarted=*/false);
+  first_error_.Update(status);
   ++reported_workers_;
   worker_reported_.NotifyAll();
 }
@@ -165,12 +156,18 @@ absl::Status Engine::Impl::WaitUntilReady() {
   return first_error_;
 }
 
+EngineRequest Engine::Impl::Planned(EngineRequest request) const {
+  request.plan = std::make_shared<const Plan>(model_->PlanOf(request.images.front()));
+  return request;
+}
+
 // Until something was measured, steps times area stands for the time.
-absl::Duration Engine::Impl::ImageCost(const GenerationRequest& image) const {
-  const absl::Duration measured = step_times_.DeviceTime(WorkOf(image, latent_scale()));
+absl::Duration Engine::Impl::ImageCost(const EngineRequest& request) const {
+  const absl::Duration measured = step_times_.DeviceTime(RemainingWork(request.plan));
   if (measured > absl::ZeroDuration()) return measured;
-  const int denoise_steps = PlannedSteps(image)[static_cast<size_t>(Stage::kDenoise)];
-  return absl::Nanoseconds(int64_t{image.width} * image.height * (denoise_steps + 1));
+  const GenerationRequest& image = request.images.front();
+  return absl::Nanoseconds(int64_t{image.width} * image.height *
+                           (request.plan->StepsOf(Stage::kDenoise) + 1));
 }
 
 QueuedRequest Engine::Impl::ToQueued(const EngineRequest& request, RequestNumber number,
@@ -180,8 +177,8 @@ QueuedRequest Engine::Impl::ToQueued(const EngineRequest& request, RequestNumber
           .priority = request.priority,
           .arrival = now,
           .images = static_cast<int>(request.images.size()),
-          .image_cost = ImageCost(request.images.front()),
-          .key = StrictBatchKeyOf(request.images.front())};
+          .image_cost = ImageCost(request),
+          .key = StrictBatchKeyOf(request.images.front(), *request.plan)};
 }
 
 Engine::Impl::Assessment Engine::Impl::Assess(const EngineRequest& request,
@@ -210,6 +207,7 @@ Submission Engine::Impl::AnswerOf(const Assessment& assessment, RefusalReason re
 
 Submission Engine::Impl::Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer) {
   if (request.images.empty() || observer == nullptr) return Invalid();
+  if (request.plan == nullptr) request = Planned(std::move(request));
   const absl::Time now = clock_.Now();
   const RequestNumber number = ++last_number_;
   const QueuedRequest queued = ToQueued(request, number, now);
@@ -223,6 +221,7 @@ Submission Engine::Impl::Submit(EngineRequest request, std::shared_ptr<Generatio
 
 Submission Engine::Impl::CheckAdmission(const EngineRequest& request) {
   if (request.images.empty()) return Invalid();
+  if (request.plan == nullptr) return CheckAdmission(Planned(request));
   const absl::Time now = clock_.Now();
   const QueuedRequest queued = ToQueued(request, last_number_ + 1, now);
   const Assessment assessment = Assess(request, queued);
@@ -271,10 +270,9 @@ std::vector<absl::Duration> Engine::Impl::ActiveTimes(absl::Time urgency) const 
   return times;
 }
 
-// All images of a request have the same steps, so the last stand for the first.
+// All images of a request have the same plan.
 std::vector<absl::Duration> Engine::Impl::DeviceTimes(const WaitingRequest& waiting) const {
-  const absl::Duration image =
-      step_times_.DeviceTime(WorkOf(waiting.request->images().back(), latent_scale()));
+  const absl::Duration image = step_times_.DeviceTime(RemainingWork(waiting.request->plan()));
   return std::vector<absl::Duration>(static_cast<size_t>(waiting.images), image);
 }
 
@@ -303,14 +301,14 @@ Engine::Estimate Engine::Impl::EstimateFor(const EngineRequest& request, const Q
   std::vector<std::vector<absl::Duration>> times;
   for (const WaitingRequest& ahead : registry_.Ahead(queued)) times.push_back(DeviceTimes(ahead));
   times.push_back({absl::ZeroDuration()});  // the new one
-  const RemainingWork work = WorkOf(request.images.front(), latent_scale());
+  const RemainingWork work(request.plan);
   return {.wait = StartDelays(times).back(),
           .work = BatchesOf(request.images.size()) * step_times_.ElapsedTime(work)};
 }
 
 WorkEstimate Engine::Impl::WorkOfNew(const EngineRequest& request, const QueuedRequest& queued,
                                      absl::Duration wait) const {
-  const RemainingWork work = WorkOf(request.images.front(), latent_scale());
+  const RemainingWork work(request.plan);
   const int batches = BatchesOf(request.images.size());
   absl::Duration ahead = static_cast<int64_t>(request.images.size()) * step_times_.DeviceTime(work);
   for (const absl::Duration time :
@@ -328,6 +326,7 @@ WorkEstimate Engine::Impl::WorkOfNew(const EngineRequest& request, const QueuedR
 
 Engine::Estimate Engine::Impl::EstimateTimes(const EngineRequest& request) const {
   if (request.images.empty()) return {};
+  if (request.plan == nullptr) return EstimateTimes(Planned(request));
   return EstimateFor(request, ToQueued(request, last_number_ + 1, clock_.Now()));
 }
 
@@ -352,15 +351,14 @@ EngineSnapshot Engine::Impl::snapshot() const {
   return snapshot;
 }
 
-Engine::Engine(EngineOptions options, std::vector<PipelineFactory> factories, Clock& clock,
-               Callbacks callbacks)
-    : impl_(std::make_unique<Impl>(options, std::move(factories), clock, std::move(callbacks))) {}
+Engine::Engine(EngineOptions options, LoadedModel model, Clock& clock, Callbacks callbacks)
+    : impl_(std::make_unique<Impl>(options, std::move(model), clock, std::move(callbacks))) {}
 
 Engine::~Engine() = default;
 
 absl::Status Engine::WaitUntilReady() { return impl_->WaitUntilReady(); }
 
-const Capabilities& Engine::capabilities() const { return impl_->capabilities(); }
+const Model& Engine::model() const { return impl_->model(); }
 
 Submission Engine::Submit(EngineRequest request, std::shared_ptr<GenerationObserver> observer) {
   return impl_->Submit(std::move(request), std::move(observer));

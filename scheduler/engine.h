@@ -8,7 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
-#include "pipeline/pipeline.h"
+#include "pipeline/model.h"
+#include "scheduler/engine_snapshot.h"
 #include "scheduler/engine_types.h"
 #include "scheduler/generation_observer.h"
 
@@ -27,11 +28,10 @@ class Engine {
  public:
   using Callbacks = EngineCallbacks;
 
-  // Starts one worker per factory; the factory is called, and its pipeline used and destroyed, on that
-  // worker's thread. A worker that loses its pipeline fails the requests it had begun, and calls its factory
-  // again until it has a new one. `clock` outlives the engine.
-  Engine(EngineOptions options, std::vector<PipelineFactory> factories, Clock& clock,
-         Callbacks callbacks = {});
+  // Starts a worker for each of the model's devices; its pipeline is made, used and destroyed on the worker's
+  // thread. A worker that loses its pipeline fails the requests it had started, and makes a new one, as often
+  // as it takes. `clock` outlives the engine.
+  Engine(EngineOptions options, LoadedModel model, Clock& clock, Callbacks callbacks = {});
 
   // Cancels what is left, then joins the workers: lasts as long as the steps that are running. Every observer
   // gets its OnFinished first. No other call may be under way.
@@ -40,12 +40,11 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Blocks until every factory has returned; returns the first error among them, FAILED_PRECONDITION when
-  // there is no factory.
+  // Blocks until every worker has a pipeline or could not make one; returns the first error among them,
+  // FAILED_PRECONDITION when there is no worker.
   absl::Status WaitUntilReady();
 
-  // What the loaded model can do. Only after WaitUntilReady() returned OK.
-  const Capabilities& capabilities() const;
+  const Model& model() const;
 
   // Takes a request or refuses it at once, without blocking. After OK the observer receives its events and
   // exactly one OnFinished, possibly before Submit returns; after an error it is never called.

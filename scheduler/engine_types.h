@@ -3,22 +3,18 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/plan.h"
 #include "scheduler/batch_planner.h"
+#include "scheduler/priority.h"
 
 namespace kandinsky {
-
-// How a request stands against those of others.
-enum class Priority { kLow, kNormal, kHigh };
-constexpr size_t kPriorities = 3;
-
-// "low", "normal", "high".
-const char* PriorityName(Priority priority);
 
 // A request as the engine takes it: one GenerationRequest per image (or per text, embedding, ...; "image"
 // stands for any of them), all with the same task, size and steps. The engine admits each as a generation of
@@ -26,7 +22,9 @@ const char* PriorityName(Priority priority);
 // several.
 struct EngineRequest {
   std::vector<GenerationRequest> images = {};  // >= 1
-  std::string client = {};                     // clients share the workers evenly; "" is one of them
+  // The work of each image, by Model::PlanOf; null: the engine asks the model.
+  std::shared_ptr<const Plan> plan = nullptr;
+  std::string client = {};  // clients share the workers evenly; "" is one of them
   Priority priority = Priority::kNormal;
   absl::Time deadline = absl::InfiniteFuture();
 };
@@ -108,33 +106,6 @@ struct Submission {
   // Of kDeadlineUnreachable: when the same request with as much time could be taken, if little else comes;
   // zero when never.
   absl::Duration reachable_after = absl::ZeroDuration();
-};
-
-// Counters and gauges of an engine at one moment. The totals count from the start of the engine.
-struct EngineSnapshot {
-  size_t queued_requests = 0;  // nothing of them has begun
-  std::array<size_t, kPriorities> queued_by_priority = {};
-  size_t running_requests = 0;
-  int active_generations = 0;
-  int ready_workers = 0;
-  int workers = 0;
-  bool draining = false;
-  absl::Duration oldest_wait = absl::ZeroDuration();      // of the requests that wait
-  absl::Duration estimated_wait = absl::ZeroDuration();   // of a normal request submitted now
-  absl::Duration estimated_drain = absl::ZeroDuration();  // until all that was accepted is done
-  double busy_ratio = 0;                                  // share of the last minute that workers computed
-  int64_t accepted_total = 0;
-  int64_t completed_total = 0;
-  int64_t cancelled_queued_total = 0;  // before their start
-  int64_t cancelled_running_total = 0;
-  int64_t expired_queued_total = 0;  // the deadline passed after the request was accepted
-  int64_t expired_running_total = 0;
-  int64_t rejected_total = 0;     // refused by Submit, or by the pipeline before a first step
-  int64_t shed_total = 0;         // gave their place in a full queue to another request
-  int64_t failed_total = 0;       // a step failed, or the worker was lost
-  int64_t steps_saved_total = 0;  // steps that ended requests did not take
-  int64_t worker_restarts_total = 0;
-  int64_t capped_keys = 0;  // batch keys with a memory cap, over all workers
 };
 
 // One batched step, also a failed one.

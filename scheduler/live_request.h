@@ -41,6 +41,8 @@ class LiveRequest {
 
   RequestNumber number() const { return number_; }
   const std::vector<GenerationRequest>& images() const { return request_.images; }
+  // Of each image.
+  const std::shared_ptr<const Plan>& plan() const { return request_.plan; }
   absl::Time deadline() const EXCLUDES(mutex_);
   Priority priority() const { return request_.priority; }
   absl::Time arrival() const { return arrival_; }

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <tuple>
 
-#include "pipeline/planned_steps.h"
-
 namespace kandinsky {
 namespace {
 
@@ -24,19 +22,14 @@ Priority Above(Priority priority) { return static_cast<Priority>(static_cast<int
 
 }  // namespace
 
-StrictBatchKey StrictBatchKeyOf(const GenerationRequest& request) {
-  unsigned networks = 0;
-  for (const EncodeNetwork network : EncodeNetworks(request))
-    networks |= 1u << static_cast<unsigned>(network);
-  return {.width = request.width,
-          .height = request.height,
-          .steps = PlannedSteps(request),
-          .encode_networks = networks,
-          .guidance_scale = request.guidance_scale,
-          .prior_guidance_scale = request.prior_guidance_scale,
-          .sampler = request.sampler,
-          .eta = request.eta,
-          .adapter = request.adapter};
+StrictBatchKey StrictBatchKeyOf(const GenerationRequest& request, const Plan& plan) {
+  StrictBatchKey key = {.guidance_scale = request.guidance_scale,
+                        .prior_guidance_scale = request.prior_guidance_scale,
+                        .sampler = request.sampler,
+                        .eta = request.eta};
+  key.steps.reserve(plan.phases.size());
+  for (const PlannedPhase& phase : plan.phases) key.steps.emplace_back(phase.key, phase.steps);
+  return key;
 }
 
 ServiceOrder::Request RequestQueue::Entry(const QueuedRequest& request, int client) const {

@@ -11,6 +11,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "pipeline/generation_request.h"
+#include "pipeline/plan.h"
 #include "scheduler/engine_types.h"
 #include "scheduler/service_order.h"
 
@@ -18,26 +19,22 @@ namespace kandinsky {
 
 // What must agree for two images to share a batch in BatchMode::kStrict.
 struct StrictBatchKey {
-  int width = 0;
-  int height = 0;
-  std::array<int, 4> steps = {};  // PlannedSteps
-  unsigned encode_networks = 0;   // one bit for each of EncodeNetworks
+  std::vector<std::pair<BatchKey, int>> steps = {};  // of the plan's phases
   float guidance_scale = 0;
   float prior_guidance_scale = 0;
   SamplerKind sampler = SamplerKind::kModelDefault;
   float eta = 0;
-  std::string adapter = {};
 
   friend bool operator==(const StrictBatchKey&, const StrictBatchKey&) = default;
 
   template <typename H>
   friend H AbslHashValue(H state, const StrictBatchKey& key) {
-    return H::combine(std::move(state), key.width, key.height, key.steps, key.encode_networks,
-                      key.guidance_scale, key.prior_guidance_scale, key.sampler, key.eta, key.adapter);
+    return H::combine(std::move(state), key.steps, key.guidance_scale, key.prior_guidance_scale, key.sampler,
+                      key.eta);
   }
 };
 
-StrictBatchKey StrictBatchKeyOf(const GenerationRequest& request);
+StrictBatchKey StrictBatchKeyOf(const GenerationRequest& request, const Plan& plan);
 
 // A request as the queue sees it.
 struct QueuedRequest {

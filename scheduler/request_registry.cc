@@ -1,21 +1,8 @@
 #include "scheduler/request_registry.h"
 
 #include <algorithm>
-#include <array>
-#include <numeric>
-
-#include "pipeline/planned_steps.h"
 
 namespace kandinsky {
-namespace {
-
-int TotalSteps(const GenerationRequest& image) {
-  const std::array<int, 4> steps = PlannedSteps(image);
-  return std::accumulate(steps.begin(), steps.end(), 0);
-}
-
-}  // namespace
-
 RefusalReason RequestRegistry::CheckLocked(const QueuedRequest& queued, AdmissionState& state,
                                            absl::Time deadline, std::optional<RequestNumber>& victim) {
   if (counts_.queued_requests >= options_.max_queued_requests) {
@@ -135,10 +122,7 @@ void RequestRegistry::EndLocked(const std::shared_ptr<LiveRequest>& request, Req
     --counts_.queued_by_priority[static_cast<size_t>(request->priority())];
   }
   if (end == RequestState::kCancelled || end == RequestState::kExpired) {
-    const std::vector<GenerationRequest>& images = request->images();
-    for (size_t i = images.size() - static_cast<size_t>(entry.waiting_images); i < images.size(); ++i) {
-      counts_.steps_saved_total += TotalSteps(images[i]);
-    }
+    counts_.steps_saved_total += int64_t{entry.waiting_images} * request->plan()->TotalSteps();
   }
   request->MoveTo(end);
   deadlines_.erase({request->deadline(), request->number()});

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "scheduler/admission.h"
+#include "scheduler/engine_snapshot.h"
 #include "scheduler/live_request.h"
 #include "scheduler/observer_channel.h"
 #include "scheduler/request_queue.h"

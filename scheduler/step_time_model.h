@@ -1,39 +1,33 @@
 #pragma once
 
-#include <array>
 #include <compare>
 #include <map>
+#include <memory>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "base/mutex.h"
-#include "pipeline/generation_request.h"
-#include "pipeline/pipeline.h"
-#include "pipeline/planned_steps.h"
+#include "pipeline/plan.h"
 
 namespace kandinsky {
 
-// Steps that a generation still has to do.
+// The last `steps` steps of a plan: what a generation still has to do.
 struct RemainingWork {
-  std::array<int, 4> steps = {};                    // by Stage, encode..decode
-  std::vector<EncodeNetwork> encode_networks = {};  // one for each encode step
-  int latent_height = 0;
-  int latent_width = 0;
-  bool prior_guided = false;    // the prior's steps run with guidance
-  bool decoder_guided = false;  // the denoise steps do
+  RemainingWork() = default;
+  // All of it.
+  explicit RemainingWork(std::shared_ptr<const Plan> whole)
+      : plan(std::move(whole)), steps(plan->TotalSteps()) {}
+  RemainingWork(std::shared_ptr<const Plan> whole, int left) : plan(std::move(whole)), steps(left) {}
+
+  std::shared_ptr<const Plan> plan;
+  int steps = 0;
 };
 
-// All the work of `request`, by PlannedSteps; `latent_scale` as in Capabilities.
-RemainingWork WorkOf(const GenerationRequest& request, int latent_scale);
-
-// What is left of the work of a request, `whole`, when its generation stands at `progress`.
-RemainingWork WorkAfter(const RemainingWork& whole, const StageProgress& progress);
-
-// Learns how long steps take: exponential averages by stage (by network in the encode stage), latent size and
-// guidance. What was not measured yet is taken from the measurement of its stage (and network) that is
-// nearest in area (by ratio), scaled by area; among those of one area one with the same guidance is taken,
-// else a guided step counts as two unguided ones. Thread-safe.
+// Learns how long steps take: exponential averages by stage, network, latent size and guidance, whatever the
+// adapter. What was not measured yet is taken from the measurement of its stage that is nearest: of its own
+// network if there is one (in the encode stage only then), then in area (by ratio), by which it is scaled,
+// then in guidance, where a guided step counts as two unguided ones. Thread-safe.
 class StepTimeModel {
  public:
   // `weight` of a new measurement in the average, in (0, 1].
@@ -57,8 +51,8 @@ class StepTimeModel {
  private:
   struct Kind {
     Stage stage;
-    std::string network;  // of the encode stage, "" in the others
-    int latent_height;    // 0 in stages without a spatial size
+    std::string network;
+    int latent_height;  // 0 in stages without a spatial size
     int latent_width;
     bool guided;
 

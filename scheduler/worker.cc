@@ -16,9 +16,9 @@ constexpr absl::Duration kLongestRestartDelay = absl::Minutes(1);
 
 }  // namespace
 
-Worker::Worker(std::string name, PipelineFactory factory, const WorkerContext& context, Callbacks callbacks)
+Worker::Worker(std::string name, std::string device, const WorkerContext& context, Callbacks callbacks)
     : name_(std::move(name)),
-      factory_(std::move(factory)),
+      device_(std::move(device)),
       context_(context),
       callbacks_(std::move(callbacks)),
       thread_([this] { Run(); }) {}
@@ -35,11 +35,11 @@ Worker::Load Worker::load() const {
 
 absl::StatusOr<std::unique_ptr<Pipeline>> Worker::MakePipeline() const {
   try {
-    return factory_();
+    return context_.model.MakePipeline(device_);
   } catch (const std::exception& exception) {
-    Log(LogLevel::kError, "the pipeline factory threw an exception", {{"exception", exception.what()}});
+    Log(LogLevel::kError, "making a pipeline threw an exception", {{"exception", exception.what()}});
   } catch (...) {
-    Log(LogLevel::kError, "the pipeline factory threw an exception", {});
+    Log(LogLevel::kError, "making a pipeline threw an exception", {});
   }
   return absl::InternalError("the pipeline could not be made");
 }
@@ -52,7 +52,7 @@ void Worker::Run() {
     return;
   }
   std::unique_ptr<Pipeline> pipeline = *std::move(made);
-  callbacks_.on_first_pipeline(pipeline->capabilities());
+  callbacks_.on_first_pipeline(absl::OkStatus());
   while (pipeline != nullptr) {
     const absl::Status status = Serve(*pipeline);
     pipeline.reset();
@@ -82,7 +82,7 @@ std::unique_ptr<Pipeline> Worker::Replace() {
 }
 
 absl::Status Worker::Serve(Pipeline& pipeline) {
-  const StartedInfo info = {.worker = name_, .device = pipeline.capabilities().device};
+  const StartedInfo info = {.worker = name_, .device = device_};
   ActiveGenerations active(pipeline, context_);
   while (true) {
     active.DropEnded();

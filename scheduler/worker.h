@@ -24,14 +24,14 @@ namespace kandinsky {
 class Worker {
  public:
   struct Callbacks {
-    // Once, from the worker's thread: what the pipeline can do, or why there is none (then the thread ends).
-    std::function<void(const absl::StatusOr<Capabilities>&)> on_first_pipeline;
+    // Once, from the worker's thread: OK, or why there is no pipeline (then the thread ends).
+    std::function<void(const absl::Status&)> on_first_pipeline;
     // From the worker's thread, when it has lost its pipeline (-1) and when it has another one (+1).
     std::function<void(int change)> on_readiness;
   };
 
-  // Starts the thread. `name` is what StartedInfo::worker says.
-  Worker(std::string name, PipelineFactory factory, const WorkerContext& context, Callbacks callbacks);
+  // Starts the thread. `name` is what StartedInfo::worker says, `device` where the model makes the pipeline.
+  Worker(std::string name, std::string device, const WorkerContext& context, Callbacks callbacks);
 
   // Joins the thread; the registry must be closed and without running requests, or this waits for them.
   ~Worker();
@@ -58,7 +58,7 @@ class Worker {
   void PublishLoad(const ActiveGenerations& active) EXCLUDES(load_mutex_);
 
   const std::string name_;
-  const PipelineFactory factory_;
+  const std::string device_;
   const WorkerContext context_;
   const Callbacks callbacks_;
 

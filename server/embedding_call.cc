@@ -55,12 +55,11 @@ std::optional<grpc::Status> EmbeddingCall::Begin(const grpc::ByteBuffer& request
   if (engine == nullptr) return refusal;
   const grpc::Status held = lifetime().HoldMessage(static_cast<int64_t>(request.Length()), *engine);
   if (!held.ok()) return held;
-  const Capabilities& capabilities = engine->capabilities();
-  auto checked =
-      read_(request, {.limits = context().limits, .capabilities = capabilities, .reply = ReplyKind::kUnary});
+  const Model& model = engine->model();
+  auto checked = read_(request, {.limits = context().limits, .model = model, .reply = ReplyKind::kUnary});
   if (const auto* error = std::get_if<grpc::Status>(&checked)) return *error;
   EmbeddingJob& job = std::get<EmbeddingJob>(checked);
-  const grpc::Status served = CheckServed(capabilities, job.model, job.requests.front().adapter);
+  const grpc::Status served = CheckServed(model.capabilities(), job.model, job.requests.front().adapter);
   if (!served.ok()) return served;
   if (!job.lacks.empty()) return FailedPreconditionError(job.lacks);
   facts_ = FactsOf(job);

@@ -114,8 +114,8 @@ EmbeddingCheck<v1::EmbedTextResponse> ValidateEmbedding(const v1::EmbedTextReque
   }
   validated.text_list = "texts";
   const bool hidden_states = request.include_hidden_states();
-  const int64_t states = hidden_states ? kTextWindow * EmbeddingBytes(rules.capabilities) : 0;
-  validated.reply_bytes = request.texts_size() * (EmbeddingBytes(rules.capabilities) + states);
+  const int64_t states = hidden_states ? kTextWindow * EmbeddingBytes(checks.capabilities()) : 0;
+  validated.reply_bytes = request.texts_size() * (EmbeddingBytes(checks.capabilities()) + states);
   validated.answer = [hidden_states](const EmbeddingResults& results) {
     return AnswerEmbedText(results, hidden_states);
   };
@@ -137,11 +137,11 @@ EmbeddingCheck<v1::EmbedImagesResponse> ValidateEmbedding(const v1::EmbedImagesR
         return std::get<EmbedImage>(image.task).image;
       });
       validated.inputs.push_back(
-          PictureForClip(Encoded(field, request.images(i), *info, checks), rules.capabilities, place));
+          PictureForClip(Encoded(field, request.images(i), *info, checks), checks.capabilities(), place));
     }
     checks.NeedImageEncoder("images");
   }
-  validated.reply_bytes = request.images_size() * EmbeddingBytes(rules.capabilities);
+  validated.reply_bytes = request.images_size() * EmbeddingBytes(checks.capabilities());
   validated.answer = AnswerEmbedImages;
   return Conclude(request, checks, std::move(validated), "images");
 }
@@ -170,7 +170,7 @@ EmbeddingCheck<v1::GenerateImageEmbeddingResponse> ValidateEmbedding(
     native.seed = seed;
     validated.requests.push_back(native);
   }
-  validated.reply_bytes = static_cast<int64_t>(seeds.size()) * 2 * EmbeddingBytes(rules.capabilities);
+  validated.reply_bytes = static_cast<int64_t>(seeds.size()) * 2 * EmbeddingBytes(checks.capabilities());
   validated.answer = AnswerImageEmbedding;
   return Conclude(request, checks, std::move(validated), "count");
 }
@@ -200,7 +200,7 @@ EmbeddingCheck<v1::EncodeLatentsResponse> ValidateEmbedding(const v1::EncodeLate
   }
   validated.requests = {native};
   validated.reply_bytes =
-      ResultBytes(v1::OUTPUT_FORMAT_LATENT, native.width, native.height, rules.capabilities.latent_scale) +
+      ResultBytes(v1::OUTPUT_FORMAT_LATENT, native.width, native.height, checks.capabilities().latent_scale) +
       kSmallParts;
   validated.answer = AnswerEncodeLatents;
   return Conclude(request, checks, std::move(validated), request.has_pixels() ? "pixels" : "width");
@@ -214,7 +214,7 @@ EmbeddingCheck<v1::DecodeLatentsResponse> ValidateEmbedding(const v1::DecodeLate
   GenerationRequest native;
   native.task = DecodeLatents();
   const ImageTensorRule rule = {.channels = kLatentChannels,
-                                .scale = rules.capabilities.latent_scale,
+                                .scale = checks.capabilities().latent_scale,
                                 .range = {-kLargestLatentValue, kLargestLatentValue}};
   if (CheckImageTensor("latents", request.latents(), rule, checks, native)) {
     validated.inputs.push_back(

@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_join.h"
 #include "base/white_space.h"
-#include "pipeline/planned_steps.h"
 #include "server/config.h"
 #include "server/prompt_text.h"
 

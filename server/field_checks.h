@@ -14,7 +14,7 @@
 #include "imaging/encoded_image.h"
 #include "kandinsky/v1/image_generation.pb.h"
 #include "kandinsky/v1/server_config.pb.h"
-#include "pipeline/pipeline.h"
+#include "pipeline/model.h"
 #include "server/error_details.h"
 
 namespace kandinsky {
@@ -35,7 +35,7 @@ inline constexpr float kLargestLatentValue = 10'000;
 // What a request is checked against.
 struct ValidationRules {
   const v1::LimitsConfig& limits;  // complete
-  const Capabilities& capabilities;
+  const Model& model;
   ReplyKind reply = ReplyKind::kStream;
 };
 
@@ -57,7 +57,8 @@ class FieldChecks {
   explicit FieldChecks(const ValidationRules& rules) : rules_(rules) {}
 
   const v1::LimitsConfig& limits() const { return rules_.limits; }
-  const Capabilities& capabilities() const { return rules_.capabilities; }
+  const Model& model() const { return rules_.model; }
+  const Capabilities& capabilities() const { return rules_.model.capabilities(); }
   ReplyKind reply() const { return rules_.reply; }
 
   // What a codec may be asked to decode.

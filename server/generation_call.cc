@@ -42,8 +42,9 @@ std::string BodyOf(v1::GenerateRequest& request) {
   return absl::StrCat("#", body.size(), " ", absl::HashOf(1, body), " ", absl::HashOf(body, 2));
 }
 
-EngineRequest ToEngineRequest(const GenerationSpec& spec, std::vector<GenerationRequest> images) {
-  return {.images = std::move(images),
+EngineRequest ToEngineRequest(const GenerationSpec& spec, ValidatedRequest& validated) {
+  return {.images = std::move(validated.images),
+          .plan = std::move(validated.plan),
           .client = spec.client,
           .priority = spec.priority,
           .deadline = spec.deadline};
@@ -105,9 +106,9 @@ std::optional<grpc::Status> GenerationCall::Begin(const grpc::ByteBuffer& bytes)
   std::optional<grpc::Status> error = ReadMessage(bytes, context().limits, *request);
   if (error.has_value()) return error;
 
-  const Capabilities& capabilities = engine->capabilities();
+  const Capabilities& capabilities = engine->model().capabilities();
   auto checked = ValidateGenerateRequest(
-      *request, {.limits = context().limits, .capabilities = capabilities, .reply = reply_}, DrawSeed);
+      *request, {.limits = context().limits, .model = engine->model(), .reply = reply_}, DrawSeed);
   if (const auto* violations = std::get_if<std::vector<FieldViolation>>(&checked)) {
     context().metrics.RecordRejectedPictures(*violations);
     return InvalidRequestError(*violations);
@@ -120,7 +121,7 @@ std::optional<grpc::Status> GenerationCall::Begin(const grpc::ByteBuffer& bytes)
   spec.client = *client;
   facts_ = FactsOf(spec);
   if (validated.validate_only) return CheckOnly(spec, std::move(validated), *engine);
-  Work work = {.request = ToEngineRequest(spec, std::move(validated.images)),
+  Work work = {.request = ToEngineRequest(spec, validated),
                .inputs = std::move(validated.inputs),
                .message = request,
                .message_bytes = message_bytes,
@@ -151,7 +152,7 @@ grpc::Status GenerationCall::CheckOnly(const GenerationSpec& spec, ValidatedRequ
     return RequestIdInUseError(spec.request_id);
   }
   checked_ = spec.summary;
-  AddEstimate(engine.EstimateTimes(ToEngineRequest(spec, std::move(validated.images))), checked_);
+  AddEstimate(engine.EstimateTimes(ToEngineRequest(spec, validated)), checked_);
   return grpc::Status::OK;
 }
 

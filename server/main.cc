@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/logging.h"
 #include "base/standard_descriptors.h"
-#include "pipeline/simulated/simulated_pipeline.h"
+#include "pipeline/simulated/simulated_model.h"
 #include "server/command_line.h"
 #include "server/run_server.h"
 #ifdef KANDINSKY_WITH_TORCH
@@ -39,8 +39,8 @@ SimulatedOptions ToOptions(const v1::ModelConfig& model) {
           .lose_every_steps = simulated.lose_every_steps()};
 }
 
-// One factory per worker; blocks while weights are read.
-absl::StatusOr<std::vector<PipelineFactory>> LoadModel(const v1::ServerConfig& config) {
+// Blocks while weights are read.
+absl::StatusOr<LoadedModel> LoadModel(const v1::ServerConfig& config) {
   const v1::ModelConfig& model = config.model();
   if (model.kind() == v1::MODEL_KIND_SIMULATED) {
     Log(LogLevel::kWarning, "simulated model: images are noise");

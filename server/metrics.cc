@@ -143,7 +143,7 @@ void Metrics::SetModel(const Capabilities& capabilities, absl::Duration load_tim
   model_info_
       .Add({{"name", capabilities.model_name},
             {"family", capabilities.family},
-            {"network", capabilities.network},
+            {"networks", NetworkNames(capabilities)},
             {"device", capabilities.device},
             {"dtype", capabilities.dtype}})
       .Set(1);

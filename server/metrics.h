@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "pipeline/pipeline.h"
+#include "pipeline/capabilities.h"
 #include "scheduler/engine_types.h"
 #include "scheduler/generation_observer.h"
 #include "server/error_details.h"

@@ -9,8 +9,8 @@
 #include "absl/status/status.h"
 #include "imaging/encoded_image.h"
 #include "kandinsky/v1/image_generation.pb.h"
+#include "pipeline/capabilities.h"
 #include "pipeline/generation_request.h"
-#include "pipeline/pipeline.h"
 
 namespace kandinsky {
 

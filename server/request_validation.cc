@@ -4,7 +4,6 @@
 #include <optional>
 #include <utility>
 
-#include "pipeline/planned_steps.h"
 #include "server/config.h"
 #include "server/prior_validation.h"
 #include "server/task_validation.h"
@@ -183,7 +182,8 @@ class Validator {
 
   void CheckBudgets(int64_t images) {
     const v1::LimitsConfig& limits = checks_.limits();
-    const int steps = PlannedSteps(image_)[static_cast<size_t>(Stage::kDenoise)];
+    validated_.plan = std::make_shared<const Plan>(checks_.model().PlanOf(image_));
+    const int steps = validated_.plan->StepsOf(Stage::kDenoise);
     const int64_t area = int64_t{image_.width} * image_.height;
     const double work = static_cast<double>(area) * static_cast<double>(images) * steps / 1e6;
     if (work > limits.max_megapixel_steps()) {

@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "kandinsky/v1/image_generation.pb.h"
 #include "pipeline/generation_request.h"
+#include "pipeline/plan.h"
 #include "scheduler/engine_types.h"
 #include "server/error_details.h"
 #include "server/field_checks.h"
@@ -32,6 +34,7 @@ struct ValidatedRequest {
   bool detach = false;
   // One per image; they differ in their seed only. Complete but for `inputs`.
   std::vector<GenerationRequest> images;
+  std::shared_ptr<const Plan> plan;  // of each image
   // In the order in which they are to be prepared. They point into the wire message.
   std::vector<RequestInput> inputs;
   // What the model cannot do for it.

@@ -124,7 +124,7 @@ int DrainAndLog(Server& server) {
 
 }  // namespace
 
-int RunServer(const v1::ServerConfig& config, Server::PipelineLoader load,
+int RunServer(const v1::ServerConfig& config, Server::ModelLoader load,
               const ListenerProbe::Options& probe_options) {
   const bool text = config.log().format() == v1::LOG_FORMAT_TEXT;
   ConfigureLogging(text ? LogFormat::kText : LogFormat::kJson, ToNative(config.log().level()));

@@ -1,6 +1,5 @@
 #include "server/served_model.h"
 
-#include "pipeline/task_network.h"
 #include "server/error_details.h"
 
 namespace kandinsky {

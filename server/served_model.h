@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "pipeline/pipeline.h"
+#include "pipeline/capabilities.h"
 
 namespace kandinsky {
 

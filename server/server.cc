@@ -39,7 +39,7 @@ constexpr absl::Duration kBetweenCounts = absl::Seconds(10);
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(const v1::ServerConfig& config, PipelineLoader load,
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const v1::ServerConfig& config, ModelLoader load,
                                                       Clock& clock) {
   std::unique_ptr<Server> server(new Server(config, clock));
   RETURN_IF_ERROR(server->Listen());
@@ -131,13 +131,13 @@ absl::Status Server::Listen() {
   return absl::OkStatus();
 }
 
-void Server::Load(const PipelineLoader& load) {
+void Server::Load(const ModelLoader& load) {
   const absl::Time start = clock_.Now();
   absl::Status status;
   GuardExceptions([&] { status = StartEngine(load); },
                   [&](const std::string& cause) { status = absl::InternalError(cause); });
   if (status.ok()) {
-    metrics_.SetModel(engine_->capabilities(), clock_.Now() - start);
+    metrics_.SetModel(engine_->model().capabilities(), clock_.Now() - start);
     serving_.BecomeReady(*engine_);
     MutexLock lock(health_mutex_);
     loaded_ok_ = true;
@@ -148,13 +148,13 @@ void Server::Load(const PipelineLoader& load) {
   loaded_.NotifyAll();
 }
 
-absl::Status Server::StartEngine(const PipelineLoader& load) {
-  ASSIGN_OR_RETURN(std::vector<PipelineFactory> factories, load());
+absl::Status Server::StartEngine(const ModelLoader& load) {
+  ASSIGN_OR_RETURN(LoadedModel model, load());
   const Engine::Callbacks callbacks = {
       .on_step = [this](const StepRecord& step) { metrics_.RecordStep(step); },
       .on_readiness = [this](int ready_workers) { OnReadiness(ready_workers); }};
   engine_ = std::make_unique<Engine>(ToEngineOptions(config_.engine(), AvailableMemoryBytes()),
-                                     std::move(factories), clock_, callbacks);
+                                     std::move(model), clock_, callbacks);
   return engine_->WaitUntilReady();
 }
 

@@ -38,13 +38,13 @@ namespace kandinsky {
 // pipeline and no drain has begun, "liveness" from start to shutdown. Thread-safe.
 class Server {
  public:
-  // Loads the model (seconds to minutes) and returns one factory per worker. Runs on a thread of the server.
-  using PipelineLoader = std::function<absl::StatusOr<std::vector<PipelineFactory>>()>;
+  // Loads the model (seconds to minutes). Runs on a thread of the server.
+  using ModelLoader = std::function<absl::StatusOr<LoadedModel>()>;
 
   // Listens at once and loads meanwhile; calls are UNAVAILABLE until the model is ready. `config` is complete
   // and valid (see config.h), `clock` outlives the server. UNAVAILABLE, with the address and the system's
   // reason, when one of the two addresses cannot be listened on.
-  static absl::StatusOr<std::unique_ptr<Server>> Start(const v1::ServerConfig& config, PipelineLoader load,
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const v1::ServerConfig& config, ModelLoader load,
                                                        Clock& clock = Clock::Real());
 
   // Ends everything at once: running work is cancelled. Waits for the loader, if it still runs.
@@ -81,8 +81,8 @@ class Server {
 
   CallContext Context();
   absl::Status Listen() EXCLUDES(health_mutex_);
-  void Load(const PipelineLoader& load) EXCLUDES(load_mutex_, health_mutex_);
-  absl::Status StartEngine(const PipelineLoader& load);
+  void Load(const ModelLoader& load) EXCLUDES(load_mutex_, health_mutex_);
+  absl::Status StartEngine(const ModelLoader& load);
   // Refuses new work, ends the accepted one by `deadline`, closes the port.
   int FinishWork(absl::Time deadline) EXCLUDES(health_mutex_);
   void UpdateHealth() REQUIRES(health_mutex_);

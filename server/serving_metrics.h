@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "scheduler/engine_snapshot.h"
 #include "scheduler/engine_types.h"
 
 namespace kandinsky {

@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "pipeline/hint_size.h"
-#include "pipeline/task_network.h"
 
 namespace kandinsky {
 namespace {
@@ -49,7 +48,7 @@ class TaskChecker {
     const Capabilities& capabilities = checks_.capabilities();
     if (Offers(capabilities, image_.task)) return;
     checks_.Lack({"TASK", TaskName(image_.task),
-                  absl::StrCat("the model's network is \"", capabilities.network, "\"")});
+                  absl::StrCat("the model's networks are: ", NetworkNames(capabilities))});
   }
 
  private:

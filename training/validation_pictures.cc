@@ -1,6 +1,7 @@
 #include "training/validation_pictures.h"
 
 #include <filesystem>
+#include <memory>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -10,13 +11,14 @@
 #include "base/status_macros.h"
 #include "imaging/png.h"
 #include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
-#include "pipeline/pipeline.h"
+#include "pipeline/model.h"
 
 namespace kandinsky {
 namespace {
 
-absl::StatusOr<Image> MakePicture(Pipeline& pipeline, const GenerationRequest& request) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<Generation> generation, pipeline.Admit(request));
+absl::StatusOr<Image> MakePicture(const Model& model, Pipeline& pipeline, const GenerationRequest& request) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Generation> generation,
+                   pipeline.Admit(request, std::make_shared<const Plan>(model.PlanOf(request))));
   Generation* const batch[] = {generation.get()};
   while (generation->stage() != Stage::kDone) RETURN_IF_ERROR(pipeline.Step(batch));
   absl::StatusOr<GenerationResult> result = generation->TakeResult();
@@ -32,9 +34,9 @@ absl::Status WriteValidationPictures(const std::string& model_folder, const Vali
   std::error_code error;
   std::filesystem::create_directories(output_folder, error);
   if (error) return absl::UnavailableError(absl::StrCat(output_folder, ": ", error.message()));
-  ASSIGN_OR_RETURN(const std::vector<PipelineFactory> factories,
+  ASSIGN_OR_RETURN(const LoadedModel loaded,
                    LoadKandinsky({.model_path = model_folder, .threads = threads}, 1));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Pipeline> pipeline, factories.front()());
+  ASSIGN_OR_RETURN(const std::unique_ptr<Pipeline> pipeline, loaded.model->MakePipeline("cpu"));
   for (size_t i = 0; i < options.prompts.size(); ++i) {
     GenerationRequest request;
     request.prompt = options.prompts[i];
@@ -44,7 +46,7 @@ absl::Status WriteValidationPictures(const std::string& model_folder, const Vali
     request.guidance_scale = static_cast<float>(options.guidance_scale);
     request.prior_steps = options.prior_steps;
     request.seed = seed + i;
-    ASSIGN_OR_RETURN(const Image picture, MakePicture(*pipeline, request));
+    ASSIGN_OR_RETURN(const Image picture, MakePicture(*loaded.model, *pipeline, request));
     ASSIGN_OR_RETURN(const std::string png, EncodePng(picture));
     RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(output_folder, "/", i, ".png"),
                                         absl::Span<const char>(png.data(), png.size())));

@@ -2,22 +2,21 @@
 
 #include <random>
 
-#include "pipeline/planned_steps.h"
+#include "pipeline/kandinsky22/request_plan.h"
 
 namespace kandinsky {
 namespace {
 
-constexpr int kPixelsPerLatent = 8;
 constexpr double kMeanPhaseSeconds = 10;
 constexpr double kBurstFactor = 1.75;
 constexpr double kLullFactor = 0.25;
-constexpr Stage kStages[] = {Stage::kEncode, Stage::kPrior, Stage::kDenoise, Stage::kDecode};
 
 RequestKind Kind(int edge, int steps, double weight) {
-  RequestKind kind = {.request = {}, .weight = weight};
+  RequestKind kind = {.request = {}, .plan = nullptr, .weight = weight};
   kind.request.width = edge;
   kind.request.height = edge;
   kind.request.steps = steps;
+  kind.plan = std::make_shared<const Plan>(PlanRequest(kind.request, {}));
   return kind;
 }
 
@@ -78,40 +77,14 @@ std::vector<Arrival> MakeArrivals(const WorkloadOptions& options, const std::vec
   return arrivals;
 }
 
-int StepsOf(const GenerationRequest& request, Stage stage) {
-  switch (stage) {
-    case Stage::kPrior:
-      return request.prior_steps;
-    case Stage::kDenoise:
-      return request.steps;
-    case Stage::kDone:
-      return 0;
-    default:
-      return 1;
-  }
-}
-
-BatchKey KeyOf(const GenerationRequest& request, Stage stage) {
-  BatchKey key;
-  if (stage == Stage::kEncode) key.network = EncodeNetworkName(EncodeNetworks(request).front());
-  key.stage = stage;
-  if (stage == Stage::kPrior) key.guided = request.prior_guidance_scale > 1;
-  if (stage == Stage::kDenoise || stage == Stage::kDecode) {
-    key.latent_height = request.height / kPixelsPerLatent;
-    key.latent_width = request.width / kPixelsPerLatent;
-    key.guided = stage == Stage::kDenoise && request.guidance_scale > 1;
-  }
-  return key;
-}
-
 double Capacity(const std::vector<RequestKind>& kinds, const SimulatedStepTimes& times, int rows) {
   double weights = 0;
   double seconds = 0;
   for (const RequestKind& kind : kinds) {
     weights += kind.weight;
-    for (const Stage stage : kStages) {
-      const absl::Duration step = SimulatedStepTime(times, KeyOf(kind.request, stage), rows) / rows;
-      seconds += kind.weight * StepsOf(kind.request, stage) * absl::ToDoubleSeconds(step);
+    for (const PlannedPhase& phase : kind.plan->phases) {
+      const absl::Duration step = SimulatedStepTime(times, phase.key, rows) / rows;
+      seconds += kind.weight * phase.steps * absl::ToDoubleSeconds(step);
     }
   }
   return weights / seconds;

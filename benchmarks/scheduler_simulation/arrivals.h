@@ -2,11 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "pipeline/generation_request.h"
+#include "pipeline/plan.h"
 #include "pipeline/simulated/step_times.h"
 #include "scheduler/engine_types.h"
 
@@ -15,6 +17,7 @@ namespace kandinsky {
 // A kind of request, and how often it comes.
 struct RequestKind {
   GenerationRequest request;
+  std::shared_ptr<const Plan> plan;  // its work
   double weight = 1;
 };
 
@@ -48,11 +51,5 @@ std::vector<Arrival> MakeArrivals(const WorkloadOptions& options, const std::vec
 // Requests per second that a device can do at most when every step has `rows` rows: the bound of any schedule
 // with batches up to that size.
 double Capacity(const std::vector<RequestKind>& kinds, const SimulatedStepTimes& times, int rows);
-
-// The batch key of a request in a stage, as the simulated pipeline makes it.
-BatchKey KeyOf(const GenerationRequest& request, Stage stage);
-
-// Steps of a request in a stage.
-int StepsOf(const GenerationRequest& request, Stage stage);
 
 }  // namespace kandinsky

@@ -6,18 +6,7 @@
 #include "scheduler/wait_estimate.h"
 
 namespace kandinsky {
-namespace {
-
-constexpr int kLatentScale = 8;  // of the published models
-
-Stage Next(Stage stage) { return static_cast<Stage>(static_cast<int>(stage) + 1); }
-
-StepCost CostOf(const BatchKey& key) {
-  const int rows = key.guided ? 2 : 1;
-  return {.network_rows = rows, .latent_pixels = int64_t{key.latent_height} * key.latent_width * rows};
-}
-
-}  // namespace
+namespace {}  // namespace
 
 double SimulationResult::Percentile(double share) const {
   if (latencies_s.empty()) return 0;
@@ -38,8 +27,8 @@ VirtualEngine::VirtualEngine(const EngineOptions& options, const SimulatedStepTi
   result_.worst_latency_by_kind_s.resize(kinds_.size());
 }
 
-const GenerationRequest& VirtualEngine::RequestOf(size_t job) const {
-  return kinds_[static_cast<size_t>((*arrivals_)[job].kind)].request;
+const RequestKind& VirtualEngine::KindOf(size_t job) const {
+  return kinds_[static_cast<size_t>((*arrivals_)[job].kind)];
 }
 
 SimulationResult VirtualEngine::Run(const std::vector<Arrival>& arrivals) {
@@ -79,18 +68,18 @@ void VirtualEngine::SubmitUntil(absl::Time time) {
 void VirtualEngine::Submit(size_t job) {
   ExpireWaiting();
   const Arrival& arrival = (*arrivals_)[job];
-  const GenerationRequest& request = RequestOf(job);
+  const RequestKind& kind = KindOf(job);
   const size_t client = static_cast<size_t>(arrival.client);
   while (client_names_.size() <= client) client_names_.push_back(absl::StrCat("c", client_names_.size()));
   result_.completed_by_client.resize(client_names_.size());
-  jobs_[job].cost = std::max(step_times_.DeviceTime(WorkOf(request, kLatentScale)), absl::Microseconds(1));
+  jobs_[job].cost = std::max(step_times_.DeviceTime(RemainingWork(kind.plan)), absl::Microseconds(1));
   const QueuedRequest queued = {.number = job,
                                 .client = client_names_[client],
                                 .priority = arrival.priority,
                                 .arrival = now_,
                                 .images = 1,
                                 .image_cost = jobs_[job].cost,
-                                .key = StrictBatchKeyOf(request)};
+                                .key = StrictBatchKeyOf(kind.request, *kind.plan)};
   const bool full = queue_.requests() >= options_.max_queued_requests;
   const std::optional<RequestNumber> victim =
       full ? queue_.ShedFor(queued.client, queued.priority) : std::nullopt;
@@ -121,11 +110,8 @@ void VirtualEngine::Estimate(const QueuedRequest& request, const Arrival& arriva
   absl::Duration total = request.image_cost;
   std::vector<absl::Duration> active;
   for (size_t i = 0; i < active_.size(); ++i) {
-    const Job& job = jobs_[active_[i]];
-    const GenerationRequest& active_request = RequestOf(active_[i]);
-    const StageProgress progress = {
-        .stage = job.stage, .step = job.step, .total_steps = StepsOf(active_request, job.stage)};
-    active.push_back(step_times_.DeviceTime(WorkAfter(WorkOf(active_request, kLatentScale), progress)));
+    active.push_back(
+        step_times_.DeviceTime({KindOf(active_[i]).plan, jobs_[active_[i]].cursor->remaining_steps()}));
     if (candidates_[i].urgency <= urgency) total += active.back();
   }
   std::vector<std::vector<absl::Duration>> waiting;
@@ -136,7 +122,7 @@ void VirtualEngine::Estimate(const QueuedRequest& request, const Arrival& arriva
   waiting.push_back({absl::ZeroDuration()});
   const size_t capacity = static_cast<size_t>(options_.max_active_generations);
   state.estimated_wait = EstimateStartDelays(active, waiting, capacity, /*workers=*/1).back();
-  const RemainingWork work = WorkOf(kinds_[static_cast<size_t>(arrival.kind)].request, kLatentScale);
+  const RemainingWork work(kinds_[static_cast<size_t>(arrival.kind)].plan);
   state.estimated_work = LikelyWork({.alone = step_times_.LeastTime(work),
                                      .shared = step_times_.ElapsedTime(work),
                                      .ahead = total,
@@ -186,9 +172,9 @@ void VirtualEngine::Begin(absl::Time& ready_at) {
     const size_t job = image.number;
     const Arrival& arrival = (*arrivals_)[job];
     jobs_[job].waiting = false;
-    const BatchKey key = KeyOf(RequestOf(job), Stage::kEncode);
-    candidates_.push_back({.key = key,
-                           .cost = CostOf(key),
+    const PlanCursor& cursor = jobs_[job].cursor.emplace(KindOf(job).plan);
+    candidates_.push_back({.key = cursor.key(),
+                           .cost = cursor.cost(),
                            .urgency = UrgencyOf(arrival.time, arrival.deadline, arrival.priority),
                            .deadline = arrival.deadline});
     active_.push_back(job);
@@ -215,15 +201,13 @@ void VirtualEngine::Step() {
 
 void VirtualEngine::Advance(size_t index) {
   const size_t job = active_[index];
-  Job& state = jobs_[job];
+  PlanCursor& cursor = *jobs_[job].cursor;
   BatchCandidate& candidate = candidates_[index];
   candidate.times_passed_over = 0;
-  if (++state.step < StepsOf(RequestOf(job), state.stage)) return;
-  state.step = 0;
-  state.stage = Next(state.stage);
-  if (state.stage != Stage::kDone) {
-    candidate.key = KeyOf(RequestOf(job), state.stage);
-    candidate.cost = CostOf(candidate.key);
+  cursor.Advance();
+  if (cursor.stage() != Stage::kDone) {
+    candidate.key = cursor.key();
+    candidate.cost = cursor.cost();
     return;
   }
   const bool late = candidate.deadline <= now_;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <queue>
 #include <string>
 #include <utility>
@@ -10,6 +11,7 @@
 
 #include "absl/time/time.h"
 #include "benchmarks/scheduler_simulation/arrivals.h"
+#include "pipeline/plan.h"
 #include "scheduler/admission.h"
 #include "scheduler/batch_planner.h"
 #include "scheduler/request_queue.h"
@@ -49,8 +51,7 @@ class VirtualEngine {
 
  private:
   struct Job {
-    Stage stage = Stage::kEncode;
-    int step = 0;
+    std::optional<PlanCursor> cursor;  // once started
     bool waiting = false;
     absl::Duration cost;  // device time, as estimated at its arrival
   };
@@ -66,7 +67,7 @@ class VirtualEngine {
   void Advance(size_t index);
   void Complete(size_t job);
   void DropActive(size_t index);
-  const GenerationRequest& RequestOf(size_t job) const;
+  const RequestKind& KindOf(size_t job) const;
 
   const EngineOptions options_;
   const SimulatedStepTimes times_;

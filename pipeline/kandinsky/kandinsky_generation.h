@@ -3,7 +3,6 @@
 #include <ATen/core/Generator.h>
 #include <torch/types.h>
 
-#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,10 +11,9 @@
 #include "absl/types/span.h"
 #include "pipeline/kandinsky/adapted_networks.h"
 #include "pipeline/kandinsky/conditioning.h"
-#include "pipeline/kandinsky/prior_plan.h"
 #include "pipeline/kandinsky/text_encoding_cache.h"
+#include "pipeline/kandinsky22/prior_plan.h"
 #include "pipeline/pipeline.h"
-#include "pipeline/planned_steps.h"
 #include "pipeline/samplers/sampler.h"
 #include "pipeline/tokenizers/clip_tokenizer.h"
 
@@ -27,38 +25,23 @@ struct RequestText {
   std::shared_ptr<const EncodedText> encoded;  // null before the encode stage
 };
 
-// Memory that steps take beside the weights, in bytes: an estimate.
-struct StepMemory {
-  int64_t text = 0;     // per text: its prefix for the prior, and a copy of it in a batch
-  int64_t picture = 0;  // per picture to embed
-  int64_t prior = 0;    // per network row
-  int64_t denoise = 0;  // per latent cell and network row
-  int64_t decode = 0;   // per latent cell; the image encoder takes about as much
-  int64_t hint = 0;     // per latent cell, once, in the step before the denoise loop
-};
-
 // The state of one image in the making. The stages (the functions in stages.h) read and move it on;
 // everything random comes from its own generator, in the order in which diffusers draws: the prior's runs one
 // after the other (latents, then its steps but the last), initial latents, denoise steps.
 class KandinskyGeneration final : public Generation {
  public:
   // `networks` are those of the request's adapter, `latent_height` and `latent_width` those of its image.
-  KandinskyGeneration(GenerationRequest request, const AdaptedNetworks& networks, int latent_height,
-                      int latent_width);
+  KandinskyGeneration(GenerationRequest request, std::shared_ptr<const Plan> plan,
+                      const AdaptedNetworks& networks, int latent_height, int latent_width);
 
-  Stage stage() const override { return key_.stage; }
-  const BatchKey& batch_key() const override { return key_; }
-  StageProgress progress() const override;
-  StepCost step_cost() const override;
-  int remaining_steps() const override;
   const std::vector<PromptTokens>& prompt_tokens() const override { return token_report; }
   std::optional<Image> Preview() const override;
   absl::StatusOr<GenerationResult> TakeResult() override;
 
   bool guided() const { return request.guidance_scale > 1.0f; }
 
-  // Network rows of one step of the prior.
-  int prior_network_rows() const;
+  // Steps of a stage.
+  int steps_of(Stage stage) const { return cursor_.plan().StepsOf(stage); }
 
   // Standard normal float32 numbers from this image's generator. Only under a DrawsToKeep.
   torch::Tensor DrawNoise(at::IntArrayRef shape);
@@ -69,12 +52,11 @@ class KandinskyGeneration final : public Generation {
   torch::Tensor DrawPriorNoise(int64_t width);
 
   // Whether the running step is the last of its stage.
-  bool IsLastStep() const { return step_ + 1 == planned_steps[static_cast<size_t>(stage())]; }
-  // The stage after the running one.
-  Stage NextStage() const;
-  // Ends a step: counts it, and after the last one enters the next stage. Never throws.
-  void FinishStep();
-  int step() const { return step_; }
+  bool IsLastStep() const { return cursor_.IsLastOfStage(); }
+  // Ends a step. Never throws.
+  void FinishStep() { cursor_.Advance(); }
+  // Finished steps of the running stage.
+  int step() const { return progress().step; }
 
   // Drops what only the prior reads.
   void EndPrior();
@@ -87,10 +69,7 @@ class KandinskyGeneration final : public Generation {
   const int latent_height;
   const int latent_width;
   const PriorPlan plan;
-  const std::vector<EncodeNetwork> encode_networks;
-  const std::array<int, 4> planned_steps;  // by Stage
-  StepMemory step_memory;                  // the model's
-  torch::Tensor latent_to_rgb;             // the model's
+  torch::Tensor latent_to_rgb;  // the model's
 
   // Encode stage.
   std::vector<RequestText> texts;                 // those of the plan
@@ -112,12 +91,6 @@ class KandinskyGeneration final : public Generation {
  private:
   friend class DrawsToKeep;
 
-  StepCost StageCost() const;
-  void EnterStage(Stage stage);
-  void SetNetwork();
-
-  BatchKey key_;
-  int step_ = 0;
   at::Generator generator_;
   std::vector<at::Generator> run_generators_;  // of the plan's runs
   absl::Status failure_;

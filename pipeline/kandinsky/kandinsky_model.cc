@@ -267,7 +267,7 @@ StepMemory EstimateStepMemory(const NetworkConfigs& configs) {
   const int64_t patches =
       (vision.image_size / vision.patch_size) * (vision.image_size / vision.patch_size) + 1;
   return {.text = 2 * kBytes * prefix,
-          .picture = kBytes * patches * (8 * vision.hidden_size + vision.intermediate_size),
+          .image = kBytes * patches * (8 * vision.hidden_size + vision.intermediate_size),
           .prior = kBytes * prefix,
           .denoise = kUnetFloats * kBytes * unet.block_out_channels.front(),
           .decode = kMovqFloats * kBytes * movq.block_out_channels.front(),
@@ -279,7 +279,7 @@ Capabilities Describe(const PipelineOptions& options, const ModelDirectory& file
   Capabilities capabilities = model.capabilities;
   capabilities.model_name = options.model_name;
   capabilities.family = files.family;
-  capabilities.network = files.network;
+  capabilities.networks = {files.network};
   capabilities.device = "cpu";
   capabilities.dtype = "float32";
   capabilities.samplers = OfferedSamplers(model.decoder_sampler, unet.out_channels);

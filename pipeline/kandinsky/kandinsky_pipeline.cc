@@ -12,8 +12,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "pipeline/kandinsky/exception_translation.h"
-#include "pipeline/kandinsky/request_check.h"
 #include "pipeline/kandinsky/stages.h"
+#include "pipeline/kandinsky22/request_check.h"
+#include "pipeline/kandinsky22/request_plan.h"
 #include "pipeline/samplers/decoder_sampler.h"
 
 namespace kandinsky {
@@ -55,21 +56,23 @@ KandinskyPipeline::KandinskyPipeline(std::shared_ptr<const KandinskyModel> model
   at::set_num_threads(threads);
 }
 
-absl::StatusOr<std::unique_ptr<Generation>> KandinskyPipeline::Admit(const GenerationRequest& request) {
+absl::StatusOr<std::unique_ptr<Generation>> KandinskyPipeline::Admit(const GenerationRequest& request,
+                                                                     std::shared_ptr<const Plan> plan) {
   return TranslateExceptions("admission", [&]() -> absl::StatusOr<std::unique_ptr<Generation>> {
     const c10::InferenceMode inference_mode;
-    return AdmitOrThrow(request);
+    return AdmitOrThrow(request, std::move(plan));
   });
 }
 
 absl::StatusOr<std::unique_ptr<Generation>> KandinskyPipeline::AdmitOrThrow(
-    const GenerationRequest& request) const {
-  RETURN_IF_ERROR(CheckRequest(capabilities(), request));
+    const GenerationRequest& request, std::shared_ptr<const Plan> plan) const {
+  RETURN_IF_ERROR(ToStatus(CheckRequest(model_->capabilities, request)));
+  RETURN_IF_ERROR(CheckInputs(model_->capabilities, request));
   const AdaptedNetworks& networks =
       request.adapter.empty() ? model_->networks : model_->adapters.at(request.adapter);
-  auto generation = std::make_unique<KandinskyGeneration>(
-      request, networks, request.height / model_->latent_scale, request.width / model_->latent_scale);
-  generation->step_memory = model_->step_memory;
+  auto generation = std::make_unique<KandinskyGeneration>(request, std::move(plan), networks,
+                                                          request.height / model_->latent_scale,
+                                                          request.width / model_->latent_scale);
   generation->latent_to_rgb = model_->latent_to_rgb;
   Tokenize(*model_->tokenizer, *generation);
   if (RunsPrior(request)) {

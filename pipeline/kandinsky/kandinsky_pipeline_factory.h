@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "pipeline/pipeline.h"
+#include "pipeline/model.h"
 
 namespace kandinsky {
 
@@ -39,8 +39,8 @@ struct PipelineOptions {
   int threads = 0;  // compute threads of each replica; 0: an equal share of the process's CPU quota
 };
 
-// Loads the weights once and returns one factory per replica; the replicas share the weights. Takes seconds
-// for a full-size model. NOT_FOUND or INVALID_ARGUMENT, naming file and tensor, for a broken model directory.
-absl::StatusOr<std::vector<PipelineFactory>> LoadKandinsky(const PipelineOptions& options, int replicas);
+// Loads the weights, which the pipelines of `replicas` workers share. Takes seconds for a full-size model.
+// NOT_FOUND or INVALID_ARGUMENT, naming file and tensor, for a broken model directory.
+absl::StatusOr<LoadedModel> LoadKandinsky(const PipelineOptions& options, int replicas);
 
 }  // namespace kandinsky

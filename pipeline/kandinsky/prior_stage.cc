@@ -10,7 +10,7 @@ namespace {
 
 // The running step of the prior's sampler; a prior that starts from an embedding leaves out the first ones.
 int SamplerStep(const KandinskyGeneration& generation) {
-  const int planned = generation.planned_steps[static_cast<size_t>(Stage::kPrior)];
+  const int planned = generation.steps_of(Stage::kPrior);
   return generation.prior_sampler->step_count() - planned + generation.step();
 }
 
@@ -94,7 +94,7 @@ void RunPriorStage(const KandinskyModel& model, absl::Span<KandinskyGeneration* 
   std::vector<PriorUpdate> updates;
   int64_t offset = 0;
   for (KandinskyGeneration* generation : batch) {
-    const int64_t count = generation->prior_network_rows();
+    const int64_t count = generation->step_cost().network_rows;
     updates.push_back(ComputeUpdate(model, *generation, rows.narrow(0, offset, count)));
     offset += count;
   }

@@ -41,8 +41,7 @@ torch::Tensor NegativeEmbedding(const KandinskyModel& model, const KandinskyGene
 void AddTaskInputs(const KandinskyGeneration& generation, ConditioningInputs& inputs) {
   const Task& task = generation.request.task;
   inputs.image_latents = generation.image_latents;
-  inputs.first_step =
-      generation.sampler->step_count() - generation.planned_steps[static_cast<size_t>(Stage::kDenoise)];
+  inputs.first_step = generation.sampler->step_count() - generation.steps_of(Stage::kDenoise);
   if (const auto* inpaint = std::get_if<Inpaint>(&task)) {
     const auto prepare = inpaint->soft ? SoftKeepMask : BinaryKeepMask;
     inputs.keep_mask = prepare(*inpaint->mask, generation.latent_height, generation.latent_width);
@@ -91,7 +90,7 @@ void PrepareAfterEncode(const KandinskyModel& model, KandinskyGeneration& genera
   }
   if (!MakesImage(request.task) && !std::holds_alternative<EmbedPrompt>(request.task)) return;
   const int64_t width = model.zero_image_embedding.size(1);
-  const int planned = generation.planned_steps[static_cast<size_t>(Stage::kPrior)];
+  const int planned = generation.steps_of(Stage::kPrior);
   // Runs that nothing reads draw all the same. One draw per step: for the latents, and after each step but
   // the last.
   generation.StartPriorRuns(planned > 0 ? planned : request.prior_steps, width);

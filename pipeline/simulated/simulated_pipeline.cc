@@ -1,40 +1,18 @@
 #include "pipeline/simulated/simulated_pipeline.h"
 
-#include "absl/strings/str_cat.h"
+#include <utility>
+
+#include "base/status_macros.h"
+#include "pipeline/kandinsky22/request_check.h"
 #include "pipeline/simulated/simulated_generation.h"
-#include "pipeline/task_network.h"
 
 namespace kandinsky {
-namespace {
 
-bool IsPositiveMultiple(int value, int of) { return value > 0 && value % of == 0; }
-
-}  // namespace
-
-SimulatedPipeline::SimulatedPipeline(const SimulatedOptions& options, const std::string& device, Clock& clock)
-    : options_(options),
-      capabilities_(
-          {.model_name = options.model_name,
-           .family = "simulated",
-           .network = "any",
-           .device = device,
-           .dtype = "none",
-           .samplers = {SamplerKind::kDdpm, SamplerKind::kDdim, SamplerKind::kDdpmLearnedRange,
-                        SamplerKind::kEuler, SamplerKind::kEulerAncestral, SamplerKind::kDpmSolverMultistep},
-           .adapters = options.adapters}),
-      clock_(clock) {}
-
-absl::StatusOr<std::unique_ptr<Generation>> SimulatedPipeline::Admit(const GenerationRequest& request) {
+absl::StatusOr<std::unique_ptr<Generation>> SimulatedPipeline::Admit(const GenerationRequest& request,
+                                                                     std::shared_ptr<const Plan> plan) {
   if (lost_) return absl::UnavailableError("the simulated device is lost");
-  const int multiple = capabilities_.size_multiple;
-  if (!IsPositiveMultiple(request.width, multiple) || !IsPositiveMultiple(request.height, multiple)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("width and height must be positive multiples of ", multiple));
-  }
-  if (!OffersAdapter(capabilities_, request.task, request.adapter)) {
-    return absl::InvalidArgumentError("adapter is not offered by the model for this task");
-  }
-  return std::make_unique<SimulatedGeneration>(request, capabilities_.embedding_dim);
+  RETURN_IF_ERROR(ToStatus(CheckRequest(capabilities_, request)));
+  return std::make_unique<SimulatedGeneration>(request, std::move(plan), capabilities_.embedding_dim);
 }
 
 absl::Status SimulatedPipeline::Step(absl::Span<Generation* const> batch) {
@@ -59,20 +37,6 @@ absl::Status SimulatedPipeline::Step(absl::Span<Generation* const> batch) {
   }
   if (lost_) return absl::UnavailableError("the simulated device is lost");
   return fails ? absl::InternalError("a simulated failure") : absl::OkStatus();
-}
-
-std::vector<PipelineFactory> LoadSimulated(const SimulatedOptions& options,
-                                           const std::vector<std::string>& devices, int workers_per_device,
-                                           Clock& clock) {
-  std::vector<PipelineFactory> factories;
-  for (const std::string& device : devices) {
-    for (int i = 0; i < workers_per_device; ++i) {
-      factories.push_back([options, device, &clock]() -> absl::StatusOr<std::unique_ptr<Pipeline>> {
-        return std::make_unique<SimulatedPipeline>(options, device, clock);
-      });
-    }
-  }
-  return factories;
 }
 
 }  // namespace kandinsky

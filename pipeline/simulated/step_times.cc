@@ -1,6 +1,6 @@
 #include "pipeline/simulated/step_times.h"
 
-#include "pipeline/planned_steps.h"
+#include "pipeline/kandinsky22/request_plan.h"
 
 namespace kandinsky {
 namespace {
@@ -14,11 +14,11 @@ absl::Duration SimulatedStepTime(const SimulatedStepTimes& times, const BatchKey
   const double area = key.latent_height * static_cast<double>(key.latent_width) / kReferenceLatentArea;
   switch (key.stage) {
     case Stage::kEncode:
-      if (key.network == EncodeNetworkName(EncodeNetwork::kPreparation)) return absl::ZeroDuration();
+      if (key.network == kNoNetwork) return absl::ZeroDuration();
       if (area > 0) return absl::Milliseconds(times.decode_ms + times.decode_row_ms * rows * area);
       return absl::Milliseconds(times.encode_ms + times.encode_row_ms * rows);
     case Stage::kPrior:
-      return absl::Milliseconds(times.prior_ms + times.prior_row_ms * rows * guidance);
+      return absl::Milliseconds(times.prior_ms + times.prior_row_ms * rows);
     case Stage::kDenoise:
       return absl::Milliseconds(times.denoise_ms + times.denoise_row_ms * rows * guidance * area);
     case Stage::kDecode:

@@ -6,7 +6,7 @@
 namespace kandinsky {
 
 // How long steps take, in milliseconds: a part of each step and a part of each of its rows. A row is a
-// generation; in the prior and denoise stages it counts half without guidance. The row parts of denoise and
+// generation; in the denoise stage it counts half without guidance. The row parts of denoise and
 // decode are those of 512 x 512 pixels (64 x 64 latents) and grow with the latents' area. Encoding a picture
 // to latents takes as long as decoding, preparing what no network encodes takes no time. The defaults follow
 // one H200.

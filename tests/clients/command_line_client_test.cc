@@ -77,9 +77,6 @@ TEST_F(CommandLineClientTest, SendsEveryFlag) {
   bool denoised = false;
   for (const FakeStep& step : server_->log().steps()) {
     EXPECT_EQ(step.members.size(), 2u);
-    if (step.key.stage == Stage::kPrior) {
-      EXPECT_TRUE(step.key.guided);
-    }
     if (step.key.stage != Stage::kDenoise) continue;
     denoised = true;
     EXPECT_EQ(step.key.latent_width, 16);
@@ -87,6 +84,9 @@ TEST_F(CommandLineClientTest, SendsEveryFlag) {
     EXPECT_FALSE(step.key.guided);
   }
   EXPECT_TRUE(denoised);
+  for (const GenerationRequest& request : server_->log().requests()) {
+    EXPECT_EQ(request.prior_guidance_scale, 2.5f);
+  }
 }
 
 TEST_F(CommandLineClientTest, SeveralImagesGetNumbers) {

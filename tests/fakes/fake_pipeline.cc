@@ -1,11 +1,10 @@
 #include "tests/fakes/fake_pipeline.h"
 
 #include <algorithm>
-#include <array>
 #include <stdexcept>
 #include <utility>
 
-#include "pipeline/planned_steps.h"
+#include "pipeline/kandinsky22/request_plan.h"
 #include "pipeline/simulated/simulated_results.h"
 
 namespace kandinsky {
@@ -25,56 +24,33 @@ bool Contains(const std::vector<std::string>& texts, const std::string& text) {
 
 class FakeGeneration : public Generation {
  public:
-  FakeGeneration(GenerationRequest request, const FakePipelineOptions& options,
-                 std::shared_ptr<FakePipelineLog> log)
-      : request_(std::move(request)),
+  FakeGeneration(GenerationRequest request, std::shared_ptr<const Plan> plan,
+                 const FakePipelineOptions& options, std::shared_ptr<FakePipelineLog> log)
+      : Generation(std::move(plan)),
+        request_(std::move(request)),
         image_edge_(options.image_edge),
-        memory_bytes_(options.memory_bytes),
         embedding_dim_(options.capabilities.embedding_dim),
-        latent_scale_(options.capabilities.latent_scale),
         has_result_(!Contains(options.prompts_without_result, request_.prompt)),
-        steps_(PlannedSteps(request_)),
-        encode_networks_(EncodeNetworks(request_)),
         prompt_tokens_(SimulatedPromptTokens(request_)),
         log_(std::move(log)) {
     if (log_ != nullptr) log_->AddGeneration(request_);
-    Enter(Stage::kEncode);
   }
 
   ~FakeGeneration() override {
     if (log_ != nullptr) log_->RemoveGeneration();
   }
 
-  Stage stage() const override { return progress_.stage; }
-  const BatchKey& batch_key() const override { return key_; }
-  StageProgress progress() const override { return progress_; }
-
-  StepCost step_cost() const override {
-    const int rows = key_.guided ? 2 : 1;
-    return {.network_rows = rows,
-            .latent_pixels = static_cast<int64_t>(key_.latent_height) * key_.latent_width * rows,
-            .memory_bytes = memory_bytes_};
-  }
-
-  int remaining_steps() const override {
-    int steps = progress_.total_steps - progress_.step;
-    if (progress_.stage < Stage::kPrior) steps += StepsIn(Stage::kPrior);
-    if (progress_.stage < Stage::kDenoise) steps += StepsIn(Stage::kDenoise);
-    if (progress_.stage < Stage::kDecode) steps += StepsIn(Stage::kDecode);
-    return steps;
-  }
-
   const std::vector<PromptTokens>& prompt_tokens() const override { return prompt_tokens_; }
 
   std::optional<Image> Preview() const override {
-    if (progress_.stage != Stage::kDenoise) return std::nullopt;
-    return FakePipeline::ExpectedImage(request_.seed + static_cast<uint64_t>(progress_.step), 4, 4);
+    if (stage() != Stage::kDenoise) return std::nullopt;
+    return FakePipeline::ExpectedImage(request_.seed + static_cast<uint64_t>(progress().step), 4, 4);
   }
 
   absl::StatusOr<GenerationResult> TakeResult() override {
     if (!has_result_) return absl::InternalError("the latents are not finite");
     GenerationResult result = SimulatedResult(request_, embedding_dim_);
-    if (steps_[static_cast<size_t>(Stage::kDecode)] > 0 && request_.output.image) {
+    if (cursor_.plan().StepsOf(Stage::kDecode) > 0 && request_.output.image) {
       result.image =
           FakePipeline::ExpectedImage(request_.seed, image_edge_ > 0 ? image_edge_ : request_.width,
                                       image_edge_ > 0 ? image_edge_ : request_.height);
@@ -86,64 +62,17 @@ class FakeGeneration : public Generation {
     return result;
   }
 
-  FakeStepMember Describe() const { return {request_.prompt, request_.seed, progress_.step}; }
+  FakeStepMember Describe() const { return {request_.prompt, request_.seed, progress().step}; }
 
-  void Advance() {
-    ++progress_.step;
-    if (progress_.step < progress_.total_steps) return SetKey();
-    while (progress_.stage != Stage::kDone && progress_.step >= progress_.total_steps) {
-      Enter(static_cast<Stage>(static_cast<int>(progress_.stage) + 1));
-    }
-  }
+  void Advance() { cursor_.Advance(); }
 
  private:
-  int StepsIn(Stage stage) const { return stage == Stage::kDone ? 0 : steps_[static_cast<size_t>(stage)]; }
-
-  void Enter(Stage stage) {
-    progress_ = {.stage = stage, .step = 0, .total_steps = StepsIn(stage)};
-    SetKey();
-  }
-
-  void SetKey() {
-    const Stage stage = progress_.stage;
-    key_ = BatchKey();
-    key_.stage = stage;
-    if (stage == Stage::kEncode) {
-      const EncodeNetwork network = encode_networks_[static_cast<size_t>(progress_.step)];
-      key_.network = EncodeNetworkName(network);
-      if (network == EncodeNetwork::kLatents) SetSize();
-      if (network == EncodeNetwork::kText) key_.adapter = request_.adapter;
-    }
-    if (stage == Stage::kPrior) {
-      key_.network = "prior";
-      key_.adapter = request_.adapter;
-      key_.guided = request_.prior_guidance_scale > 1;
-    }
-    if (stage == Stage::kDenoise || stage == Stage::kDecode) {
-      key_.network = stage == Stage::kDenoise ? "unet" : "movq";
-      if (stage == Stage::kDenoise) key_.adapter = request_.adapter;
-      SetSize();
-      key_.guided = stage == Stage::kDenoise && request_.guidance_scale > 1;
-    }
-  }
-
-  void SetSize() {
-    key_.latent_height = request_.height / latent_scale_;
-    key_.latent_width = request_.width / latent_scale_;
-  }
-
   const GenerationRequest request_;
   const int image_edge_;
-  const int64_t memory_bytes_;
   const int embedding_dim_;
-  const int latent_scale_;
   const bool has_result_;
-  const std::array<int, 4> steps_;
-  const std::vector<EncodeNetwork> encode_networks_;
   const std::vector<PromptTokens> prompt_tokens_;
   const std::shared_ptr<FakePipelineLog> log_;
-  BatchKey key_;
-  StageProgress progress_;
 };
 
 }  // namespace
@@ -196,13 +125,14 @@ void FakePipelineLog::RemoveGeneration() {
 FakePipeline::FakePipeline(FakePipelineOptions options, std::shared_ptr<FakePipelineLog> log)
     : options_(std::move(options)), log_(std::move(log)) {}
 
-absl::StatusOr<std::unique_ptr<Generation>> FakePipeline::Admit(const GenerationRequest& request) {
+absl::StatusOr<std::unique_ptr<Generation>> FakePipeline::Admit(const GenerationRequest& request,
+                                                                std::shared_ptr<const Plan> plan) {
   if (Contains(options_.refused_prompts, request.prompt)) {
     return absl::InvalidArgumentError("the model cannot serve this prompt");
   }
   if (Contains(options_.throwing_prompts, request.prompt))
     throw std::runtime_error("secret text of the exception");
-  return std::make_unique<FakeGeneration>(request, options_, log_);
+  return std::make_unique<FakeGeneration>(request, std::move(plan), options_, log_);
 }
 
 absl::Status FakePipeline::InjectedFailure(const FakeStep& step) const {
@@ -215,7 +145,8 @@ absl::Status FakePipeline::InjectedFailure(const FakeStep& step) const {
     if (failure.kind == ScriptedFailure::Kind::kThrow)
       throw std::runtime_error("secret text of the exception");
     if (failure.kind == ScriptedFailure::Kind::kLost) return absl::UnavailableError("the device is lost");
-    if (failure.kind == ScriptedFailure::Kind::kForeign) return absl::DataLossError("no code of the seam");
+    if (failure.kind == ScriptedFailure::Kind::kForeign)
+      return absl::DataLossError("no code of the interface");
     if (failure.kind == ScriptedFailure::Kind::kInternal)
       return absl::InternalError("the latents are not finite");
     return absl::ResourceExhaustedError("the device ran out of memory");
@@ -247,6 +178,34 @@ absl::Status FakePipeline::Step(absl::Span<Generation* const> batch) {
   if (!status.ok()) return status;
   for (Generation* generation : batch) static_cast<FakeGeneration*>(generation)->Advance();
   return absl::OkStatus();
+}
+
+Plan FakeModel::PlanOf(const GenerationRequest& request) const {
+  Plan plan = PlanRequest(request, {.latent_scale = options_.capabilities.latent_scale,
+                                    .prior_adapter = request.adapter,
+                                    .unet_adapter = request.adapter});
+  for (PlannedPhase& phase : plan.phases) phase.cost.memory_bytes = options_.memory_bytes;
+  return plan;
+}
+
+absl::StatusOr<std::unique_ptr<Pipeline>> FakeModel::MakePipeline(const std::string&) const {
+  const int made = made_++;
+  if (options_.on_make) {
+    absl::Status status = options_.on_make(made);
+    if (!status.ok()) return status;
+  }
+  return std::make_unique<FakePipeline>(options_, log_);
+}
+
+FakeModel ModelWith(const Capabilities& capabilities) {
+  FakePipelineOptions options;
+  options.capabilities = capabilities;
+  return FakeModel(options);
+}
+
+LoadedModel LoadFake(FakePipelineOptions options, std::shared_ptr<FakePipelineLog> log, int workers) {
+  return {.model = std::make_shared<FakeModel>(std::move(options), std::move(log)),
+          .devices = std::vector<std::string>(static_cast<size_t>(workers), "cpu")};
 }
 
 Image FakePipeline::ExpectedImage(uint64_t seed, int width, int height) {

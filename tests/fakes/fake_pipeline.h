@@ -1,16 +1,18 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/mutex.h"
-#include "pipeline/pipeline.h"
+#include "pipeline/model.h"
 
 namespace kandinsky {
 
@@ -67,7 +69,7 @@ struct ScriptedFailure {
 struct FakePipelineOptions {
   Capabilities capabilities = {.model_name = "fake",
                                .family = "2.2",
-                               .network = "decoder",
+                               .networks = {"decoder"},
                                .device = "cpu",
                                .dtype = "float32",
                                .samplers = {SamplerKind::kDdpm, SamplerKind::kDdim},
@@ -88,6 +90,8 @@ struct FakePipelineOptions {
   std::vector<std::string> prompts_without_result;
   // Called in each Step before anything else, on the caller's thread. May block.
   std::function<void(const FakeStep&)> on_step;
+  // Called in each MakePipeline with the number of earlier calls; its error is what that returns. May throw.
+  std::function<absl::Status(int)> on_make;
 };
 
 // A Pipeline without networks: goes through the stages of every task and makes small pictures whose pixels
@@ -99,8 +103,8 @@ class FakePipeline : public Pipeline {
   // `log` may be null: then nothing is recorded, which long benchmarks want.
   explicit FakePipeline(FakePipelineOptions options = {}, std::shared_ptr<FakePipelineLog> log = nullptr);
 
-  const Capabilities& capabilities() const override { return options_.capabilities; }
-  absl::StatusOr<std::unique_ptr<Generation>> Admit(const GenerationRequest& request) override;
+  absl::StatusOr<std::unique_ptr<Generation>> Admit(const GenerationRequest& request,
+                                                    std::shared_ptr<const Plan> plan) override;
   absl::Status Step(absl::Span<Generation* const> batch) override;
 
   // The picture of `seed`.
@@ -112,5 +116,29 @@ class FakePipeline : public Pipeline {
   const FakePipelineOptions options_;
   const std::shared_ptr<FakePipelineLog> log_;
 };
+
+// The model of FakePipelines: plans as Kandinsky 2.2 does, and checks nothing.
+class FakeModel : public Model {
+ public:
+  // `log` as FakePipeline's.
+  explicit FakeModel(FakePipelineOptions options = {}, std::shared_ptr<FakePipelineLog> log = nullptr)
+      : options_(std::move(options)), log_(std::move(log)) {}
+
+  const Capabilities& capabilities() const override { return options_.capabilities; }
+  std::vector<Violation> Check(const GenerationRequest&) const override { return {}; }
+  Plan PlanOf(const GenerationRequest& request) const override;
+  absl::StatusOr<std::unique_ptr<Pipeline>> MakePipeline(const std::string& device) const override;
+
+ private:
+  const FakePipelineOptions options_;
+  const std::shared_ptr<FakePipelineLog> log_;
+  mutable std::atomic<int> made_ = 0;
+};
+
+FakeModel ModelWith(const Capabilities& capabilities);
+
+// A FakeModel on `workers` workers.
+LoadedModel LoadFake(FakePipelineOptions options = {}, std::shared_ptr<FakePipelineLog> log = nullptr,
+                     int workers = 1);
 
 }  // namespace kandinsky

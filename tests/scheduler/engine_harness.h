@@ -21,14 +21,8 @@ class EngineTest : public testing::Test {
  protected:
   // Starts the engine with `options_` and `pipeline_options_`, and waits until it is ready.
   void Start(int workers = 1) {
-    std::vector<PipelineFactory> factories;
-    for (int i = 0; i < workers; ++i) {
-      factories.push_back([this]() -> absl::StatusOr<std::unique_ptr<Pipeline>> {
-        return std::make_unique<FakePipeline>(pipeline_options_, log_);
-      });
-    }
     options_.queue_status_interval = absl::ZeroDuration();
-    engine_ = std::make_unique<Engine>(options_, std::move(factories), clock_);
+    engine_ = std::make_unique<Engine>(options_, LoadFake(pipeline_options_, log_, workers), clock_);
     ASSERT_TRUE(engine_->WaitUntilReady().ok());
   }
 

@@ -189,11 +189,13 @@ TEST_F(EnginePolicyTest, ARequestAloneIsToldSo) {
 
 TEST_F(EnginePolicyTest, RequestsAreToldWhyTheyWereNotMerged) {
   StartGated();
-  EngineRequest request = {.images = {Small("a"), Small("b")}};
-  request.images[1].width = 768;
-  const auto observer = SubmitRequest(std::move(request));
+  const auto observer = Submit("a");
+  gate_.WaitForArrivals(1);
+  EngineRequest wide = {.images = {Small("b")}};
+  wide.images[0].width = 768;
+  SubmitRequest(std::move(wide));
   gate_.Open();
-  ASSERT_TRUE(observer->WaitForEnd().ok());
+  for (const auto& each : observers_) ASSERT_TRUE(each->WaitForEnd().ok());
   const GenerationStatistics statistics = observer->statistics();
   EXPECT_GT(statistics.not_merged_steps[Index(NotMergedReason::kSize)], 0);
   EXPECT_EQ(statistics.not_merged_steps[Index(NotMergedReason::kRowLimit)], 0);

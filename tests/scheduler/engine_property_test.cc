@@ -36,14 +36,12 @@ TEST_P(EnginePropertyTest, RandomWorkloadsKeepTheContract) {
     const std::string name = absl::StrCat("r", i);
     EngineRequest request = {.client = absl::StrCat(draw(0, 3)),
                              .priority = static_cast<Priority>(draw(0, 2))};
-    for (int images = draw(1, 3); images > 0; --images) {
-      GenerationRequest image = Small(name);
-      image.width = 256 * draw(1, 3);
-      image.prior_steps = draw(2, 5);
-      image.steps = draw(1, 12);
-      image.guidance_scale = static_cast<float>(draw(0, 4));
-      request.images.push_back(image);
-    }
+    GenerationRequest image = Small(name);
+    image.width = 256 * draw(1, 3);
+    image.prior_steps = draw(2, 5);
+    image.steps = draw(1, 12);
+    image.guidance_scale = static_cast<float>(draw(0, 4));
+    request.images.resize(static_cast<size_t>(draw(1, 3)), image);
     requests.push_back(request);
     SubmitRequest(std::move(request));
     if (i % 5 == 4) Cancel(absl::StrCat("r", draw(0, i))).IgnoreError();
@@ -93,8 +91,7 @@ TEST_F(EngineTest, SurvivesThreadsThatSubmitAndCancelAtWill) {
   pipeline_options_.failures = {
       {.prompt = "bad", .stage = Stage::kDenoise, .step = 1},
       {.prompt = "worse", .stage = Stage::kEncode, .step = 0, .kind = ScriptedFailure::Kind::kThrow}};
-  const PipelineFactory factory = [this] { return std::make_unique<FakePipeline>(pipeline_options_, log_); };
-  engine_ = std::make_unique<Engine>(options_, std::vector<PipelineFactory>{factory, factory}, Clock::Real());
+  engine_ = std::make_unique<Engine>(options_, LoadFake(pipeline_options_, log_, 2), Clock::Real());
   ASSERT_TRUE(engine_->WaitUntilReady().ok());
 
   Mutex mutex;

@@ -116,28 +116,28 @@ TEST_F(EngineTest, RefusesExactlyTheExcessOfAFullQueue) {
 }
 
 TEST_F(EngineTest, IsUnavailableWithoutAReadyWorker) {
-  Engine engine({}, {}, clock_);
+  Engine engine({}, LoadFake({}, nullptr, 0), clock_);
   EXPECT_EQ(engine.WaitUntilReady().code(), absl::StatusCode::kFailedPrecondition);
   const Submission refused = engine.Submit({.images = {Small("a")}}, std::make_shared<RecordingObserver>());
   EXPECT_EQ(refused.refusal, RefusalReason::kNoWorker);
   EXPECT_TRUE(absl::IsUnavailable(refused.status));
 }
 
-TEST_F(EngineTest, WaitUntilReadyReturnsTheErrorOfAFactory) {
-  const PipelineFactory good = [] { return std::make_unique<FakePipeline>(); };
-  const PipelineFactory bad = [] { return absl::NotFoundError("no weights"); };
-  const PipelineFactory throwing = []() -> absl::StatusOr<std::unique_ptr<Pipeline>> {
-    throw std::runtime_error("secret");
+TEST_F(EngineTest, WaitUntilReadyReturnsTheErrorOfAWorker) {
+  pipeline_options_.on_make = [](int made) {
+    return made == 0 ? absl::OkStatus() : absl::NotFoundError("no weights");
   };
-  EXPECT_EQ(Engine({}, {good, bad}, clock_).WaitUntilReady(), absl::NotFoundError("no weights"));
-  const absl::Status thrown = Engine({}, {throwing}, clock_).WaitUntilReady();
+  EXPECT_EQ(Engine({}, LoadFake(pipeline_options_, nullptr, 2), clock_).WaitUntilReady(),
+            absl::NotFoundError("no weights"));
+  pipeline_options_.on_make = [](int) -> absl::Status { throw std::runtime_error("secret"); };
+  const absl::Status thrown = Engine({}, LoadFake(pipeline_options_), clock_).WaitUntilReady();
   EXPECT_EQ(thrown.code(), absl::StatusCode::kInternal);
   EXPECT_EQ(std::string(thrown.message()).find("secret"), std::string::npos);
 }
 
-TEST_F(EngineTest, TellsTheCapabilitiesOfItsPipeline) {
+TEST_F(EngineTest, TellsItsModel) {
   Start();
-  EXPECT_EQ(engine_->capabilities().model_name, "fake");
+  EXPECT_EQ(engine_->model().capabilities().model_name, "fake");
 }
 
 TEST_F(EngineTest, SnapshotFollowsTheRequests) {
@@ -167,8 +167,7 @@ TEST_F(EngineTest, RecordsEveryStepForMetrics) {
   std::vector<StepRecord> records;
   pipeline_options_.failures = {{.prompt = "bad", .stage = Stage::kPrior, .step = 1}};
   {
-    Engine engine({}, {[this] { return std::make_unique<FakePipeline>(pipeline_options_); }}, clock_,
-                  {.on_step = [&](const StepRecord& record) {
+    Engine engine({}, LoadFake(pipeline_options_), clock_, {.on_step = [&](const StepRecord& record) {
                     MutexLock lock(mutex);
                     records.push_back(record);
                   }});

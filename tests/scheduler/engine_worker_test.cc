@@ -18,16 +18,13 @@ class EngineWorkerTest : public EngineTest {
   // As Start, with a factory that fails as long as `factory_failures_` says, and a record of the readiness.
   void StartRecorded(int workers) {
     options_.queue_status_interval = absl::ZeroDuration();
-    std::vector<PipelineFactory> factories;
-    for (int i = 0; i < workers; ++i) {
-      factories.push_back([this]() -> absl::StatusOr<std::unique_ptr<Pipeline>> {
-        ++pipelines_made_;
-        if (pipelines_made_ > 1 && factory_failures_-- > 0) return absl::UnavailableError("no device");
-        return std::make_unique<FakePipeline>(pipeline_options_, log_);
-      });
-    }
+    pipeline_options_.on_make = [this](int) -> absl::Status {
+      ++pipelines_made_;
+      if (pipelines_made_ > 1 && factory_failures_-- > 0) return absl::UnavailableError("no device");
+      return absl::OkStatus();
+    };
     engine_ =
-        std::make_unique<Engine>(options_, std::move(factories), clock_,
+        std::make_unique<Engine>(options_, LoadFake(pipeline_options_, log_, workers), clock_,
                                  Engine::Callbacks{.on_step = nullptr, .on_readiness = [this](int ready) {
                                                      MutexLock lock(mutex_);
                                                      readiness_.push_back(ready);

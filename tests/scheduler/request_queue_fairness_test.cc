@@ -11,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "scheduler/request_queue.h"
 
+#include "tests/scheduler/strict_key.h"
+
 namespace kandinsky {
 namespace {
 
@@ -79,7 +81,7 @@ class BusyClients {
     request.arrival = kStart;
     request.images = Draw(1, client.most_images);
     request.image_cost = absl::Seconds(Draw(client.cheapest_seconds, client.dearest_seconds));
-    request.key.width = static_cast<int>(index);  // strict batches have one client
+    request.key = StrictKey(static_cast<int>(index));  // strict batches have one client
     queue_.Push(request);
     waiting_[request.number] = {index, request, request.images};
   }

@@ -15,6 +15,8 @@
 #include "absl/strings/str_cat.h"
 #include "scheduler/request_queue.h"
 
+#include "tests/scheduler/strict_key.h"
+
 namespace kandinsky {
 namespace {
 
@@ -36,7 +38,7 @@ class Workload {
     request.arrival = now - absl::Seconds(Draw(4) == 0 ? Draw(100) : 0);
     request.images = 1 + Draw(4);
     request.image_cost = absl::Milliseconds(Draw(4) == 0 ? 0 : Draw(20000));
-    request.key.width = 64 * Draw(4);
+    request.key = StrictKey(64 * Draw(4));
     return request;
   }
 
@@ -227,7 +229,7 @@ TEST(RequestQueuePropertyTest, StrictBatchesAreReadyOfOneKeyAndInOrderOfService)
     std::map<int, std::pair<size_t, absl::Time>> groups;  // images and longest waiting arrival by width
     for (const auto& [number, entry] : load.waiting) {
       const auto& [request, taken] = entry;
-      auto& [images, oldest] = groups.try_emplace(request.key.width, 0, absl::InfiniteFuture()).first->second;
+      auto& [images, oldest] = groups.try_emplace(WidthOf(request), 0, absl::InfiniteFuture()).first->second;
       images += static_cast<size_t>(request.images - taken);
       oldest = std::min(oldest, request.arrival);
     }
@@ -241,9 +243,9 @@ TEST(RequestQueuePropertyTest, StrictBatchesAreReadyOfOneKeyAndInOrderOfService)
     RequestQueue copy = load.queue;
     std::vector<TakenImage> expected;
     for (const TakenImage& image : copy.Take(copy.images(), load.now)) {
-      const int width = load.waiting.at(image.number).first.key.width;
+      const int width = WidthOf(load.waiting.at(image.number).first);
       if (!ready.contains(width) || expected.size() == rule.max_rows) continue;
-      if (expected.empty() || width == load.waiting.at(expected[0].number).first.key.width) {
+      if (expected.empty() || width == WidthOf(load.waiting.at(expected[0].number).first)) {
         expected.push_back(image);
       }
     }

@@ -9,6 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "pipeline/kandinsky22/request_plan.h"
+#include "tests/scheduler/strict_key.h"
+
 namespace kandinsky {
 namespace {
 
@@ -282,22 +285,25 @@ TEST(RequestQueueTest, StrictKeysNameWhatMustAgree) {
       },
       [](GenerationRequest& other) { other.image_embedding = std::make_shared<const FloatTensor>(); },
   };
+  const auto KeyOf = [](const GenerationRequest& of) {
+    return StrictBatchKeyOf(of, PlanRequest(of, {.unet_adapter = of.adapter}));
+  };
   for (const auto& differ : differing) {
     GenerationRequest other = request;
     differ(other);
-    EXPECT_FALSE(StrictBatchKeyOf(other) == StrictBatchKeyOf(request));
+    EXPECT_FALSE(KeyOf(other) == KeyOf(request));
   }
   GenerationRequest same = request;
   same.prompt = "a cat";
   same.seed = 7;
-  EXPECT_EQ(StrictBatchKeyOf(same), StrictBatchKeyOf(request));
+  EXPECT_EQ(KeyOf(same), KeyOf(request));
 }
 
 class StrictBatchTest : public ::testing::Test {
  protected:
   static QueuedRequest Sized(RequestNumber number, int width, const std::string& client = "a") {
     QueuedRequest request = Request(number, client);
-    request.key.width = width;
+    request.key = StrictKey(width);
     return request;
   }
 

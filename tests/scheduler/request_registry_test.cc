@@ -2,16 +2,18 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
-#include <numeric>
 #include <thread>
 
-#include "pipeline/planned_steps.h"
+#include "pipeline/kandinsky22/request_plan.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/recording_observer.h"
 
 namespace kandinsky {
 namespace {
+
+std::shared_ptr<const Plan> PlanOf(const GenerationRequest& image) {
+  return std::make_shared<const Plan>(PlanRequest(image, {}));
+}
 
 class RequestRegistryTest : public testing::Test {
  protected:
@@ -22,10 +24,11 @@ class RequestRegistryTest : public testing::Test {
 
   std::shared_ptr<LiveRequest> Make(size_t images = 1, absl::Time deadline = absl::InfiniteFuture()) {
     observers_.push_back(std::make_shared<RecordingObserver>());
-    return std::make_shared<LiveRequest>(
-        observers_.size(),
-        EngineRequest{.images = std::vector<GenerationRequest>(images), .deadline = deadline},
-        observers_.back(), clock_.Now());
+    return std::make_shared<LiveRequest>(observers_.size(),
+                                         EngineRequest{.images = std::vector<GenerationRequest>(images),
+                                                       .plan = PlanOf(GenerationRequest()),
+                                                       .deadline = deadline},
+                                         observers_.back(), clock_.Now());
   }
 
   RefusalReason TryAdd(const std::shared_ptr<LiveRequest>& request, const std::string& client = "") {
@@ -226,12 +229,12 @@ TEST_F(RequestRegistryTest, CountsOnlyStepsThatWouldHaveRunAsSaved) {
   image.prompt = "cat";
   image.task = ImageToImage{.init = {.image = nullptr, .strength = 0.5}};
   observers_.push_back(std::make_shared<RecordingObserver>());
-  const auto request = std::make_shared<LiveRequest>(observers_.size(), EngineRequest{.images = {image}},
+  const auto request = std::make_shared<LiveRequest>(observers_.size(),
+                                                     EngineRequest{.images = {image}, .plan = PlanOf(image)},
                                                      observers_.back(), clock_.Now());
   ASSERT_EQ(TryAdd(request), RefusalReason::kNone);
   registry_.End(request, RequestState::kCancelled, absl::CancelledError(""));
-  const std::array<int, 4> steps = PlannedSteps(image);
-  EXPECT_EQ(registry_.counts().steps_saved_total, std::accumulate(steps.begin(), steps.end(), 0));
+  EXPECT_EQ(registry_.counts().steps_saved_total, request->plan()->TotalSteps());
   EXPECT_LT(registry_.counts().steps_saved_total, image.prior_steps + image.steps);
 }
 

@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "base/logging.h"
 #include "server/error_details.h"
+#include "tests/fakes/fake_clock.h"
 #include "tests/server/raw_http2.h"
 #include "tests/server/raw_rpc.h"
 #include "tests/server/test_server.h"

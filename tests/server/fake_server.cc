@@ -8,7 +8,7 @@ namespace kandinsky {
 namespace {
 
 // model.path "missing" fails to load, "endless" never ends loading, "stuck" never ends a step.
-absl::StatusOr<std::vector<PipelineFactory>> LoadFake(const std::string& path) {
+absl::StatusOr<LoadedModel> LoadNamed(const std::string& path) {
   if (path == "missing") return absl::NotFoundError("missing: no model_index.json");
   if (path == "endless") {
     StepGate gate;
@@ -18,9 +18,7 @@ absl::StatusOr<std::vector<PipelineFactory>> LoadFake(const std::string& path) {
   if (path == "stuck") {
     options.on_step = [gate = std::make_shared<StepGate>()](const FakeStep&) { gate->Pass(); };
   }
-  return std::vector<PipelineFactory>{[options]() -> absl::StatusOr<std::unique_ptr<Pipeline>> {
-    return std::make_unique<FakePipeline>(options);
-  }};
+  return LoadFake(options);
 }
 
 }  // namespace
@@ -35,5 +33,5 @@ int main(int argc, char** argv) {
   kandinsky::ListenerProbe::Options probe;
   if (path == "impatient") probe = {.interval = absl::Milliseconds(5), .patience = absl::Milliseconds(500)};
   return kandinsky::RunServer(
-      *command_line.config, [&] { return kandinsky::LoadFake(path); }, probe);
+      *command_line.config, [&] { return kandinsky::LoadNamed(path); }, probe);
 }

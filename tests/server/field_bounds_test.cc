@@ -9,10 +9,10 @@
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
-#include "pipeline/planned_steps.h"
 #include "server/config.h"
 #include "server/embedding_validation.h"
 #include "server/request_validation.h"
+#include "tests/fakes/fake_pipeline.h"
 #include "tests/server/test_pictures.h"
 
 namespace kandinsky {
@@ -34,11 +34,11 @@ std::string Refusal(const Check& check) {
 template <typename Request>
 std::string RefusalOf(const Request& request) {
   Capabilities capabilities;
-  capabilities.network = "any";
+  capabilities.networks = {"decoder", "inpaint", "controlnet_depth"};
   capabilities.embedding_dim = kDim;
   capabilities.samplers = {SamplerKind::kDdim};
   const v1::LimitsConfig limits = WithDefaults({}).limits();
-  const ValidationRules rules = {.limits = limits, .capabilities = capabilities};
+  const ValidationRules rules = {.limits = limits, .model = ModelWith(capabilities)};
   const auto seed = [] { return uint64_t{1}; };
   if constexpr (std::is_same_v<Request, v1::GenerateRequest>) {
     return Refusal(ValidateGenerateRequest(request, rules, seed));
@@ -273,12 +273,12 @@ INSTANTIATE_TEST_SUITE_P(Every, TextFieldTest,
 // Steps that a request runs in a stage; 0 when it is refused because none is left.
 int StepsOf(const v1::GenerateRequest& request, Stage stage, const std::string& field) {
   Capabilities capabilities;
-  capabilities.network = "any";
+  capabilities.networks = {"decoder", "inpaint", "controlnet_depth"};
   const v1::LimitsConfig limits = WithDefaults({}).limits();
-  const auto check = ValidateGenerateRequest(request, {.limits = limits, .capabilities = capabilities},
+  const auto check = ValidateGenerateRequest(request, {.limits = limits, .model = ModelWith(capabilities)},
                                              [] { return uint64_t{1}; });
   if (const auto* valid = std::get_if<ValidatedRequest>(&check)) {
-    return PlannedSteps(valid->images.front())[static_cast<size_t>(stage)];
+    return valid->plan->StepsOf(stage);
   }
   EXPECT_THAT(Refusal(check), HasSubstr(field + ": strength"));
   return 0;

@@ -219,12 +219,7 @@ class RecordInEngineTest : public RecordTest {
     EngineOptions options;
     options.max_batch_rows = 1;
     options.max_active_generations = 1;
-    engine_ = std::make_unique<Engine>(
-        options,
-        std::vector<PipelineFactory>{[this, pipeline]() -> absl::StatusOr<std::unique_ptr<Pipeline>> {
-          return std::make_unique<FakePipeline>(pipeline, log_);
-        }},
-        environment_.clock);
+    engine_ = std::make_unique<Engine>(options, LoadFake(pipeline, log_), environment_.clock);
     EXPECT_EQ(engine_->WaitUntilReady(), absl::OkStatus());
   }
   ~RecordInEngineTest() override {

@@ -61,12 +61,12 @@ TEST(Lifecycle, DoesNotKnowTheHealthOfOtherServices) {
 TEST(Lifecycle, RefusesAPortThatIsInUse) {
   TestServer server({.overrides = {"metrics_address=127.0.0.1:0"}});
   const auto second = Server::Start(TestServer::Config({absl::StrCat("listen_address=", server.address())}),
-                                    [] { return std::vector<PipelineFactory>(); });
+                                    [] { return LoadedModel(); });
   EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(second.status().message(), HasSubstr(server.address()));
   const auto third = Server::Start(
       TestServer::Config({absl::StrCat("metrics_address=127.0.0.1:", server.server().metrics_port())}),
-      [] { return std::vector<PipelineFactory>(); });
+      [] { return LoadedModel(); });
   EXPECT_EQ(third.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(third.status().message(), HasSubstr("metrics_address"));
 }
@@ -149,13 +149,7 @@ TEST(Drain, StillAcceptsWorkInItsLameDuckTime) {
   FakeClock clock;
   const auto log = std::make_shared<FakePipelineLog>();
   auto server = Server::Start(
-      TestServer::Config({"drain.lame_duck_seconds=60"}),
-      [&log]() -> absl::StatusOr<std::vector<PipelineFactory>> {
-        return std::vector<PipelineFactory>{[&log]() -> absl::StatusOr<std::unique_ptr<Pipeline>> {
-          return std::make_unique<FakePipeline>(FakePipelineOptions(), log);
-        }};
-      },
-      clock);
+      TestServer::Config({"drain.lame_duck_seconds=60"}), [&log] { return LoadFake({}, log); }, clock);
   ASSERT_TRUE(server.ok()) << server.status();
   ASSERT_EQ((*server)->WaitUntilReady(), absl::OkStatus());
   const auto channel =

@@ -57,7 +57,7 @@ TEST(Metrics, CountCallsImagesAndStepsExactly) {
            "kandinsky_inflight_generations 0\n",
            "kandinsky_ready 1\n",
            "kandinsky_draining 0\n",
-           "kandinsky_model_info{device=\"cpu\",dtype=\"float32\",family=\"2.2\",name=\"fake\",network="
+           "kandinsky_model_info{device=\"cpu\",dtype=\"float32\",family=\"2.2\",name=\"fake\",networks="
            "\"decoder\"} 1\n",
        }) {
     EXPECT_THAT(text, HasSubstr(line));

@@ -143,8 +143,9 @@ TEST(Overload, ALostWorkerMakesTheServerNotReadyUntilItIsBack) {
   TestServerOptions options = {.clock = &clock};
   options.pipeline.failures = {
       {.prompt = "bad", .stage = Stage::kDenoise, .step = 0, .kind = ScriptedFailure::Kind::kLost}};
-  options.on_make = [&restarts](int made) {
+  options.pipeline.on_make = [&restarts](int made) {
     if (made > 0) restarts.Pass();
+    return absl::OkStatus();
   };
   TestServer server(options);
   const StreamOutcome lost = Stream(server, SmallRequest("bad"));

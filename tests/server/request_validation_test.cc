@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "server/config.h"
+#include "tests/fakes/fake_pipeline.h"
 
 namespace kandinsky {
 namespace {
@@ -22,7 +23,7 @@ Capabilities DefaultCapabilities() {
   Capabilities capabilities;
   capabilities.samplers = {SamplerKind::kDdpm, SamplerKind::kDdim};
   capabilities.size_multiple = 64;
-  capabilities.network = "decoder";
+  capabilities.networks = {"decoder"};
   return capabilities;
 }
 
@@ -37,7 +38,8 @@ using Result = std::variant<ValidatedRequest, std::vector<FieldViolation>>;
 Result Validate(const v1::GenerateRequest& request, ReplyKind reply = ReplyKind::kStream,
                 const v1::LimitsConfig& limits = DefaultLimits(),
                 const Capabilities& capabilities = DefaultCapabilities()) {
-  return ValidateGenerateRequest(request, {.limits = limits, .capabilities = capabilities, .reply = reply},
+  return ValidateGenerateRequest(request,
+                                 {.limits = limits, .model = ModelWith(capabilities), .reply = reply},
                                  [] { return kDrawnSeed; });
 }
 

@@ -6,6 +6,7 @@
 
 #include "server/config.h"
 #include "server/request_validation.h"
+#include "tests/fakes/fake_pipeline.h"
 #include "tests/server/test_pictures.h"
 
 namespace kandinsky {
@@ -22,7 +23,7 @@ constexpr int kDim = 8;
 
 Capabilities AnyTask() {
   Capabilities capabilities;
-  capabilities.network = "any";
+  capabilities.networks = {"decoder", "inpaint", "controlnet_depth"};
   capabilities.embedding_dim = kDim;
   return capabilities;
 }
@@ -31,7 +32,8 @@ using Result = std::variant<ValidatedRequest, std::vector<FieldViolation>>;
 
 Result Validate(const v1::GenerateRequest& request, const Capabilities& capabilities = AnyTask(),
                 const v1::LimitsConfig& limits = WithDefaults({}).limits()) {
-  return ValidateGenerateRequest(request, {.limits = limits, .capabilities = capabilities}, [] { return 1; });
+  return ValidateGenerateRequest(request, {.limits = limits, .model = ModelWith(capabilities)},
+                                 [] { return 1; });
 }
 
 std::vector<std::string> WrongFields(const Result& result) {
@@ -452,7 +454,7 @@ class Offer : public testing::TestWithParam<const char*> {};
 
 TEST_P(Offer, IsNeededOnceEverythingElseIsRight) {
   Capabilities capabilities = AnyTask();
-  capabilities.network = GetParam();
+  capabilities.networks = {GetParam()};
   const std::string network = GetParam();
   const std::pair<v1::GenerateRequest, std::string> cases[] = {{Base(), "decoder"},
                                                                {ImageToImageRequest(), "decoder"},

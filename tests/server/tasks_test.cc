@@ -25,7 +25,7 @@ constexpr int kDim = 8;
 
 TestServerOptions AnyTask() {
   TestServerOptions options;
-  options.pipeline.capabilities.network = "any";
+  options.pipeline.capabilities.networks = {"decoder", "inpaint", "controlnet_depth"};
   options.pipeline.capabilities.embedding_dim = kDim;
   options.pipeline.capabilities.clip_image_size = 16;
   return options;
@@ -252,7 +252,7 @@ TEST(Tasks, APriorStartEmbedsItsPicture) {
 
 TEST(Tasks, ThatTheModelDoesNotOfferAreAFailedPrecondition) {
   TestServerOptions options = AnyTask();
-  options.pipeline.capabilities.network = "decoder";
+  options.pipeline.capabilities.networks = {"decoder"};
   TestServer server(options);
   v1::GenerateRequest request = SmallRequest();
   request.mutable_inpaint()->set_image(PlainPng(8, 8));

@@ -23,13 +23,10 @@ TestServer::TestServer(TestServerOptions options) {
   if (options.gated) {
     options.pipeline.on_step = [this](const FakeStep&) { gate_.Pass(); };
   }
-  const auto load = [options, log = log_, this]() -> absl::StatusOr<std::vector<PipelineFactory>> {
+  const auto load = [options, log = log_]() -> absl::StatusOr<LoadedModel> {
     if (options.load_gate != nullptr) options.load_gate->Pass();
     if (!options.load_error.ok()) return options.load_error;
-    return std::vector<PipelineFactory>{[options, log, this]() -> absl::StatusOr<std::unique_ptr<Pipeline>> {
-      if (options.on_make) options.on_make(made_++);
-      return std::make_unique<FakePipeline>(options.pipeline, log);
-    }};
+    return LoadFake(options.pipeline, log);
   };
   auto server = Server::Start(Config(options.overrides), load, *options.clock);
   if (!server.ok()) {

@@ -27,8 +27,6 @@ struct TestServerOptions {
   StepGate* load_gate = nullptr;
   absl::Status load_error = absl::OkStatus();
   Clock* clock = &Clock::Real();
-  // Called each time a worker makes its pipeline, with how often that was done before; may block.
-  std::function<void(int)> on_make = nullptr;
 };
 
 // A whole server on a free port of the loopback interface, around a FakePipeline. Without overrides the
@@ -64,7 +62,6 @@ class TestServer {
 
  private:
   StepGate gate_;
-  std::atomic<int> made_ = 0;
   const std::shared_ptr<FakePipelineLog> log_ = std::make_shared<FakePipelineLog>();
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;

@@ -75,12 +75,9 @@ class WorkSubmissionTest : public testing::Test {
   explicit WorkSubmissionTest(const EngineOptions& options = {}, bool gated = false)
       : environment_(1 << 20, /*codec_capacity=*/2) {
     if (!gated) step_gate_.Open();
-    std::vector<PipelineFactory> factories = {[this]() -> absl::StatusOr<std::unique_ptr<Pipeline>> {
-      FakePipelineOptions pipeline;
-      pipeline.on_step = [this](const FakeStep&) { step_gate_.Pass(); };
-      return std::make_unique<FakePipeline>(pipeline, log_);
-    }};
-    engine_ = std::make_unique<Engine>(options, std::move(factories), environment_.clock);
+    FakePipelineOptions pipeline;
+    pipeline.on_step = [this](const FakeStep&) { step_gate_.Pass(); };
+    engine_ = std::make_unique<Engine>(options, LoadFake(pipeline, log_), environment_.clock);
     EXPECT_EQ(engine_->WaitUntilReady(), absl::OkStatus());
   }
 

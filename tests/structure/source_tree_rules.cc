@@ -35,7 +35,7 @@ constexpr auto kTorch = Guarded::kTorch;
 constexpr auto kWire = Guarded::kWire;
 constexpr auto kLog = Guarded::kLog;
 
-// "pipeline" stands for the seam, pipeline/*.h; "proto" for the generated code of proto/.
+// "pipeline" stands for the pipeline interface, pipeline/*.h; "proto" for the generated code of proto/.
 const std::vector<Layer>& Layers() {
   static const std::vector<Layer> layers = {
       {"base", {}, {kLog}},
@@ -43,28 +43,30 @@ const std::vector<Layer>& Layers() {
       {"config", {"base"}, {kWire}},
       {"pipeline", {"base", "imaging"}, {}},
       {"pipeline/tokenizers", {"base"}, {}},
-      {"pipeline/simulated", {"base", "imaging", "pipeline"}, {}},
+      {"pipeline/kandinsky22", {"base", "imaging", "pipeline"}, {}},
+      {"pipeline/simulated", {"base", "imaging", "pipeline", "pipeline/kandinsky22"}, {}},
       {"pipeline/device", {"base"}, {kTorch}},
       {"pipeline/models", {"base"}, {kTorch}},
       {"pipeline/samplers", {"base", "pipeline"}, {kTorch}},
       {"pipeline/weights", {"base"}, {kTorch}},
       {"pipeline/kandinsky",
-       {"base", "imaging", "pipeline", "pipeline/tokenizers", "pipeline/device", "pipeline/models",
-        "pipeline/samplers", "pipeline/weights"},
+       {"base", "imaging", "pipeline", "pipeline/kandinsky22", "pipeline/tokenizers", "pipeline/device",
+        "pipeline/models", "pipeline/samplers", "pipeline/weights"},
        {kTorch}},
       {"scheduler", {"base", "imaging", "pipeline"}, {}},
       {"server", {"base", "imaging", "config", "pipeline", "scheduler", "proto"}, {kWire}},
       {"server/main.cc", {"*"}, {kWire}},
       {"training",
        {"base", "imaging", "pipeline", "pipeline/tokenizers", "pipeline/device", "pipeline/models",
-        "pipeline/samplers", "pipeline/weights", "pipeline/kandinsky", "training/dataset"},
+        "pipeline/samplers", "pipeline/weights", "pipeline/kandinsky", "pipeline/kandinsky22",
+        "training/dataset"},
        {kTorch}},
       {"training/dataset", {"base", "imaging"}, {}},
       {"training/config", {"base", "config", "proto", "training"}, {kWire}},
       {"training/main.cc", {"*"}, {}},
       {"tools",
        {"base", "imaging", "pipeline", "pipeline/tokenizers", "pipeline/device", "pipeline/models",
-        "pipeline/samplers", "pipeline/weights", "pipeline/kandinsky", "scheduler"},
+        "pipeline/samplers", "pipeline/weights", "pipeline/kandinsky", "pipeline/kandinsky22", "scheduler"},
        {kTorch}},
       {"clients", {"proto"}, {kWire}},
       {"tests", {"*"}, {kTorch, kWire}},

@@ -15,6 +15,7 @@
 #include "pipeline/tokenizers/clip_tokenizer.h"
 #include "pipeline/weights/model_directory.h"
 #include "pipeline/weights/strict_load.h"
+#include "tests/fakes/loaded_pipeline.h"
 
 namespace kandinsky {
 namespace {
@@ -121,7 +122,7 @@ double Difference(const Image& a, const Image& b) {
   return sum / static_cast<double>(a.pixels.size());
 }
 
-Image Generate(Pipeline& pipeline, const GenerationRequest& request) {
+Image Generate(LoadedPipeline& pipeline, const GenerationRequest& request) {
   auto generation = pipeline.Admit(request);
   EXPECT_TRUE(generation.ok()) << generation.status();
   Generation* const member = generation->get();
@@ -135,9 +136,9 @@ Image Generate(Pipeline& pipeline, const GenerationRequest& request) {
 
 TEST(TinyModelTest, MakesPicturesThatReactToEverySetting) {
   const TinyModelFolder folder(2022);
-  const auto factories = LoadKandinsky({.model_name = "tiny", .model_path = folder.path(), .threads = 1}, 1);
-  ASSERT_TRUE(factories.ok()) << factories.status();
-  const std::unique_ptr<Pipeline> pipeline = std::move(*factories->front()());
+  auto loaded = LoadKandinsky({.model_name = "tiny", .model_path = folder.path(), .threads = 1}, 1);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const auto pipeline = std::make_unique<LoadedPipeline>(*std::move(loaded));
 
   GenerationRequest base;
   base.prompt = "red cat, 4k photo";
@@ -177,13 +178,11 @@ TEST(TinyModelTest, EveryNetworkLoadsAndIsRecognised) {
                                                        {"controlnet_depth", TinyNetwork::kControlNetDepth}};
   for (const auto& [name, network] : networks) {
     const TinyModelFolder folder(3, network);
-    const auto factories =
+    const auto loaded =
         LoadKandinsky({.model_name = "tiny", .model_path = folder.path(), .prior_path = "", .threads = 1}, 1);
-    ASSERT_TRUE(factories.ok()) << factories.status();
-    const auto pipeline = factories->front()();
-    ASSERT_TRUE(pipeline.ok()) << pipeline.status();
-    EXPECT_EQ((*pipeline)->capabilities().network, name);
-    EXPECT_TRUE((*pipeline)->capabilities().has_image_encoder);
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    EXPECT_EQ(NetworkNames(loaded->model->capabilities()), name);
+    EXPECT_TRUE(loaded->model->capabilities().has_image_encoder);
   }
 }
 

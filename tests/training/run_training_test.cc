@@ -18,6 +18,7 @@
 #include "imaging/png.h"
 #include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
 #include "pipeline/weights/safetensors.h"
+#include "tests/fakes/loaded_pipeline.h"
 #include "tests/pipeline/kandinsky/small_latent_cells.h"
 #include "tests/training/temporary_folder.h"
 #include "tools/tiny_model.h"
@@ -86,25 +87,25 @@ class RunTrainingTest : public ::testing::Test {
 
   // A picture that the finished model makes.
   absl::StatusOr<Image> Generate(const std::string& lora = "") const {
-    auto factories =
+    auto loaded =
         LoadKandinsky({.model_path = lora.empty() ? options_.output_folder + "/model" : options_.decoder_path,
                        .unet_lora_path = options_.target == TrainingTarget::kDecoder ? lora : "",
                        .prior_lora_path = options_.target == TrainingTarget::kPrior ? lora : "",
                        .threads = 1},
                       1);
-    if (!factories.ok()) return factories.status();
-    const auto pipeline = factories->front()();
+    if (!loaded.ok()) return loaded.status();
+    LoadedPipeline pipeline(*std::move(loaded));
     GenerationRequest request;
     request.prompt = "picture 1";
     request.width = kSize;
     request.height = kSize;
     request.steps = 2;
     request.prior_steps = 2;
-    auto generation = (*pipeline)->Admit(request);
+    auto generation = pipeline.Admit(request);
     if (!generation.ok()) return generation.status();
     Generation* const batch[] = {generation->get()};
     while (batch[0]->stage() != Stage::kDone) {
-      if (absl::Status status = (*pipeline)->Step(batch); !status.ok()) return status;
+      if (absl::Status status = pipeline.Step(batch); !status.ok()) return status;
     }
     return *batch[0]->TakeResult()->image;
   }

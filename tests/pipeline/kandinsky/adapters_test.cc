@@ -35,15 +35,15 @@ class AdaptersTest : public ::testing::Test {
     return {.model_name = "golden", .model_path = GoldenDirectory() + "/models/b", .threads = 1};
   }
 
-  static absl::StatusOr<std::unique_ptr<Pipeline>> Load(const PipelineOptions& options) {
-    const auto factories = LoadKandinsky(options, 1);
-    if (!factories.ok()) return factories.status();
-    return factories->front()();
+  static absl::StatusOr<std::unique_ptr<LoadedPipeline>> Load(const PipelineOptions& options) {
+    auto loaded = LoadKandinsky(options, 1);
+    if (!loaded.ok()) return loaded.status();
+    return std::make_unique<LoadedPipeline>(*std::move(loaded));
   }
 
   // The golden model with these adapters in its weights.
-  static std::unique_ptr<Pipeline> LoadMerged(const std::string& unet_lora, const std::string& prior_lora,
-                                              double scale = 1.0) {
+  static std::unique_ptr<LoadedPipeline> LoadMerged(const std::string& unet_lora,
+                                                    const std::string& prior_lora, double scale = 1.0) {
     PipelineOptions options = Golden();
     options.unet_lora_path = unet_lora;
     options.prior_lora_path = prior_lora;
@@ -52,7 +52,7 @@ class AdaptersTest : public ::testing::Test {
   }
 
   // One that offers them by name: "unet", "prior", "both", and "weak", the two at half their strength.
-  std::unique_ptr<Pipeline> LoadOffering() const {
+  std::unique_ptr<LoadedPipeline> LoadOffering() const {
     PipelineOptions options = Golden();
     options.adapters = {
         {.name = "unet", .unet_lora_path = unet_lora_},
@@ -117,7 +117,7 @@ TEST_F(AdaptersTest, OfAnotherNetworkAreRefusedByName) {
 
 TEST_F(AdaptersTest, ARequestThatChoosesThemGetsWhatMergedOnesGive) {
   const auto offering = LoadOffering();
-  const auto expect_equal = [&](const std::string& adapter, Pipeline& merged) {
+  const auto expect_equal = [&](const std::string& adapter, LoadedPipeline& merged) {
     const GenerationRequest request = With(adapter);
     EXPECT_EQ(RelativeDifference(RunAlone(*offering, request), RunAlone(merged, With(""))), 0) << adapter;
     GenerationRequest embedding = request;

@@ -17,8 +17,8 @@ class BatchIndependenceTest : public ::testing::Test {
   struct Pipelines {
     explicit Pipelines(const Task& task)
         : batched(LoadGoldenPipelineFor(task)), alone(LoadGoldenPipelineFor(task)) {}
-    std::unique_ptr<Pipeline> batched;
-    std::unique_ptr<Pipeline> alone;
+    std::unique_ptr<LoadedPipeline> batched;
+    std::unique_ptr<LoadedPipeline> alone;
   };
 
   static void ExpectSameAsAlone(const Pipelines& pipelines, const std::vector<GenerationRequest>& requests,
@@ -75,7 +75,7 @@ TEST_F(BatchIndependenceTest, EveryTaskAmongTheOthersEqualsAlone) {
   const std::vector<Task> networks = {TextToImage{}, Inpaint{}, ControlNet{}};
   for (const Task& task : networks) {
     const Pipelines pipelines(task);
-    SCOPED_TRACE(pipelines.alone->capabilities().network);
+    SCOPED_TRACE(NetworkNames(pipelines.alone->capabilities()));
     const std::vector<GenerationRequest> requests = TinyTaskRequests(pipelines.alone->capabilities());
     std::vector<int> joins(requests.size(), 0);
     for (size_t i = 0; i < joins.size(); i += 3) joins[i] = static_cast<int>(i);
@@ -145,7 +145,7 @@ TEST_F(BatchIndependenceTest, HoldsForRandomMixesOfEight) {
   std::mt19937 random(7);
   for (const Task& task : networks) {
     const Pipelines pipelines(task);
-    SCOPED_TRACE(pipelines.alone->capabilities().network);
+    SCOPED_TRACE(NetworkNames(pipelines.alone->capabilities()));
     for (int mix = mixes == nullptr ? 3 : std::atoi(mixes); mix > 0; --mix) {
       const std::vector<GenerationRequest> requests = RandomMix(pipelines.alone->capabilities(), random);
       std::vector<int> joins = {0};

@@ -48,7 +48,7 @@ TEST(GoldenPipelineTest, TextToImageEqualsDiffusers) {
   const json recorded = json::parse(file);
   const auto tensors = OpenCheckpoint(GoldenDirectory() + "/pipelines.safetensors");
   ASSERT_TRUE(tensors.ok()) << tensors.status();
-  std::map<std::string, std::unique_ptr<Pipeline>> pipelines;
+  std::map<std::string, std::unique_ptr<LoadedPipeline>> pipelines;
   for (const auto& [name, folder] : recorded.at("models").items()) {
     pipelines[name] = LoadPipeline(GoldenDirectory() + "/" + folder.get<std::string>());
   }

@@ -181,7 +181,7 @@ void CompareWith(const std::string& folder, std::map<std::string, int>& cases_of
   const auto tensors = OpenCheckpoint(folder + "/tasks.safetensors");
   ASSERT_TRUE(tensors.ok()) << tensors.status();
   const RequestReader reader(**tensors);
-  std::map<std::string, std::unique_ptr<Pipeline>> pipelines;
+  std::map<std::string, std::unique_ptr<LoadedPipeline>> pipelines;
   for (const auto& [name, model] : recorded.at("models").items()) {
     pipelines[name] = LoadPipeline(folder + "/" + model.get<std::string>());
   }

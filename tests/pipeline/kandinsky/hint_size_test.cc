@@ -29,7 +29,7 @@ GenerationRequest Following(const SharedFloatTensor& hint) {
 }
 
 // What the steps of a generation that follows a hint take more than those of one that does not.
-int64_t HintMemory(Pipeline& depth, int edge) {
+int64_t HintMemory(LoadedPipeline& depth, int edge) {
   auto admitted = depth.Admit(Following(TestTensor({3, edge, edge}, 1)));
   EXPECT_TRUE(admitted.ok()) << admitted.status();
   Generation* generation = admitted->get();
@@ -58,10 +58,10 @@ class HintSizeTest : public ::testing::Test {
     pipeline_ = nullptr;
   }
 
-  static Pipeline* pipeline_;
+  static LoadedPipeline* pipeline_;
 };
 
-Pipeline* HintSizeTest::pipeline_ = nullptr;
+LoadedPipeline* HintSizeTest::pipeline_ = nullptr;
 
 TEST_F(HintSizeTest, EveryDepthTaskMakesAPictureOfTheRequestsSize) {
   const std::vector<GenerationRequest> requests = TinyTaskRequests(pipeline_->capabilities());

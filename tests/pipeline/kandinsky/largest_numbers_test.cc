@@ -26,7 +26,7 @@ SharedFloatTensor AtBound(std::vector<int64_t> shape, float bound, int pattern) 
   return tensor;
 }
 
-void ExpectResult(Pipeline& pipeline, const GenerationRequest& request) {
+void ExpectResult(LoadedPipeline& pipeline, const GenerationRequest& request) {
   SCOPED_TRACE(testing::Message() << TaskName(request.task) << ", sampler "
                                   << static_cast<int>(request.sampler));
   const auto admitted = pipeline.Admit(request);
@@ -52,7 +52,7 @@ GenerationRequest StronglyGuided(Task task, SamplerKind sampler) {
 
 class LargestNumbersTest : public testing::Test {
  protected:
-  const std::unique_ptr<Pipeline> pipeline_ = LoadGoldenPipeline();
+  const std::unique_ptr<LoadedPipeline> pipeline_ = LoadGoldenPipeline();
 
   SharedFloatTensor Embedding(int pattern) const {
     return AtBound({pipeline_->capabilities().embedding_dim}, kEmbeddingBound, pattern);

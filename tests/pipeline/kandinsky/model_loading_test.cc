@@ -73,15 +73,14 @@ constexpr char kUNetWeights[] = "decoder/unet/diffusion_pytorch_model.safetensor
 TEST_F(ModelLoadingTest, AWholeDirectoryLoads) { EXPECT_TRUE(LoadStatus().ok()) << LoadStatus(); }
 
 TEST_F(ModelLoadingTest, ReplicasShareOneModel) {
-  const auto factories = LoadKandinsky({.model_name = "m", .model_path = folder_.string(), .threads = 1}, 2);
-  ASSERT_TRUE(factories.ok());
-  ASSERT_EQ(factories->size(), 2u);
-  // Deleting the files proves that the second replica reads nothing.
+  const auto loaded = LoadKandinsky({.model_name = "m", .model_path = folder_.string(), .threads = 1}, 2);
+  ASSERT_TRUE(loaded.ok());
+  ASSERT_EQ(loaded->devices.size(), 2u);
+  // Deleting the files proves that no pipeline reads any.
   fs::remove_all(folder_);
-  const auto first = (*factories)[0]();
-  const auto second = (*factories)[1]();
-  ASSERT_TRUE(first.ok() && second.ok());
-  EXPECT_EQ(RelativeDifference(RunAlone(**first, TinyRequest(5)), RunAlone(**second, TinyRequest(5))), 0.0);
+  LoadedPipeline first(*loaded);
+  LoadedPipeline second(*loaded);
+  EXPECT_EQ(RelativeDifference(RunAlone(first, TinyRequest(5)), RunAlone(second, TinyRequest(5))), 0.0);
 }
 
 TEST_F(ModelLoadingTest, NamesAMissingFile) {

@@ -18,18 +18,18 @@ std::string GoldenDirectory() {
   return overridden != nullptr ? overridden : KANDINSKY_SOURCE_DIR "/tests/golden/diffusers";
 }
 
-std::unique_ptr<Pipeline> LoadPipeline(const std::string& folder) {
-  const auto factories = LoadKandinsky({.model_name = "golden", .model_path = folder, .threads = 1}, 1);
-  if (!factories.ok()) {
-    std::cerr << factories.status() << "\n";
+std::unique_ptr<LoadedPipeline> LoadPipeline(const std::string& folder) {
+  auto loaded = LoadKandinsky({.model_name = "golden", .model_path = folder, .threads = 1}, 1);
+  if (!loaded.ok()) {
+    std::cerr << loaded.status() << "\n";
     std::abort();
   }
-  return std::move(*factories->front()());
+  return std::make_unique<LoadedPipeline>(*std::move(loaded));
 }
 
-std::unique_ptr<Pipeline> LoadGoldenPipeline() { return LoadPipeline(GoldenDirectory() + "/models/b"); }
+std::unique_ptr<LoadedPipeline> LoadGoldenPipeline() { return LoadPipeline(GoldenDirectory() + "/models/b"); }
 
-std::unique_ptr<Pipeline> LoadGoldenPipelineFor(const Task& task) {
+std::unique_ptr<LoadedPipeline> LoadGoldenPipelineFor(const Task& task) {
   if (std::holds_alternative<Inpaint>(task)) return LoadPipeline(GoldenDirectory() + "/models/inpaint");
   if (std::holds_alternative<ControlNet>(task)) return LoadPipeline(GoldenDirectory() + "/models/depth");
   return LoadGoldenPipeline();
@@ -85,7 +85,7 @@ std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities
     return requests.back();
   };
   const InitImage init = {TestPicture(64, 64, 3, 1), 0.7f};
-  if (capabilities.network == "inpaint") {
+  if (NetworkNames(capabilities) == "inpaint") {
     add(Inpaint{.image = init.image, .mask = TestPicture(64, 64, 1, 2), .paste_back = true, .feather = 4});
     add(Inpaint{.image = init.image, .mask = TestPicture(64, 64, 1, 3), .soft = true});
     add(Inpaint{.image = TestPicture(64, 64, 3, 4), .mask = TestPicture(64, 64, 1, 5)}).negative_prompt =
@@ -93,7 +93,7 @@ std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities
     requests.back().sampler = SamplerKind::kDpmSolverMultistep;
     return requests;
   }
-  if (capabilities.network == "controlnet_depth") {
+  if (NetworkNames(capabilities) == "controlnet_depth") {
     const int edge = HintEdge(64, capabilities.latent_scale);
     add(ControlNet{.hint = TestTensor({3, edge, edge}, 1), .init = std::nullopt});
     add(ControlNet{.hint = TestTensor({3, edge, edge}, 2), .init = init});
@@ -124,11 +124,12 @@ std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities
   return requests;
 }
 
-GenerationResult RunAlone(Pipeline& pipeline, const GenerationRequest& request) {
+GenerationResult RunAlone(LoadedPipeline& pipeline, const GenerationRequest& request) {
   return std::move(RunBatched(pipeline, {request}, {0}, 1).front());
 }
 
-std::vector<GenerationResult> RunBatched(Pipeline& pipeline, const std::vector<GenerationRequest>& requests,
+std::vector<GenerationResult> RunBatched(LoadedPipeline& pipeline,
+                                         const std::vector<GenerationRequest>& requests,
                                          const std::vector<int>& joins, size_t max_rows) {
   std::vector<std::unique_ptr<Generation>> generations(requests.size());
   size_t finished = 0;

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/pipeline.h"
+#include "tests/fakes/loaded_pipeline.h"
 
 namespace kandinsky {
 
@@ -15,14 +15,14 @@ namespace kandinsky {
 std::string GoldenDirectory();
 
 // Loads the model in `folder`, with one thread; stops the test program when it cannot be loaded.
-std::unique_ptr<Pipeline> LoadPipeline(const std::string& folder);
+std::unique_ptr<LoadedPipeline> LoadPipeline(const std::string& folder);
 
 // The recorded tiny text-to-image model; stops the test program when it cannot be loaded.
-std::unique_ptr<Pipeline> LoadGoldenPipeline();
+std::unique_ptr<LoadedPipeline> LoadGoldenPipeline();
 
 // A recorded tiny model for the task's network: the text-to-image decoder, or the inpainting or the depth
 // network.
-std::unique_ptr<Pipeline> LoadGoldenPipelineFor(const Task& task);
+std::unique_ptr<LoadedPipeline> LoadGoldenPipelineFor(const Task& task);
 
 // A smooth RGB picture (or one with `channels`), which `seed` varies.
 InputImage TestPicture(int width, int height, int channels, uint64_t seed);
@@ -37,11 +37,12 @@ GenerationRequest TinyRequest(uint64_t seed);
 std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities);
 
 // Steps `generation` alone until it is done.
-GenerationResult RunAlone(Pipeline& pipeline, const GenerationRequest& request);
+GenerationResult RunAlone(LoadedPipeline& pipeline, const GenerationRequest& request);
 
 // Runs all requests; request i is admitted before round `joins[i]`. Each round picks the key of the first
 // unfinished generation and steps everybody who shares it, at most `max_rows` of them.
-std::vector<GenerationResult> RunBatched(Pipeline& pipeline, const std::vector<GenerationRequest>& requests,
+std::vector<GenerationResult> RunBatched(LoadedPipeline& pipeline,
+                                         const std::vector<GenerationRequest>& requests,
                                          const std::vector<int>& joins, size_t max_rows);
 
 // In dB, for `expected` [height, width, 3].

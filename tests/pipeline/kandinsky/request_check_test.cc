@@ -1,4 +1,4 @@
-#include "pipeline/kandinsky/request_check.h"
+#include "pipeline/kandinsky22/request_check.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@ using ::testing::StartsWith;
 
 Capabilities Tiny(const std::string& network) {
   Capabilities capabilities;
-  capabilities.network = network;
+  capabilities.networks = {network};
   capabilities.embedding_dim = 32;
   capabilities.clip_image_size = 28;
   capabilities.latent_scale = 8;
@@ -27,8 +27,13 @@ Capabilities Tiny(const std::string& network) {
   return capabilities;
 }
 
+absl::Status CheckAll(const Capabilities& capabilities, const GenerationRequest& request) {
+  const absl::Status status = ToStatus(CheckRequest(capabilities, request));
+  return status.ok() ? CheckInputs(capabilities, request) : status;
+}
+
 std::string Refusal(const std::string& network, const GenerationRequest& request) {
-  const absl::Status status = CheckRequest(Tiny(network), request);
+  const absl::Status status = CheckAll(Tiny(network), request);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   return std::string(status.message());
 }
@@ -36,7 +41,7 @@ std::string Refusal(const std::string& network, const GenerationRequest& request
 TEST(RequestCheckTest, AcceptsEveryTaskOfItsNetwork) {
   for (const char* network : {"decoder", "inpaint", "controlnet_depth"}) {
     for (const GenerationRequest& request : TinyTaskRequests(Tiny(network))) {
-      EXPECT_EQ(CheckRequest(Tiny(network), request), absl::OkStatus()) << network << TaskName(request.task);
+      EXPECT_EQ(CheckAll(Tiny(network), request), absl::OkStatus()) << network << TaskName(request.task);
     }
   }
 }
@@ -47,7 +52,7 @@ TEST(RequestCheckTest, RefusesTheTasksOfOtherNetworks) {
       if (std::string(network) == other) continue;
       for (const GenerationRequest& request : TinyTaskRequests(Tiny(other))) {
         if (!MakesImage(request.task)) continue;
-        EXPECT_THAT(Refusal(network, request), HasSubstr("does not do this task"));
+        EXPECT_THAT(Refusal(network, request), HasSubstr("needs another network"));
       }
     }
   }
@@ -85,9 +90,9 @@ TEST(RequestCheckTest, AHintHasEightTimesTheEdgesOfTheLatents) {
     Capabilities capabilities = Tiny("controlnet_depth");
     capabilities.latent_scale = scale;
     request.task = ControlNet{.hint = TestTensor({3, height, width}, 1), .init = std::nullopt};
-    EXPECT_EQ(CheckRequest(capabilities, request), absl::OkStatus()) << scale;
+    EXPECT_EQ(CheckAll(capabilities, request), absl::OkStatus()) << scale;
     capabilities.latent_scale = scale / 2;
-    EXPECT_THAT(std::string(CheckRequest(capabilities, request).message()),
+    EXPECT_THAT(std::string(CheckAll(capabilities, request).message()),
                 HasSubstr("hint has the wrong shape"));
   }
 }
@@ -104,7 +109,7 @@ TEST(RequestCheckTest, RefusesAnImageEmbeddingThatNothingReads) {
 TEST(RequestCheckTest, RefusesAPriorStartWherePriorsDoNotRun) {
   GenerationRequest start = TinyRequest(1);
   start.prior_start = PriorStart{TestPicture(28, 28, 3, 1), 0.5f};
-  EXPECT_EQ(CheckRequest(Tiny("decoder"), start), absl::OkStatus());
+  EXPECT_EQ(CheckAll(Tiny("decoder"), start), absl::OkStatus());
   GenerationRequest request = start;
   request.image_embedding = TestTensor({32}, 1);
   EXPECT_THAT(Refusal("decoder", request), HasSubstr("prior_start"));
@@ -122,7 +127,7 @@ TEST(RequestCheckTest, RefusesAPriorStartWherePriorsDoNotRun) {
   EXPECT_THAT(Refusal("decoder", request), HasSubstr("prior_start.strength"));
   request = start;
   request.prior_start->from = TestPicture(14, 14, 3, 1);
-  EXPECT_THAT(Refusal("decoder", request), HasSubstr("prior_start must be an RGB picture"));
+  EXPECT_THAT(Refusal("decoder", request), HasSubstr("prior_start must be an RGB image"));
 }
 
 TEST(RequestCheckTest, RefusesPriorStepsOutOfRangeAlsoWhereOnlyTheirNumbersAreDrawn) {
@@ -139,7 +144,7 @@ TEST(RequestCheckTest, RefusesASamplerThatIsNotOffered) {
   capabilities.samplers = {SamplerKind::kDdpm};
   GenerationRequest request = TinyRequest(1);
   request.sampler = SamplerKind::kDdpmLearnedRange;
-  EXPECT_THAT(std::string(CheckRequest(capabilities, request).message()), HasSubstr("sampler"));
+  EXPECT_THAT(std::string(CheckAll(capabilities, request).message()), HasSubstr("sampler"));
 }
 
 TEST(RequestCheckTest, RefusesAFeatherOutOfRange) {
@@ -166,7 +171,7 @@ TEST(RequestCheckTest, RefusesPicturesToEmbedWithoutAnImageEncoder) {
   capabilities.has_image_encoder = false;
   GenerationRequest request = TinyRequest(1);
   request.task = EmbedImage{TestPicture(28, 28, 3, 1)};
-  EXPECT_THAT(std::string(CheckRequest(capabilities, request).message()), HasSubstr("image encoder"));
+  EXPECT_THAT(std::string(CheckAll(capabilities, request).message()), HasSubstr("image encoder"));
 }
 
 TEST(RequestCheckTest, RefusesAMixOfNothing) {

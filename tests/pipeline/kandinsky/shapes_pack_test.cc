@@ -61,7 +61,7 @@ double Distance(const Rgb& a, const Rgb& b) { return std::hypot(a[0] - b[0], a[1
 
 constexpr double kSameColor = 90;  // of 441; the named colours are further from each other
 
-Image Draw(Pipeline& pipeline, const GenerationRequest& request) {
+Image Draw(LoadedPipeline& pipeline, const GenerationRequest& request) {
   GenerationResult result = RunAlone(pipeline, request);
   return *std::move(result.image);
 }
@@ -83,7 +83,7 @@ TEST(ShapesPackTest, ColoursAndPlacesAreThoseOfThePromptInSeveralLanguages) {
       {"un grand carré jaune en bas à droite", {{48, 48, kYellow}}},
       {"большой зелёный круг слева", {{16, 32, kGreen}}},
       {"a large red circle left of a large blue square", {{16, -1, kRed}, {48, -1, kBlue}}}};
-  const std::unique_ptr<Pipeline> pipeline = LoadPipeline(PackFolder(""));
+  const std::unique_ptr<LoadedPipeline> pipeline = LoadPipeline(PackFolder(""));
   for (const Sentence& sentence : sentences) {
     const Image image = Draw(*pipeline, ShapesRequest(sentence.prompt, 7));
     for (const Place& place : sentence.places) {
@@ -98,7 +98,7 @@ TEST(ShapesPackTest, ColoursAndPlacesAreThoseOfThePromptInSeveralLanguages) {
 }
 
 TEST(ShapesPackTest, InpaintingKeepsWhatIsOutsideOfTheMaskAndPaintsTheNamedThingInside) {
-  const std::unique_ptr<Pipeline> pipeline = LoadPipeline(PackFolder("/inpaint"));
+  const std::unique_ptr<LoadedPipeline> pipeline = LoadPipeline(PackFolder("/inpaint"));
   auto picture =
       std::make_shared<Image>(Image{.width = kEdge,
                                     .height = kEdge,
@@ -141,7 +141,7 @@ SharedFloatTensor DiscAt(int center_x, int center_y) {
 }
 
 TEST(ShapesPackTest, AThingStandsWhereTheDepthMapHasOne) {
-  const std::unique_ptr<Pipeline> pipeline = LoadPipeline(PackFolder("/depth"));
+  const std::unique_ptr<LoadedPipeline> pipeline = LoadPipeline(PackFolder("/depth"));
   for (const auto& [x, y] : {std::pair(48, 16), std::pair(16, 48)}) {
     GenerationRequest request = ShapesRequest("a large green circle on a white background", 5);
     request.task = ControlNet{.hint = DiscAt(x, y), .init = {}};

@@ -50,8 +50,8 @@ std::string Describe(const Generation& generation) {
 }
 
 // Steps the batch until all are done. In each step every `stride`-th allocation is made to fail once.
-void RunWithFailures(Pipeline& pipeline, FailingAllocator& allocator, absl::Span<Generation* const> batch,
-                     int64_t stride, int& failures) {
+void RunWithFailures(LoadedPipeline& pipeline, FailingAllocator& allocator,
+                     absl::Span<Generation* const> batch, int64_t stride, int& failures) {
   while (batch.front()->stage() != Stage::kDone) {
     std::vector<std::string> before;
     for (const Generation* generation : batch) before.push_back(Describe(*generation));

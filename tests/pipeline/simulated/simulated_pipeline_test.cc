@@ -10,6 +10,7 @@
 #include "pipeline/simulated/simulated_generation.h"
 #include "pipeline/simulated/simulated_picture.h"
 #include "tests/fakes/fake_clock.h"
+#include "tests/fakes/loaded_pipeline.h"
 
 namespace kandinsky {
 namespace {
@@ -36,14 +37,14 @@ GenerationRequest SmallRequest() {
 
 class SimulatedPipelineTest : public testing::Test {
  protected:
-  static std::unique_ptr<Generation> Admit(Pipeline& pipeline, const GenerationRequest& request) {
+  static std::unique_ptr<Generation> Admit(LoadedPipeline& pipeline, const GenerationRequest& request) {
     absl::StatusOr<std::unique_ptr<Generation>> generation = pipeline.Admit(request);
     EXPECT_TRUE(generation.ok()) << generation.status();
     return *std::move(generation);
   }
 
   // Steps until the end; the stages in order, one entry a step.
-  static std::vector<Stage> RunToEnd(Pipeline& pipeline, Generation& generation) {
+  static std::vector<Stage> RunToEnd(LoadedPipeline& pipeline, Generation& generation) {
     std::vector<Stage> stages;
     while (generation.stage() != Stage::kDone) {
       stages.push_back(generation.stage());
@@ -56,7 +57,7 @@ class SimulatedPipelineTest : public testing::Test {
 };
 
 TEST_F(SimulatedPipelineTest, GoesThroughTheStagesOfTextToImage) {
-  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
   const auto generation = Admit(pipeline, SmallRequest());
   EXPECT_EQ(RunToEnd(pipeline, *generation),
             (std::vector<Stage>{Stage::kEncode, Stage::kPrior, Stage::kPrior, Stage::kDenoise,
@@ -68,7 +69,7 @@ TEST_F(SimulatedPipelineTest, GoesThroughTheStagesOfTextToImage) {
 }
 
 TEST_F(SimulatedPipelineTest, SkipsDecodingWhenNoImageIsWanted) {
-  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
   GenerationRequest request = SmallRequest();
   request.output = {.image = false, .latents = true};
   const auto generation = Admit(pipeline, request);
@@ -82,7 +83,7 @@ TEST_F(SimulatedPipelineTest, SkipsDecodingWhenNoImageIsWanted) {
 }
 
 TEST_F(SimulatedPipelineTest, GoesThroughTheNetworksThatATaskNeeds) {
-  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
   GenerationRequest request = SmallRequest();
   request.task = ImageToImage{.init = {.image = std::make_shared<const Image>(), .strength = 0.7}};
   const auto generation = Admit(pipeline, request);
@@ -100,7 +101,7 @@ TEST_F(SimulatedPipelineTest, GoesThroughTheNetworksThatATaskNeeds) {
 }
 
 TEST_F(SimulatedPipelineTest, YieldsWhatEachEmbeddingTaskAsksFor) {
-  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
   const auto result_of = [&](Task task) {
     GenerationRequest request = SmallRequest();
     request.task = std::move(task);
@@ -123,7 +124,7 @@ TEST_F(SimulatedPipelineTest, YieldsWhatEachEmbeddingTaskAsksFor) {
 }
 
 TEST_F(SimulatedPipelineTest, CountsStepsDownToZero) {
-  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
   const auto generation = Admit(pipeline, SmallRequest());
   for (int remaining = 1 + 2 + 3 + 1; remaining > 0; --remaining) {
     EXPECT_EQ(generation->remaining_steps(), remaining);
@@ -135,7 +136,7 @@ TEST_F(SimulatedPipelineTest, CountsStepsDownToZero) {
 }
 
 TEST_F(SimulatedPipelineTest, HasTheBatchKeysAndCostsOfARealPipeline) {
-  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
   GenerationRequest request = SmallRequest();
   request.prior_guidance_scale = 1;
   const auto generation = Admit(pipeline, request);
@@ -161,11 +162,11 @@ TEST_F(SimulatedPipelineTest, HasTheBatchKeysAndCostsOfARealPipeline) {
 TEST_F(SimulatedPipelineTest, AdaptersArePartOfTheKeysOfPriorAndUNet) {
   SimulatedOptions options = Instant();
   options.adapters = {"watercolour"};
-  SimulatedPipeline pipeline(options, "sim:0", clock_);
+  LoadedPipeline pipeline(LoadSimulated(options, {"sim:0"}, 1, clock_));
   EXPECT_EQ(pipeline.capabilities().adapters, options.adapters);
   GenerationRequest request = SmallRequest();
   request.adapter = "watercolour";
-  EXPECT_EQ(SimulatedPipeline(Instant(), "sim:0", clock_).Admit(request).status().code(),
+  EXPECT_EQ(LoadedPipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_)).Admit(request).status().code(),
             absl::StatusCode::kInvalidArgument);
   const auto generation = Admit(pipeline, request);
   std::map<std::string, std::string> adapters;
@@ -180,7 +181,7 @@ TEST_F(SimulatedPipelineTest, AdaptersArePartOfTheKeysOfPriorAndUNet) {
 }
 
 TEST_F(SimulatedPipelineTest, MovesEveryMemberOfABatchAndKeepsTheirResultsApart) {
-  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
   GenerationRequest other = SmallRequest();
   other.seed = 8;
   const auto first = Admit(pipeline, SmallRequest());
@@ -193,7 +194,7 @@ TEST_F(SimulatedPipelineTest, MovesEveryMemberOfABatchAndKeepsTheirResultsApart)
 }
 
 TEST_F(SimulatedPipelineTest, ShowsPreviewsWhileDenoising) {
-  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
   const auto generation = Admit(pipeline, SmallRequest());
   int previews = 0;
   while (generation->stage() != Stage::kDone) {
@@ -210,7 +211,7 @@ TEST_F(SimulatedPipelineTest, ShowsPreviewsWhileDenoising) {
 }
 
 TEST_F(SimulatedPipelineTest, ReportsTheTokensOfLongPrompts) {
-  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
   GenerationRequest request = SmallRequest();
   request.negative_prompt = "";
   for (int i = 0; i < 100; ++i) request.prompt += " word";
@@ -224,7 +225,7 @@ TEST_F(SimulatedPipelineTest, ReportsTheTokensOfLongPrompts) {
 }
 
 TEST_F(SimulatedPipelineTest, RefusesSizesThatTheModelCannotMake) {
-  SimulatedPipeline pipeline(Instant(), "sim:0", clock_);
+  LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
   for (const auto& [width, height] : {std::pair(65, 64), std::pair(64, 0), std::pair(-64, 64)}) {
     GenerationRequest request = SmallRequest();
     request.width = width;
@@ -237,7 +238,7 @@ TEST_F(SimulatedPipelineTest, AStepLastsUntilItsTimeHasPassedOnTheClock) {
   SimulatedOptions options = Instant();
   options.times.encode_ms = 1000;
   options.times.encode_row_ms = 500;
-  SimulatedPipeline pipeline(options, "sim:0", clock_);
+  LoadedPipeline pipeline(LoadSimulated(options, {"sim:0"}, 1, clock_));
   const auto generation = Admit(pipeline, SmallRequest());
   const absl::Time start = clock_.Now();
   std::atomic<bool> done = false;
@@ -254,7 +255,7 @@ TEST_F(SimulatedPipelineTest, AStepLastsUntilItsTimeHasPassedOnTheClock) {
 TEST_F(SimulatedPipelineTest, RunsOutOfMemoryAboveItsLimitAndLeavesTheMembersAsTheyWere) {
   SimulatedOptions options = Instant();
   options.out_of_memory_above_latent_pixels = 2 * 8 * 16;
-  SimulatedPipeline pipeline(options, "sim:0", clock_);
+  LoadedPipeline pipeline(LoadSimulated(options, {"sim:0"}, 1, clock_));
   const auto first = Admit(pipeline, SmallRequest());
   const auto second = Admit(pipeline, SmallRequest());
   while (first->stage() != Stage::kDenoise) {
@@ -270,7 +271,7 @@ TEST_F(SimulatedPipelineTest, RunsOutOfMemoryAboveItsLimitAndLeavesTheMembersAsT
 TEST_F(SimulatedPipelineTest, EveryNthStepFails) {
   SimulatedOptions options = Instant();
   options.fail_every_steps = 3;
-  SimulatedPipeline pipeline(options, "sim:0", clock_);
+  LoadedPipeline pipeline(LoadSimulated(options, {"sim:0"}, 1, clock_));
   GenerationRequest request = SmallRequest();
   request.prior_steps = 100;
   std::string outcomes;
@@ -288,27 +289,22 @@ TEST_F(SimulatedPipelineTest, EveryNthStepFails) {
 TEST_F(SimulatedPipelineTest, IsOfNoUseOnceLostAndCanBeMadeAgain) {
   SimulatedOptions options = Instant();
   options.lose_every_steps = 2;
-  const std::vector<PipelineFactory> factories = LoadSimulated(options, {"sim:0"}, 1, clock_);
-  ASSERT_EQ(factories.size(), 1u);
+  LoadedPipeline pipeline(LoadSimulated(options, {"sim:0"}, 1, clock_));
   for (int restart = 0; restart < 2; ++restart) {
-    const std::unique_ptr<Pipeline> pipeline = *factories[0]();
-    const auto generation = Admit(*pipeline, SmallRequest());
-    EXPECT_EQ(pipeline->Step({generation.get()}), absl::OkStatus());
-    EXPECT_TRUE(absl::IsUnavailable(pipeline->Step({generation.get()})));
-    EXPECT_TRUE(absl::IsUnavailable(pipeline->Step({generation.get()})));
-    EXPECT_TRUE(absl::IsUnavailable(pipeline->Admit(SmallRequest()).status()));
+    pipeline.MakeAgain();
+    const auto generation = Admit(pipeline, SmallRequest());
+    EXPECT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
+    EXPECT_TRUE(absl::IsUnavailable(pipeline.Step({generation.get()})));
+    EXPECT_TRUE(absl::IsUnavailable(pipeline.Step({generation.get()})));
+    EXPECT_TRUE(absl::IsUnavailable(pipeline.Admit(SmallRequest()).status()));
   }
 }
 
-TEST_F(SimulatedPipelineTest, EveryWorkerOfEveryDeviceGetsAFactory) {
-  const std::vector<PipelineFactory> factories = LoadSimulated(Instant(), {"a", "b"}, 2, clock_);
-  std::vector<std::string> devices;
-  for (const PipelineFactory& factory : factories) {
-    const std::unique_ptr<Pipeline> pipeline = *factory();
-    devices.push_back(pipeline->capabilities().device);
-    EXPECT_EQ(pipeline->capabilities().model_name, "simulated");
-  }
-  EXPECT_EQ(devices, (std::vector<std::string>{"a", "a", "b", "b"}));
+TEST_F(SimulatedPipelineTest, EveryDeviceGetsItsWorkers) {
+  const LoadedModel loaded = LoadSimulated(Instant(), {"a", "b"}, 2, clock_);
+  EXPECT_EQ(loaded.devices, (std::vector<std::string>{"a", "a", "b", "b"}));
+  EXPECT_EQ(loaded.model->capabilities().model_name, "simulated");
+  EXPECT_EQ(loaded.model->capabilities().device, "a");
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "pipeline/planned_steps.h"
+#include "pipeline/kandinsky22/request_plan.h"
 
 namespace kandinsky {
 namespace {
@@ -28,23 +28,22 @@ BatchKey Key(Stage stage, bool guided = false, int latent_height = 0, int latent
 TEST(SimulatedStepTime, IsAPartOfTheStepAndAPartOfEachRow) {
   EXPECT_EQ(SimulatedStepTime(kTimes, Key(Stage::kEncode), 1), absl::Milliseconds(1 + 2));
   EXPECT_EQ(SimulatedStepTime(kTimes, Key(Stage::kEncode), 4), absl::Milliseconds(1 + 4 * 2));
-  EXPECT_EQ(SimulatedStepTime(kTimes, Key(Stage::kPrior, true), 3), absl::Milliseconds(3 + 3 * 4));
+  EXPECT_EQ(SimulatedStepTime(kTimes, Key(Stage::kPrior), 3), absl::Milliseconds(3 + 3 * 4));
   EXPECT_EQ(SimulatedStepTime(kTimes, Key(Stage::kDenoise, true, 64, 64), 2), absl::Milliseconds(5 + 2 * 6));
   EXPECT_EQ(SimulatedStepTime(kTimes, Key(Stage::kDecode, false, 64, 64), 2), absl::Milliseconds(7 + 2 * 8));
 }
 
 TEST(SimulatedStepTime, CountsARowWithoutGuidanceHalfWhereGuidanceExists) {
-  EXPECT_EQ(SimulatedStepTime(kTimes, Key(Stage::kPrior), 3), absl::Milliseconds(3 + 3 * 2));
   EXPECT_EQ(SimulatedStepTime(kTimes, Key(Stage::kDenoise, false, 64, 64), 2), absl::Milliseconds(5 + 2 * 3));
 }
 
 TEST(SimulatedStepTime, OfEncodingDependsOnTheNetwork) {
   BatchKey key = Key(Stage::kEncode, false, 64, 64);
-  key.network = EncodeNetworkName(EncodeNetwork::kLatents);
+  key.network = kMovqEncoder;
   EXPECT_EQ(SimulatedStepTime(kTimes, key, 2),
             SimulatedStepTime(kTimes, Key(Stage::kDecode, false, 64, 64), 2));
   key = Key(Stage::kEncode);
-  key.network = EncodeNetworkName(EncodeNetwork::kPreparation);
+  key.network = kNoNetwork;
   EXPECT_EQ(SimulatedStepTime(kTimes, key, 2), absl::ZeroDuration());
 }
 

@@ -1,4 +1,4 @@
-#include "pipeline/kandinsky/prior_plan.h"
+#include "pipeline/kandinsky22/prior_plan.h"
 
 #include <algorithm>
 #include <utility>

@@ -1,7 +1,9 @@
-#include "pipeline/task_network.h"
+#include "pipeline/capabilities.h"
 
 #include <algorithm>
 #include <variant>
+
+#include "absl/strings/str_join.h"
 
 namespace kandinsky {
 
@@ -12,9 +14,14 @@ const char* NetworkOf(const Task& task) {
   return "decoder";
 }
 
+std::string NetworkNames(const Capabilities& capabilities) {
+  return capabilities.networks.empty() ? "none" : absl::StrJoin(capabilities.networks, ", ");
+}
+
 bool Offers(const Capabilities& capabilities, const Task& task) {
   const char* const network = NetworkOf(task);
-  return network == nullptr || capabilities.network == "any" || capabilities.network == network;
+  const auto& networks = capabilities.networks;
+  return network == nullptr || std::find(networks.begin(), networks.end(), network) != networks.end();
 }
 
 bool HasAdapter(const Capabilities& capabilities, const std::string& adapter) {

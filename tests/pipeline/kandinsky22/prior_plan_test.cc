@@ -1,9 +1,9 @@
-#include "pipeline/kandinsky/prior_plan.h"
+#include "pipeline/kandinsky22/prior_plan.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "pipeline/planned_steps.h"
+#include "pipeline/kandinsky22/request_plan.h"
 
 namespace kandinsky {
 namespace {
@@ -135,7 +135,7 @@ TEST(PriorPlanTest, AMixWithoutTextsHasNothingToSampleButStillDraws) {
   EXPECT_FALSE(RunsPrior(request));
 }
 
-TEST(PriorPlanTest, PlannedStepsAgreeOnWhetherThePriorRuns) {
+TEST(PriorPlanTest, RequestPlansAgreeOnWhetherThePriorRuns) {
   std::vector<GenerationRequest> requests;
   for (const bool guided : {true, false}) {
     for (const char* negative : {static_cast<const char*>(nullptr), "", "dog"}) {
@@ -156,10 +156,11 @@ TEST(PriorPlanTest, PlannedStepsAgreeOnWhetherThePriorRuns) {
     }
   }
   for (const GenerationRequest& request : requests) {
-    const std::vector<EncodeNetwork> networks = EncodeNetworks(request);
-    const bool encodes_pictures =
-        std::find(networks.begin(), networks.end(), EncodeNetwork::kImage) != networks.end();
-    EXPECT_EQ(encodes_pictures, !PlanPrior(request).pictures.empty()) << TaskName(request.task);
+    const std::vector<PlannedPhase> phases = PlanRequest(request, {}).phases;
+    const bool embeds_images = std::any_of(phases.begin(), phases.end(), [](const PlannedPhase& phase) {
+      return phase.key.network == kImageEncoder;
+    });
+    EXPECT_EQ(embeds_images, !PlanPrior(request).pictures.empty()) << TaskName(request.task);
     EXPECT_EQ(RunsPrior(request), !PlanPrior(request).rows.empty())
         << TaskName(request.task) << " " << request.negative_prompt.value_or("-") << " "
         << request.negative_prior_prompt.value_or("-") << " " << request.guidance_scale;

@@ -1,0 +1,51 @@
+#include "pipeline/simulated/simulated_model.h"
+
+#include <utility>
+
+#include "pipeline/kandinsky22/request_check.h"
+#include "pipeline/kandinsky22/request_plan.h"
+#include "pipeline/simulated/simulated_pipeline.h"
+
+namespace kandinsky {
+
+SimulatedModel::SimulatedModel(const SimulatedOptions& options, Clock& clock)
+    : options_(options),
+      capabilities_(
+          {.model_name = options.model_name,
+           .family = "simulated",
+           .networks = {"decoder", "inpaint", "controlnet_depth"},
+           .device = options.device,
+           .dtype = "none",
+           .samplers = {SamplerKind::kDdpm, SamplerKind::kDdim, SamplerKind::kDdpmLearnedRange,
+                        SamplerKind::kEuler, SamplerKind::kEulerAncestral, SamplerKind::kDpmSolverMultistep},
+           .adapters = options.adapters}),
+      clock_(clock) {}
+
+std::vector<Violation> SimulatedModel::Check(const GenerationRequest& request) const {
+  return CheckRequest(capabilities_, request);
+}
+
+Plan SimulatedModel::PlanOf(const GenerationRequest& request) const {
+  return PlanRequest(
+      request, {.latent_scale = capabilities_.latent_scale,
+                .memory = {.denoise = kSimulatedBytesPerLatentPixel, .decode = kSimulatedBytesPerLatentPixel},
+                .prior_adapter = request.adapter,
+                .unet_adapter = request.adapter});
+}
+
+absl::StatusOr<std::unique_ptr<Pipeline>> SimulatedModel::MakePipeline(const std::string&) const {
+  return std::make_unique<SimulatedPipeline>(options_, capabilities_, clock_);
+}
+
+LoadedModel LoadSimulated(const SimulatedOptions& options, const std::vector<std::string>& devices,
+                          int workers_per_device, Clock& clock) {
+  SimulatedOptions named = options;
+  if (!devices.empty()) named.device = devices.front();
+  LoadedModel loaded = {.model = std::make_shared<SimulatedModel>(named, clock), .devices = {}};
+  for (const std::string& device : devices) {
+    loaded.devices.insert(loaded.devices.end(), static_cast<size_t>(workers_per_device), device);
+  }
+  return loaded;
+}
+
+}  // namespace kandinsky

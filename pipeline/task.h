@@ -1,0 +1,94 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "imaging/image.h"
+#include "pipeline/float_tensor.h"
+
+namespace kandinsky {
+
+// What one generation makes, in native types; the server has decoded, resized and checked everything before
+// it builds one. Pictures are shared and never change.
+using InputImage = std::shared_ptr<const Image>;
+
+// A place in CLIP's image space: what the vision tower or the prior gives, [Capabilities::embedding_dim], not
+// normalised.
+using ImageEmbedding = SharedFloatTensor;
+
+// A picture whose CLIP embedding is wanted, already cropped (CropForClip) or squeezed: RGB,
+// Capabilities::clip_image_size square; or the embedding itself.
+using ImageOrEmbedding = std::variant<InputImage, ImageEmbedding>;
+
+// A picture that denoising starts from. `strength` has diffusers' meaning (the original package's is the
+// opposite): the share of the steps that is run, above 0 to 1 (nothing is left of it); steps x strength >= 1.
+struct InitImage {
+  InputImage image;  // RGB, width x height of the request
+  double strength = 0.3;
+};
+
+// One alternative per task, so that no impossible combination can be built. The first five make images.
+struct TextToImage {};
+struct ImageToImage {
+  InitImage init;
+};
+// Steps that `strength` leaves of `steps`: min(int(steps * strength), steps) in double precision, as
+// get_timesteps of diffusers' pipelines has it; int(100 * 0.29) is 28, int(49 * (1 / 49)) is 0.
+int StepsAtStrength(int steps, double strength);
+
+// Repaints a part of a picture.
+struct Inpaint {
+  InputImage image;  // RGB, width x height of the request
+  // Grey, the same size; 255 is repainted, 0 is kept (diffusers' polarity since 0.19).
+  InputImage mask;
+  // Whether values between count, averaged over each latent cell, without the growth by a cell that binary
+  // masks get; otherwise the mask is cut at one half, as diffusers does.
+  bool soft = false;
+  // Whether kept pixels are copied from `image` into the result; the autoencoder changes them slightly.
+  bool paste_back = false;
+  int feather = 0;  // pixels over which the copy fades at the edge of the repainted area
+};
+// Text, picture or embedding, by its weight: the image embedding is the weighted sum of all parts, which is
+// not normalised. Weights may be negative.
+struct MixPart {
+  std::variant<std::string, InputImage, ImageEmbedding> content;  // pictures as in ImageOrEmbedding
+  float weight = 1.0f;
+};
+struct Mix {
+  std::vector<MixPart> parts;  // >= 1
+};
+// Follows the outlines of a depth map. Only for the network "controlnet_depth", which needs one.
+struct ControlNet {
+  SharedFloatTensor hint;  // [3, height, width], sides by HintEdge() (hint_size.h), 0 (far) to 1 (near)
+  std::optional<InitImage> init;  // what to start from, if not from noise
+};
+
+// The others make no image but a result of one network; most fields of the request mean nothing to them.
+struct EmbedText {};  // of the prompt -> embedding, hidden_states, token_ids
+struct EmbedImage {   // -> embedding
+  InputImage image;   // as in ImageOrEmbedding
+};
+struct EmbedPrompt {};  // the prior alone -> embedding, negative_embedding
+// The image autoencoder alone -> latents.
+struct EncodeLatents {
+  std::variant<InputImage, SharedFloatTensor> image;  // RGB, or [3, height, width] in -1..1
+};
+// The same backwards -> image, or pixels.
+struct DecodeLatents {
+  SharedFloatTensor latents;  // [4, height, width] of the request, each divided by the latent scale
+};
+
+using Task = std::variant<TextToImage, ImageToImage, Inpaint, Mix, ControlNet, EmbedText, EmbedImage,
+                          EmbedPrompt, EncodeLatents, DecodeLatents>;
+
+// "text_to_image", "image_to_image", "inpaint", "mix", "control_net", "embed_text", "embed_image",
+// "embed_prompt", "encode_latents", "decode_latents".
+const char* TaskName(const Task& task);
+
+// Whether the task denoises latents: one of the first five.
+bool MakesImage(const Task& task);
+
+}  // namespace kandinsky
