@@ -18,7 +18,7 @@ const char* StageName(Stage stage);
 // What must agree for two samples to share a step: not seed, prompt, step index, steps or guidance value.
 struct BatchKey {
   Stage stage = Stage::kEncode;
-  std::string network = {};  // which weights the step runs, e.g. "unet"
+  std::string network = {};  // which weights the step runs, e.g. "prior"
   int latent_height = 0;     // 0 for networks that have no spatial size
   int latent_width = 0;
   bool guided = false;       // two network rows (unconditional, conditional) per sample instead of one

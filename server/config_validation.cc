@@ -16,6 +16,7 @@ namespace {
 constexpr int kMaxDevices = 64;
 constexpr size_t kMaxDeviceNameBytes = 64;
 constexpr int kMaxAdapters = 64;
+constexpr int kMaxNetworkPaths = 2;  // three networks are known, and the first has a path of its own
 constexpr double kMaxLoraScale = 4;
 
 // Of the numeric fields; rules between fields are in ValidateConfig.
@@ -151,6 +152,17 @@ absl::Status CheckAdapters(const v1::ModelConfig& model) {
   return absl::OkStatus();
 }
 
+absl::Status CheckNetworkPaths(const v1::ModelConfig& model) {
+  if (model.network_paths_size() > kMaxNetworkPaths) {
+    return absl::InvalidArgumentError(absl::StrCat("model.network_paths has ", model.network_paths_size(),
+                                                   " entries, must have at most ", kMaxNetworkPaths));
+  }
+  for (const std::string& path : model.network_paths()) {
+    if (path.empty()) return absl::InvalidArgumentError("model.network_paths has an empty entry");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckModel(const v1::ModelConfig& model) {
   if (!IsValidName(model.name())) {
     return absl::InvalidArgumentError("model.name must have 1 to 128 characters of A-Z a-z 0-9 . _ -");
@@ -159,6 +171,7 @@ absl::Status CheckModel(const v1::ModelConfig& model) {
     return absl::InvalidArgumentError("model.path is not set; model.kind MODEL_KIND_KANDINSKY needs it");
   }
   RETURN_IF_ERROR(CheckDevices(model));
+  RETURN_IF_ERROR(CheckNetworkPaths(model));
   return CheckAdapters(model);
 }
 

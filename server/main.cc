@@ -58,6 +58,7 @@ absl::StatusOr<LoadedModel> LoadModel(const v1::ServerConfig& config) {
   return LoadKandinsky({.model_name = model.name(),
                         .model_path = model.path(),
                         .prior_path = model.prior_path(),
+                        .network_paths = {model.network_paths().begin(), model.network_paths().end()},
                         .keep_image_encoder = model.image_encoder(),
                         .unet_lora_path = model.unet_lora_path(),
                         .prior_lora_path = model.prior_lora_path(),

@@ -40,7 +40,7 @@ absl::StatusOr<std::unique_ptr<DecoderTask>> DecoderTask::Make(const TrainingOpt
     return absl::InvalidArgumentError(absl::StrCat("data.resolution is ", options.data.resolution,
                                                    ", must be a multiple of ", multiple, " for this model"));
   }
-  const bool hints = files.network == "controlnet_depth";
+  const bool hints = files.decoder.network == "controlnet_depth";
   const int resolution = options.data.resolution;
   const PictureFeatureRequest request = {
       .latents = true,
@@ -62,7 +62,7 @@ absl::StatusOr<std::unique_ptr<DecoderTask>> DecoderTask::Make(const TrainingOpt
   task->sample_count_ = static_cast<int64_t>(samples.size());
   task->zero_embedding_ = vision.zero_embedding;
   if (hints) task->further_input_ = FurtherInput::kHint;
-  if (files.network == "inpaint") task->further_input_ = FurtherInput::kKeptPicture;
+  if (files.decoder.network == "inpaint") task->further_input_ = FurtherInput::kKeptPicture;
   ASSIGN_OR_RETURN(task->unet_, LoadNetwork<UNet2DConditionModel>(task->files_, ParseUNetConfig, true));
   if (options.from_scratch) InitializeWeights(*task->unet_, options.seed);
   return task;

@@ -101,8 +101,8 @@ nlohmann::ordered_json PriorIndex(const ModelDirectory& files) {
 
 nlohmann::ordered_json DecoderIndex(const ModelDirectory& files) {
   const char* pipeline = "KandinskyV22Pipeline";
-  if (files.network == "inpaint") pipeline = "KandinskyV22InpaintPipeline";
-  if (files.network == "controlnet_depth") pipeline = "KandinskyV22ControlnetPipeline";
+  if (files.decoder.network == "inpaint") pipeline = "KandinskyV22InpaintPipeline";
+  if (files.decoder.network == "controlnet_depth") pipeline = "KandinskyV22ControlnetPipeline";
   return {{"_class_name", pipeline},
           {"_diffusers_version", "0.42.1"},
           {"movq", {"diffusers", "VQModel"}},

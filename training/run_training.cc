@@ -91,9 +91,9 @@ absl::Status CheckFirst(const TrainingOptions& options, const ModelDirectory& fi
   for (const std::string& model : {FinishedModel(options), ValidationModel(options)}) {
     RETURN_IF_ERROR(CheckExportFolder(model, files));
   }
-  if (!options.validation.prompts.empty() && files.network != "decoder") {
+  if (!options.validation.prompts.empty() && files.decoder.network != "decoder") {
     return absl::InvalidArgumentError(
-        absl::StrCat("validation.prompts: the ", files.network,
+        absl::StrCat("validation.prompts: the ", files.decoder.network,
                      " network makes no pictures from text alone; leave them out"));
   }
   ASSIGN_OR_RETURN(const std::string checkpoint,

@@ -19,11 +19,11 @@ std::vector<at::Generator> Clones(const std::vector<at::Generator>& generators) 
 }  // namespace
 
 KandinskyGeneration::KandinskyGeneration(GenerationRequest request_in, std::shared_ptr<const Plan> plan_in,
-                                         const AdaptedNetworks& networks_in, int latent_height_in,
+                                         RequestNetworks networks_in, int latent_height_in,
                                          int latent_width_in)
     : Generation(std::move(plan_in)),
       request(std::move(request_in)),
-      networks(networks_in),
+      networks(std::move(networks_in)),
       latent_height(latent_height_in),
       latent_width(latent_width_in),
       plan(PlanPrior(request)),

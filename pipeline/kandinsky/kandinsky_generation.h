@@ -30,9 +30,10 @@ struct RequestText {
 // after the other (latents, then its steps but the last), initial latents, denoise steps.
 class KandinskyGeneration final : public Generation {
  public:
-  // `networks` are those of the request's adapter, `latent_height` and `latent_width` those of its image.
-  KandinskyGeneration(GenerationRequest request, std::shared_ptr<const Plan> plan,
-                      const AdaptedNetworks& networks, int latent_height, int latent_width);
+  // `networks` are those of the request's task and adapter, `latent_height` and `latent_width` those of its
+  // image.
+  KandinskyGeneration(GenerationRequest request, std::shared_ptr<const Plan> plan, RequestNetworks networks,
+                      int latent_height, int latent_width);
 
   const std::vector<PromptTokens>& prompt_tokens() const override { return token_report; }
   std::optional<Image> Preview() const override;
@@ -65,7 +66,7 @@ class KandinskyGeneration final : public Generation {
   void Fail(absl::Status status);
 
   const GenerationRequest request;
-  const AdaptedNetworks networks;
+  const RequestNetworks networks;
   const int latent_height;
   const int latent_width;
   const PriorPlan plan;

@@ -3,7 +3,11 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <climits>
+#include <map>
+#include <numeric>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -13,6 +17,7 @@
 #include "pipeline/kandinsky/exception_translation.h"
 #include "pipeline/kandinsky/latent_preview.h"
 #include "pipeline/kandinsky/model_configs.h"
+#include "pipeline/kandinsky/model_files.h"
 #include "pipeline/models/layers.h"
 #include "pipeline/models/share_weights.h"
 #include "pipeline/samplers/decoder_sampler.h"
@@ -88,11 +93,6 @@ absl::StatusOr<int64_t> Adapt(const Config& config, const LoraFile& lora,
   return bytes;
 }
 
-absl::StatusOr<ModelDirectory> OpenFiles(const PipelineOptions& options) {
-  if (options.prior_path.empty()) return OpenModelDirectory(options.model_path);
-  return OpenModelDirectory(options.prior_path, options.model_path);
-}
-
 // The vision tower, and its embedding of an all-zero tensor, which is not a black picture (zeros are CLIP's
 // mean colour). Text to image needs nothing but that embedding.
 absl::Status LoadImageEncoder(const PriorFiles& files, const ClipVisionConfig& config, bool keep,
@@ -116,37 +116,10 @@ absl::Status LoadImageEncoder(const PriorFiles& files, const ClipVisionConfig& c
   return absl::OkStatus();
 }
 
-// Input channels of the U-Net of each published network.
-int64_t InputChannels(const std::string& network) {
-  if (network == "inpaint") return 9;  // latents, kept latents, mask
-  return network == "controlnet_depth" ? 8 : 4;
-}
-
-// The configurations of the five networks.
-struct NetworkConfigs {
-  ClipTextConfig text;
-  ClipVisionConfig vision;
-  PriorTransformerConfig prior;
-  UNet2DConditionConfig unet;
-  VQModelConfig movq;
-};
-
-absl::StatusOr<NetworkConfigs> ParseConfigs(const ModelDirectory& files) {
-  const auto parse = [](auto parser, const NetworkFiles& network) {
-    return parser(network.config.path, network.config.json);
-  };
-  NetworkConfigs configs;
-  ASSIGN_OR_RETURN(configs.text, parse(ParseClipTextConfig, files.prior.text_encoder));
-  ASSIGN_OR_RETURN(configs.vision, parse(ParseClipVisionConfig, files.prior.image_encoder));
-  ASSIGN_OR_RETURN(configs.prior, parse(ParsePriorConfig, files.prior.prior));
-  ASSIGN_OR_RETURN(configs.unet, parse(ParseUNetConfig, files.decoder.unet));
-  ASSIGN_OR_RETURN(configs.movq, parse(ParseVQModelConfig, files.decoder.movq));
-  return configs;
-}
-
-absl::Status CheckFit(const ModelDirectory& files, const KandinskyModel& model,
+absl::Status CheckFit(const ModelFiles& model_files, const KandinskyModel& model,
                       const NetworkConfigs& configs) {
-  const auto& [text, vision, prior, unet, movq] = configs;
+  const ModelDirectory& files = model_files.first;
+  const auto& [text, vision, prior, unets, movq] = configs;
   const std::string& tokenizer_file = files.prior.tokenizer_folder;
   const std::string& text_file = files.prior.text_encoder.config.path;
   const std::string& prior_file = files.prior.prior.config.path;
@@ -180,17 +153,20 @@ absl::Status CheckFit(const ModelDirectory& files, const KandinskyModel& model,
     return mismatch(files.prior.image_encoder.config.path, prior_file, "widths of image encoder and prior",
                     model.zero_image_embedding.size(1), prior.embedding_dim);
   }
-  if (unet.encoder_hid_dim != prior.embedding_dim) {
-    return mismatch(prior_file, files.decoder.unet.config.path, "widths of prior and U-Net",
-                    prior.embedding_dim, unet.encoder_hid_dim);
+  for (const DecoderFiles* decoder : model_files.decoders()) {
+    const UNet2DConditionConfig& unet = unets.at(decoder->network);
+    if (unet.encoder_hid_dim != prior.embedding_dim) {
+      return mismatch(prior_file, decoder->unet.config.path, "widths of prior and U-Net", prior.embedding_dim,
+                      unet.encoder_hid_dim);
+    }
+    if (unet.out_channels < 4) {
+      return absl::InvalidArgumentError(absl::StrCat(decoder->unet.config.path, ": out_channels ",
+                                                     unet.out_channels,
+                                                     " must be at least 4, those of the latents"));
+    }
   }
   const bool movq_fits = movq.latent_channels == 4 && movq.out_channels == 3 &&
                          (movq.vq_embed_dim == 0 || movq.vq_embed_dim == 4);
-  if (unet.out_channels < 4) {
-    return absl::InvalidArgumentError(absl::StrCat(files.decoder.unet.config.path, ": out_channels ",
-                                                   unet.out_channels,
-                                                   " must be at least 4, those of the latents"));
-  }
   if (movq_fits) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       files.decoder.movq.config.path, ": latent_channels ", movq.latent_channels, ", vq_embed_dim ",
@@ -212,22 +188,22 @@ absl::Status LoadPriorParts(const PriorFiles& files, const NetworkConfigs& confi
   return InFile(files.scheduler.path, MakeUnclipSampler(model.prior_sampler, 2).status());
 }
 
-absl::Status LoadDecoderParts(const DecoderFiles& files, const NetworkConfigs& configs,
-                              const PipelineOptions& options, KandinskyModel& model) {
-  ASSIGN_OR_RETURN(model.networks.unet, LoadModule<UNet2DConditionModel>(
-                                            configs.unet, files.unet, UnetLora(options, options.lora_scale)));
-  ASSIGN_OR_RETURN(model.movq, LoadModule<VQModel>(configs.movq, files.movq));
-  ASSIGN_OR_RETURN(model.decoder_sampler, ParseSamplerConfig(files.scheduler.path, files.scheduler.json, {}));
-  ASSIGN_OR_RETURN(model.default_sampler, ParseSamplerKind(files.scheduler.path, files.scheduler.json));
+absl::Status LoadDenoiser(const DecoderFiles& files, const UNet2DConditionConfig& config,
+                          const PipelineOptions& options, KandinskyModel& model) {
+  ASSIGN_OR_RETURN(
+      model.networks.unets[files.network],
+      LoadModule<UNet2DConditionModel>(config, files.unet, UnetLora(options, options.lora_scale)));
+  const std::string& file = files.scheduler.path;
+  DecoderSampling& sampling = model.sampling[files.network];
+  ASSIGN_OR_RETURN(sampling.config, ParseSamplerConfig(file, files.scheduler.json, {}));
+  ASSIGN_OR_RETURN(sampling.default_sampler, ParseSamplerKind(file, files.scheduler.json));
   RETURN_IF_ERROR(
-      InFile(files.scheduler.path,
-             MakeDecoderSampler(model.default_sampler, model.decoder_sampler, {.steps = 1}).status()));
-  const auto offered = OfferedSamplers(model.decoder_sampler, configs.unet.out_channels);
-  if (std::find(offered.begin(), offered.end(), model.default_sampler) != offered.end())
+      InFile(file, MakeDecoderSampler(sampling.default_sampler, sampling.config, {.steps = 1}).status()));
+  const auto offered = OfferedSamplers(sampling.config, config.out_channels);
+  if (std::find(offered.begin(), offered.end(), sampling.default_sampler) != offered.end())
     return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(files.scheduler.path,
-                                                 ": its sampler does not fit a U-Net of ",
-                                                 configs.unet.out_channels, " output channels"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(file, ": its sampler does not fit a U-Net of ", config.out_channels, " output channels"));
 }
 
 absl::Status LoadAdapters(const NetworkConfigs& configs, const AdapterOptions& adapter,
@@ -240,10 +216,12 @@ absl::Status LoadAdapters(const NetworkConfigs& configs, const AdapterOptions& a
     model.capabilities.weight_bytes += bytes;
   }
   if (!adapter.unet_lora_path.empty()) {
-    ASSIGN_OR_RETURN(const int64_t bytes,
-                     Adapt(configs.unet, UnetLora(adapter, adapter.scale), networks.unet));
+    for (auto& [name, unet] : networks.unets) {
+      ASSIGN_OR_RETURN(const int64_t bytes,
+                       Adapt(configs.unets.at(name), UnetLora(adapter, adapter.scale), unet));
+      model.capabilities.weight_bytes += bytes;
+    }
     networks.unet_adapter = adapter.name;
-    model.capabilities.weight_bytes += bytes;
   }
   model.adapters[adapter.name] = std::move(networks);
   model.capabilities.adapters.push_back(adapter.name);
@@ -259,7 +237,11 @@ constexpr int64_t kMovqFloats = 400;
 constexpr int64_t kHintFloats = 35;
 
 StepMemory EstimateStepMemory(const NetworkConfigs& configs) {
-  const auto& [text, vision, prior, unet, movq] = configs;
+  const auto& [text, vision, prior, unets, movq] = configs;
+  int64_t unet_channels = 0;  // of the first block
+  for (const auto& [name, unet] : unets) {
+    unet_channels = std::max<int64_t>(unet_channels, unet.block_out_channels.front());
+  }
   constexpr int64_t kBytes = sizeof(float);
   // Keys and values of the text tokens in every layer.
   const int64_t prefix = 2 * prior.num_layers * (prior.num_embeddings + 1) * prior.num_attention_heads *
@@ -269,29 +251,50 @@ StepMemory EstimateStepMemory(const NetworkConfigs& configs) {
   return {.text = 2 * kBytes * prefix,
           .image = kBytes * patches * (8 * vision.hidden_size + vision.intermediate_size),
           .prior = kBytes * prefix,
-          .denoise = kUnetFloats * kBytes * unet.block_out_channels.front(),
+          .denoise = kUnetFloats * kBytes * unet_channels,
           .decode = kMovqFloats * kBytes * movq.block_out_channels.front(),
           .hint = kHintFloats * kBytes * kHintScale * kHintScale};
 }
 
-Capabilities Describe(const PipelineOptions& options, const ModelDirectory& files,
-                      const KandinskyModel& model, const UNet2DConditionConfig& unet) {
+// What every network that denoises can do.
+void DescribeDenoisers(const KandinskyModel& model, const NetworkConfigs& configs,
+                       Capabilities& capabilities) {
+  capabilities.max_steps = INT_MAX;
+  for (const char* name : {"decoder", "inpaint", "controlnet_depth"}) {
+    const auto found = configs.unets.find(name);
+    if (found == configs.unets.end()) continue;
+    const SamplerConfig& sampling = model.sampling.at(name).config;
+    const std::vector<SamplerKind> offered = OfferedSamplers(sampling, found->second.out_channels);
+    if (capabilities.networks.empty()) capabilities.samplers = offered;
+    std::erase_if(capabilities.samplers, [&](SamplerKind kind) {
+      return std::find(offered.begin(), offered.end(), kind) == offered.end();
+    });
+    capabilities.networks.emplace_back(name);
+    capabilities.size_multiple =
+        std::lcm(capabilities.networks.size() == 1 ? 1 : capabilities.size_multiple,
+                 static_cast<int>(found->second.SizeMultiple()) * model.latent_scale);
+    capabilities.max_steps = std::min(capabilities.max_steps, LargestStepCount(sampling));
+  }
+}
+
+Capabilities Describe(const PipelineOptions& options, const ModelFiles& model_files,
+                      const KandinskyModel& model, const NetworkConfigs& configs) {
+  const ModelDirectory& files = model_files.first;
   Capabilities capabilities = model.capabilities;
   capabilities.model_name = options.model_name;
   capabilities.family = files.family;
-  capabilities.networks = {files.network};
   capabilities.device = "cpu";
   capabilities.dtype = "float32";
-  capabilities.samplers = OfferedSamplers(model.decoder_sampler, unet.out_channels);
+  DescribeDenoisers(model, configs, capabilities);
   capabilities.has_image_encoder = model.image_encoder != nullptr;
   capabilities.embedding_dim = static_cast<int>(model.zero_image_embedding.size(1));
   capabilities.latent_scale = model.latent_scale;
-  capabilities.size_multiple = static_cast<int>(unet.SizeMultiple()) * model.latent_scale;
-  capabilities.max_steps = LargestStepCount(model.decoder_sampler);
   capabilities.max_prior_steps = model.prior_sampler.num_train_timesteps;
-  for (const NetworkFiles* network :
-       {&files.prior.prior, &files.prior.text_encoder, &files.decoder.unet, &files.decoder.movq}) {
+  for (const NetworkFiles* network : {&files.prior.prior, &files.prior.text_encoder, &files.decoder.movq}) {
     capabilities.weight_bytes += network->weights->total_bytes();
+  }
+  for (const DecoderFiles* decoder : model_files.decoders()) {
+    capabilities.weight_bytes += decoder->unet.weights->total_bytes();
   }
   if (model.image_encoder != nullptr) {
     capabilities.weight_bytes += files.prior.image_encoder.weights->total_bytes();
@@ -300,17 +303,15 @@ Capabilities Describe(const PipelineOptions& options, const ModelDirectory& file
 }
 
 absl::StatusOr<std::shared_ptr<const KandinskyModel>> LoadOrThrow(const PipelineOptions& options) {
-  ASSIGN_OR_RETURN(const ModelDirectory files, OpenFiles(options));
+  ASSIGN_OR_RETURN(const ModelFiles files, OpenModelFiles(options));
   ASSIGN_OR_RETURN(const NetworkConfigs configs, ParseConfigs(files));
-  if (configs.unet.in_channels != InputChannels(files.network)) {
-    return absl::InvalidArgumentError(absl::StrCat(files.decoder.unet.config.path, ": in_channels ",
-                                                   configs.unet.in_channels, " is not that of the ",
-                                                   files.network, " network"));
-  }
   auto model = std::make_shared<KandinskyModel>();
   model->latent_scale = static_cast<int>(configs.movq.DownsamplingFactor());
-  RETURN_IF_ERROR(LoadPriorParts(files.prior, configs, options, *model));
-  RETURN_IF_ERROR(LoadDecoderParts(files.decoder, configs, options, *model));
+  RETURN_IF_ERROR(LoadPriorParts(files.first.prior, configs, options, *model));
+  for (const DecoderFiles* decoder : files.decoders()) {
+    RETURN_IF_ERROR(LoadDenoiser(*decoder, configs.unets.at(decoder->network), options, *model));
+  }
+  ASSIGN_OR_RETURN(model->movq, LoadModule<VQModel>(configs.movq, files.first.decoder.movq));
   RETURN_IF_ERROR(CheckFit(files, *model, configs));
   for (const AdapterOptions& adapter : options.adapters) {
     const absl::Status loaded = LoadAdapters(configs, adapter, *model);
@@ -320,7 +321,7 @@ absl::StatusOr<std::shared_ptr<const KandinskyModel>> LoadOrThrow(const Pipeline
   }
   model->latent_to_rgb = FitLatentToRgb(*model->movq);
   model->step_memory = EstimateStepMemory(configs);
-  model->capabilities = Describe(options, files, *model, configs.unet);
+  model->capabilities = Describe(options, files, *model, configs);
   return model;
 }
 

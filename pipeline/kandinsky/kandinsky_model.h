@@ -19,6 +19,12 @@
 
 namespace kandinsky {
 
+// What the scheduler file of a network that denoises says.
+struct DecoderSampling {
+  SamplerConfig config;
+  SamplerKind default_sampler = SamplerKind::kDdpm;  // the class that it names
+};
+
 // The loaded weights and constants of one Kandinsky 2.2 model on one device. Immutable after loading and
 // shared by the pipelines of the device: forward passes may run concurrently.
 struct KandinskyModel {
@@ -30,9 +36,8 @@ struct KandinskyModel {
   AdaptedNetworks networks;                         // of requests without adapters
   std::map<std::string, AdaptedNetworks> adapters;  // of the others, by the name that they choose
   std::shared_ptr<const VQModel> movq;
-  SamplerConfig prior_sampler;                       // of the prior's scheduler file
-  SamplerConfig decoder_sampler;                     // of the decoder's scheduler file
-  SamplerKind default_sampler = SamplerKind::kDdpm;  // the class that the decoder's scheduler file names
+  SamplerConfig prior_sampler;                      // of the prior's scheduler file
+  std::map<std::string, DecoderSampling> sampling;  // by Capabilities::networks
   // CLIP embedding of an all-zero pixel tensor, [1, embedding_dim]: the negative image embedding when no
   // negative prompt is given. diffusers recomputes this constant at every call (get_zero_embed).
   torch::Tensor zero_image_embedding;

@@ -68,9 +68,11 @@ absl::StatusOr<std::unique_ptr<Generation>> KandinskyPipeline::AdmitOrThrow(
     const GenerationRequest& request, std::shared_ptr<const Plan> plan) const {
   RETURN_IF_ERROR(ToStatus(CheckRequest(model_->capabilities, request)));
   RETURN_IF_ERROR(CheckInputs(model_->capabilities, request));
-  const AdaptedNetworks& networks =
+  const AdaptedNetworks& adapted =
       request.adapter.empty() ? model_->networks : model_->adapters.at(request.adapter);
-  auto generation = std::make_unique<KandinskyGeneration>(request, std::move(plan), networks,
+  RequestNetworks networks = {adapted.prior, nullptr, adapted.prior_adapter};
+  if (const char* const network = NetworkOf(request.task)) networks.unet = adapted.unets.at(network);
+  auto generation = std::make_unique<KandinskyGeneration>(request, std::move(plan), std::move(networks),
                                                           request.height / model_->latent_scale,
                                                           request.width / model_->latent_scale);
   generation->latent_to_rgb = model_->latent_to_rgb;
@@ -80,10 +82,11 @@ absl::StatusOr<std::unique_ptr<Generation>> KandinskyPipeline::AdmitOrThrow(
                      MakeUnclipSampler(model_->prior_sampler, request.prior_steps));
   }
   if (MakesImage(request.task)) {
+    const DecoderSampling& sampling = model_->sampling.at(NetworkOf(request.task));
     const SamplerKind kind =
-        request.sampler == SamplerKind::kModelDefault ? model_->default_sampler : request.sampler;
-    ASSIGN_OR_RETURN(generation->sampler, MakeDecoderSampler(kind, model_->decoder_sampler,
-                                                             {.steps = request.steps, .eta = request.eta}));
+        request.sampler == SamplerKind::kModelDefault ? sampling.default_sampler : request.sampler;
+    ASSIGN_OR_RETURN(generation->sampler,
+                     MakeDecoderSampler(kind, sampling.config, {.steps = request.steps, .eta = request.eta}));
   }
   return generation;
 }

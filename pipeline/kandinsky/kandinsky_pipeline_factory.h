@@ -25,6 +25,9 @@ struct PipelineOptions {
   // decoder/; in the latter case prior_path is empty.
   std::string model_path = {};
   std::string prior_path = {};
+  // Decoder directories with further networks (inpaint, depth) for the same prior and autoencoder, which they
+  // share. Those that lie as inpaint/ and depth/ beside prior/ and decoder/ are found without being named.
+  std::vector<std::string> network_paths = {};
   // Whether pictures can be embedded (mixing, embedding, a prior that starts from a picture). The vision
   // tower is the largest part of the published model, and is needed for nothing else.
   bool keep_image_encoder = true;

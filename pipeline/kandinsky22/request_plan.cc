@@ -4,6 +4,7 @@
 #include <optional>
 #include <variant>
 
+#include "pipeline/capabilities.h"
 #include "pipeline/kandinsky22/prior_plan.h"
 
 namespace kandinsky {
@@ -120,7 +121,11 @@ class Planner {
       plan_.phases.back().last_step_bytes = cells() * context_.memory.hint;
     }
     const bool guided = request_.guidance_scale > 1;
-    Add({.stage = Stage::kDenoise, .network = kUnet, .guided = guided, .adapter = context_.unet_adapter},
+    if (steps == 0) return;
+    Add({.stage = Stage::kDenoise,
+         .network = NetworkOf(request_.task),
+         .guided = guided,
+         .adapter = context_.unet_adapter},
         steps, Spatial(guided ? 2 : 1, context_.memory.denoise));
   }
 

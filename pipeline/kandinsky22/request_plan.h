@@ -13,9 +13,8 @@ inline constexpr char kTextEncoder[] = "text_encoder";    // texts, and the prio
 inline constexpr char kImageEncoder[] = "image_encoder";  // images to embeddings
 inline constexpr char kMovqEncoder[] = "movq_encoder";    // an image to latents; has a spatial size
 inline constexpr char kNoNetwork[] = "none";              // for requests that need none of them
-// Networks of the stages that have only one.
+// Networks of the stages that have only one; the denoise stage has those of Capabilities::networks.
 inline constexpr char kPrior[] = "prior";
-inline constexpr char kUnet[] = "unet";
 inline constexpr char kMovqDecoder[] = "movq";
 
 // Memory that steps take beside the weights, in bytes: an estimate.

@@ -1,5 +1,7 @@
 #include "pipeline/weights/model_directory.h"
 
+#include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <utility>
@@ -8,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/json_file.h"
+#include "base/mapped_file.h"
 #include "base/status_macros.h"
 #include "pipeline/weights/weights_file.h"
 
@@ -138,23 +141,27 @@ std::string StringOr(const nlohmann::json& config, const char* key, const char* 
   return found != config.end() && found->is_string() ? found->get<std::string>() : otherwise;
 }
 
-// Names family and network by what the U-Net's configuration says.
-absl::Status Identify(ModelDirectory& model) {
-  const ConfigFile& unet = model.decoder.unet.config;
+// Names the network by what the U-Net's configuration says.
+absl::Status Identify(DecoderFiles& decoder) {
+  const ConfigFile& unet = decoder.unet.config;
   const std::string conditioning = StringOr(unet.json, "addition_embed_type", "none");
   const int64_t channels = IntegerOr(unet.json, "in_channels", 4);
   if (conditioning == "image" && channels == 4) {
-    model.network = "decoder";
+    decoder.network = "decoder";
   } else if (conditioning == "image" && channels == 9) {
-    model.network = "inpaint";
+    decoder.network = "inpaint";
   } else if (conditioning == "image_hint" && channels == 8) {
-    model.network = "controlnet_depth";
+    decoder.network = "controlnet_depth";
   } else {
     return absl::InvalidArgumentError(absl::StrCat(
         unet.path, ": not a Kandinsky 2.2 decoder (addition_embed_type \"", conditioning, "\", in_channels ",
         channels, conditioning == "text_image" ? "; this is Kandinsky 2.1)" : ")"));
   }
-  model.family = "2.2";
+  return absl::OkStatus();
+}
+
+absl::Status CheckWidths(const ModelDirectory& model) {
+  const ConfigFile& unet = model.decoder.unet.config;
   const ConfigFile& prior = model.prior.prior.config;
   const int64_t prior_width = IntegerOr(prior.json, "embedding_dim", 768);
   const int64_t decoder_width = IntegerOr(unet.json, "encoder_hid_dim", 0);
@@ -172,8 +179,34 @@ absl::StatusOr<ModelDirectory> Open(const std::string& prior_path, const std::st
   model.prior = ReadPrior(prior_prefix, reader);
   model.decoder = ReadDecoder(decoder_path, reader);
   RETURN_IF_ERROR(reader.status());
-  RETURN_IF_ERROR(Identify(model));
+  model.family = "2.2";
+  RETURN_IF_ERROR(Identify(model.decoder));
+  RETURN_IF_ERROR(CheckWidths(model));
   return model;
+}
+
+// The files of a checkpoint, in the order of their names: itself, or the shards of an index.
+std::vector<std::string> FilesOf(const NetworkFiles& network) {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(network.folder, error)) {
+    if (entry.path().extension() == ".safetensors") files.push_back(entry.path().string());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+bool SameFile(const std::string& a, const std::string& b) {
+  std::error_code error;
+  if (std::filesystem::equivalent(a, b, error)) return true;
+  const auto left = MappedFile::Open(a);
+  const auto right = MappedFile::Open(b);
+  if (!left.ok() || !right.ok() || (*left)->bytes().size() != (*right)->bytes().size()) return false;
+  const bool same =
+      std::memcmp((*left)->bytes().data(), (*right)->bytes().data(), (*left)->bytes().size()) == 0;
+  (*left)->ReleasePages();
+  (*right)->ReleasePages();
+  return same;
 }
 
 }  // namespace
@@ -193,6 +226,33 @@ absl::StatusOr<ModelDirectory> OpenModelDirectory(const std::string& path) {
   return absl::NotFoundError(absl::StrCat(
       path,
       ": neither prior/ and decoder/ nor prior_prior/ is in it; a decoder needs its prior's directory, too"));
+}
+
+absl::StatusOr<DecoderFiles> OpenDecoderDirectory(const std::string& path) {
+  if (!Exists(path)) return absl::NotFoundError(absl::StrCat("missing ", path));
+  if (!Exists(path + "/unet") && Exists(path + "/decoder")) return OpenDecoderDirectory(path + "/decoder");
+  DirectoryReader reader;
+  reader.CheckModelIndex(path);
+  DecoderFiles decoder = ReadDecoder(path, reader);
+  RETURN_IF_ERROR(reader.status());
+  RETURN_IF_ERROR(Identify(decoder));
+  return decoder;
+}
+
+std::vector<std::string> FurtherNetworks(const std::string& path) {
+  std::vector<std::string> folders;
+  if (!Exists(path + "/decoder")) return folders;
+  for (const char* name : {"/inpaint", "/depth"}) {
+    if (Exists(path + name)) folders.push_back(path + name);
+  }
+  return folders;
+}
+
+bool SameNetwork(const NetworkFiles& a, const NetworkFiles& b) {
+  if (a.config.json != b.config.json) return false;
+  const std::vector<std::string> left = FilesOf(a);
+  const std::vector<std::string> right = FilesOf(b);
+  return left.size() == right.size() && std::equal(left.begin(), left.end(), right.begin(), SameFile);
 }
 
 }  // namespace kandinsky

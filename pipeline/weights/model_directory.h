@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "pipeline/weights/safetensors.h"
@@ -38,6 +39,7 @@ struct PriorFiles {
 };
 
 struct DecoderFiles {
+  std::string network;  // what the U-Net was trained for: "decoder", "inpaint", "controlnet_depth"
   NetworkFiles unet;
   NetworkFiles movq;
   ConfigFile scheduler;
@@ -45,8 +47,7 @@ struct DecoderFiles {
 
 // A complete Kandinsky 2.2 model on disk.
 struct ModelDirectory {
-  std::string family;   // "2.2"
-  std::string network;  // what the U-Net was trained for: "decoder", "inpaint", "controlnet_depth"
+  std::string family;  // "2.2"
   PriorFiles prior;
   DecoderFiles decoder;
 };
@@ -63,5 +64,17 @@ absl::StatusOr<ModelDirectory> OpenModelDirectory(const std::string& prior_path,
 // The same for one directory that holds both: in the folders prior/ and decoder/, or in the layout of
 // diffusers' combined pipelines (prior_prior/, prior_text_encoder/, ..., unet/, movq/, scheduler/).
 absl::StatusOr<ModelDirectory> OpenModelDirectory(const std::string& path);
+
+// The decoder alone: a directory as kandinsky-2-2-decoder, or one that holds such a one as decoder/. Errors
+// as above.
+absl::StatusOr<DecoderFiles> OpenDecoderDirectory(const std::string& path);
+
+// The directories of further networks in a folder that holds prior/ and decoder/: inpaint/ and depth/, as far
+// as they are there.
+std::vector<std::string> FurtherNetworks(const std::string& path);
+
+// Whether two networks have the same configuration and weights, by the identity of the files or else by their
+// bytes.
+bool SameNetwork(const NetworkFiles& a, const NetworkFiles& b);
 
 }  // namespace kandinsky

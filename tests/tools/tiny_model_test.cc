@@ -64,7 +64,7 @@ TEST(TinyModelTest, OpensAndLoadsStrictlyLikeAPublishedModel) {
   const TinyModelFolder folder(1);
   const auto model = OpenModelDirectory(folder.path());
   ASSERT_TRUE(model.ok()) << model.status();
-  EXPECT_EQ(model->network, "decoder");
+  EXPECT_EQ(model->decoder.network, "decoder");
   EXPECT_EQ(model->prior.image_encoder.dtype, torch::kHalf);
   const PriorFiles& prior = model->prior;
   const DecoderFiles& decoder = model->decoder;

@@ -191,12 +191,12 @@ TEST_F(AdaptersTest, StepsOfNetworksThatTheyLeaveAloneAreShared) {
     return by_network;
   };
   using Map = std::map<std::string, std::string>;
-  EXPECT_EQ(adapters(""), (Map{{"text_encoder", ""}, {"prior", ""}, {"unet", ""}, {"movq", ""}}));
-  EXPECT_EQ(adapters("unet"), (Map{{"text_encoder", ""}, {"prior", ""}, {"unet", "unet"}, {"movq", ""}}));
+  EXPECT_EQ(adapters(""), (Map{{"text_encoder", ""}, {"prior", ""}, {"decoder", ""}, {"movq", ""}}));
+  EXPECT_EQ(adapters("unet"), (Map{{"text_encoder", ""}, {"prior", ""}, {"decoder", "unet"}, {"movq", ""}}));
   EXPECT_EQ(adapters("prior"),
-            (Map{{"text_encoder", "prior"}, {"prior", "prior"}, {"unet", ""}, {"movq", ""}}));
+            (Map{{"text_encoder", "prior"}, {"prior", "prior"}, {"decoder", ""}, {"movq", ""}}));
   EXPECT_EQ(adapters("both"),
-            (Map{{"text_encoder", "both"}, {"prior", "both"}, {"unet", "both"}, {"movq", ""}}));
+            (Map{{"text_encoder", "both"}, {"prior", "both"}, {"decoder", "both"}, {"movq", ""}}));
 }
 
 TEST_F(AdaptersTest, AreOfferedByNameAndTakeTheMemoryOfTheWeightsTheyChange) {

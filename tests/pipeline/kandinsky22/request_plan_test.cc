@@ -133,7 +133,7 @@ TEST(RequestPlan, KeysSayNetworkSizeGuidanceAndAdapter) {
   EXPECT_EQ(phases[0].key, (BatchKey{.stage = Stage::kEncode, .network = kTextEncoder, .adapter = "p"}));
   EXPECT_EQ(phases[1].key, (BatchKey{.stage = Stage::kPrior, .network = kPrior, .adapter = "p"}));
   EXPECT_EQ(phases[2].key, (BatchKey{.stage = Stage::kDenoise,
-                                     .network = kUnet,
+                                     .network = "decoder",
                                      .latent_height = 64,
                                      .latent_width = 96,
                                      .guided = true,

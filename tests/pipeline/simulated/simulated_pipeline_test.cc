@@ -96,7 +96,7 @@ TEST_F(SimulatedPipelineTest, GoesThroughTheNetworksThatATaskNeeds) {
     ASSERT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
   }
   EXPECT_EQ(networks, (std::vector<std::string>{"text_encoder", "movq_encoder", "prior", "prior", "unet",
-                                                "unet", "movq"}));
+                                                "decoder", "movq"}));
   EXPECT_EQ(sized_encode_steps, 1);
 }
 
@@ -156,7 +156,7 @@ TEST_F(SimulatedPipelineTest, HasTheBatchKeysAndCostsOfARealPipeline) {
   EXPECT_EQ(keys,
             (std::vector<BatchKey>{
                 key(Stage::kEncode, "text_encoder", 0, 0, false), key(Stage::kPrior, "prior", 0, 0, false),
-                key(Stage::kDenoise, "unet", 8, 16, true), key(Stage::kDecode, "movq", 8, 16, false)}));
+                key(Stage::kDenoise, "decoder", 8, 16, true), key(Stage::kDecode, "movq", 8, 16, false)}));
 }
 
 TEST_F(SimulatedPipelineTest, AdaptersArePartOfTheKeysOfPriorAndUNet) {
@@ -174,10 +174,10 @@ TEST_F(SimulatedPipelineTest, AdaptersArePartOfTheKeysOfPriorAndUNet) {
     adapters[generation->batch_key().network] = generation->batch_key().adapter;
     ASSERT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
   }
-  EXPECT_EQ(
-      adapters,
-      (std::map<std::string, std::string>{
-          {"text_encoder", "watercolour"}, {"prior", "watercolour"}, {"unet", "watercolour"}, {"movq", ""}}));
+  EXPECT_EQ(adapters, (std::map<std::string, std::string>{{"text_encoder", "watercolour"},
+                                                          {"prior", "watercolour"},
+                                                          {"decoder", "watercolour"},
+                                                          {"movq", ""}}));
 }
 
 TEST_F(SimulatedPipelineTest, MovesEveryMemberOfABatchAndKeepsTheirResultsApart) {

@@ -68,7 +68,7 @@ class ModelDirectoryTest : public ::testing::Test {
     folder_.Write("decoder/unet/config.json", unet_config);
     const auto model = Open();
     EXPECT_TRUE(model.ok()) << model.status();
-    return model->network;
+    return model->decoder.network;
   }
 
   const TemporaryFolder folder_;
@@ -78,7 +78,7 @@ TEST_F(ModelDirectoryTest, FindsEveryPartOfAPair) {
   const auto model = Open();
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ(model->family, "2.2");
-  EXPECT_EQ(model->network, "decoder");
+  EXPECT_EQ(model->decoder.network, "decoder");
   EXPECT_EQ(model->prior.prior.config.json["embedding_dim"], 32);
   EXPECT_EQ(model->prior.text_encoder.folder, PathOf("prior/text_encoder"));
   EXPECT_EQ(model->prior.tokenizer_folder, PathOf("prior/tokenizer"));
