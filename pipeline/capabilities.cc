@@ -1,11 +1,21 @@
 #include "pipeline/capabilities.h"
 
 #include <algorithm>
+#include <utility>
 #include <variant>
 
 #include "absl/strings/str_join.h"
 
 namespace kandinsky {
+namespace {
+
+// One of each task, in order.
+template <size_t... kIndex>
+std::vector<Task> EveryTask(std::index_sequence<kIndex...>) {
+  return {Task(std::in_place_index<kIndex>)...};
+}
+
+}  // namespace
 
 const char* NetworkOf(const Task& task) {
   if (!MakesImage(task)) return nullptr;
@@ -22,6 +32,16 @@ bool Offers(const Capabilities& capabilities, const Task& task) {
   const char* const network = NetworkOf(task);
   const auto& networks = capabilities.networks;
   return network == nullptr || std::find(networks.begin(), networks.end(), network) != networks.end();
+}
+
+std::vector<std::string> OfferedTasks(const Capabilities& capabilities) {
+  std::vector<std::string> names;
+  for (const Task& task : EveryTask(std::make_index_sequence<std::variant_size_v<Task>>())) {
+    const bool needs_encoder = std::holds_alternative<EmbedImage>(task);
+    if (needs_encoder && !capabilities.has_image_encoder) continue;
+    if (Offers(capabilities, task)) names.emplace_back(TaskName(task));
+  }
+  return names;
 }
 
 bool HasAdapter(const Capabilities& capabilities, const std::string& adapter) {

@@ -18,6 +18,14 @@ struct RequestDefaults {
   float prior_guidance_scale = 4.0f;
 };
 
+// How much of a text a network reads.
+struct TextWindow {
+  std::string network;  // as BatchKey::network names it
+  int tokens = 0;       // begin and end token included
+
+  friend bool operator==(const TextWindow&, const TextWindow&) = default;
+};
+
 // What a loaded model can do; constant after loading.
 struct Capabilities {
   std::string model_name;  // as configured
@@ -39,6 +47,8 @@ struct Capabilities {
   int max_batch_rows = 0;             // 0: no limit known to the model
   int64_t weight_bytes = 0;
   RequestDefaults defaults = {};
+  // What longer texts are cut to.
+  std::vector<TextWindow> text_windows = {{.network = "text_encoder", .tokens = 77}};
 };
 
 // The network that denoises for the task, as Capabilities::networks names it; null for tasks that make no
@@ -50,6 +60,10 @@ std::string NetworkNames(const Capabilities& capabilities);
 
 // Whether a model with these capabilities offers the task.
 bool Offers(const Capabilities& capabilities, const Task& task);
+
+// Returns the names of the tasks that it offers (TaskName), in the order of Task; those that embed nothing
+// but images only with an image encoder.
+std::vector<std::string> OfferedTasks(const Capabilities& capabilities);
 
 // Whether it has a set of adapters of that name.
 bool HasAdapter(const Capabilities& capabilities, const std::string& adapter);

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/mapped_file.h"
 #include "base/status_macros.h"
+#include "pipeline/kandinsky22/generation_defaults.h"
 #include "pipeline/weights/safetensors.h"
 #include "training/folder_replacement.h"
 #include "training/named_tensors.h"
@@ -121,6 +122,13 @@ struct Part {
   const char* to;
 };
 
+// What requests get where they give no value, if the model that training began with says so.
+absl::Status PlaceDefaults(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  if (!fs::exists(from / kGenerationDefaultsFile, error)) return absl::OkStatus();
+  return PlaceFile(from / kGenerationDefaultsFile, to / kGenerationDefaultsFile);
+}
+
 absl::Status WriteModel(const fs::path& folder, const ModelDirectory& files, TrainingTarget target,
                         torch::nn::Module& network, torch::ScalarType dtype) {
   const fs::path scheduler = fs::path(files.prior.scheduler.path).parent_path();
@@ -138,6 +146,7 @@ absl::Status WriteModel(const fs::path& folder, const ModelDirectory& files, Tra
   for (const Part& part : parts) RETURN_IF_ERROR(PlaceFolder(part.from, folder / part.to));
   RETURN_IF_ERROR(WriteJson(folder / "prior/model_index.json", PriorIndex(files)));
   RETURN_IF_ERROR(WriteJson(folder / "decoder/model_index.json", DecoderIndex(files)));
+  RETURN_IF_ERROR(PlaceDefaults(fs::path(files.decoder.unet.folder).parent_path(), folder / "decoder"));
   return WriteNetwork(folder / (prior ? "prior/prior" : "decoder/unet"),
                       prior ? files.prior.prior : files.decoder.unet, network, dtype);
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <filesystem>
 #include <map>
 #include <numeric>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "pipeline/kandinsky/latent_preview.h"
 #include "pipeline/kandinsky/model_configs.h"
 #include "pipeline/kandinsky/model_files.h"
+#include "pipeline/kandinsky22/generation_defaults.h"
 #include "pipeline/models/layers.h"
 #include "pipeline/models/share_weights.h"
 #include "pipeline/samplers/decoder_sampler.h"
@@ -290,6 +292,8 @@ Capabilities Describe(const PipelineOptions& options, const ModelFiles& model_fi
   capabilities.embedding_dim = static_cast<int>(model.zero_image_embedding.size(1));
   capabilities.latent_scale = model.latent_scale;
   capabilities.max_prior_steps = model.prior_sampler.num_train_timesteps;
+  capabilities.text_windows = {{.network = kTextEncoder, .tokens = model.tokenizer->max_length()}};
+  capabilities.defaults = TrainedDefaults(capabilities, configs.unets.at(files.decoder.network).sample_size);
   for (const NetworkFiles* network : {&files.prior.prior, &files.prior.text_encoder, &files.decoder.movq}) {
     capabilities.weight_bytes += network->weights->total_bytes();
   }
@@ -322,6 +326,9 @@ absl::StatusOr<std::shared_ptr<const KandinskyModel>> LoadOrThrow(const Pipeline
   model->latent_to_rgb = FitLatentToRgb(*model->movq);
   model->step_memory = EstimateStepMemory(configs);
   model->capabilities = Describe(options, files, *model, configs);
+  const std::string decoder = std::filesystem::path(files.first.decoder.unet.folder).parent_path().string();
+  ASSIGN_OR_RETURN(model->capabilities.defaults,
+                   ReadGenerationDefaults({options.model_path, decoder}, model->capabilities));
   return model;
 }
 

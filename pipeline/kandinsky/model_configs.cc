@@ -86,6 +86,7 @@ absl::StatusOr<UNet2DConditionConfig> ParseUNetConfig(const std::string& file, c
       .Read("only_cross_attention", config.only_cross_attention)
       .Read("out_channels", config.out_channels)
       .Read("resnet_time_scale_shift", config.resnet_time_scale_shift)
+      .Read("sample_size", config.sample_size)
       .Read("up_block_types", config.up_block_types)
       .Read("upcast_attention", config.upcast_attention)
       .Read("use_linear_projection", config.use_linear_projection);

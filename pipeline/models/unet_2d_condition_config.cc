@@ -8,6 +8,7 @@ namespace {
 
 constexpr char kModel[] = "UNet2DConditionModel";
 constexpr size_t kMaxLevels = 8;
+constexpr int64_t kMaxSampleSize = 4096;
 
 absl::Status ValidateFixedChoices(const UNet2DConditionConfig& config) {
   return ConfigCheck(kModel)
@@ -37,6 +38,7 @@ absl::Status ValidateSizes(const UNet2DConditionConfig& config) {
       .InRange("layers_per_block", config.layers_per_block, 1, 64)
       .Epsilon("norm_eps", config.norm_eps)
       .InRange("norm_num_groups", config.norm_num_groups, 1, 1024)
+      .InRange("sample_size", config.sample_size, 1, kMaxSampleSize)
       .status();
 }
 

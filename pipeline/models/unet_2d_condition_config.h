@@ -36,7 +36,7 @@ struct UNet2DConditionConfig {
   bool only_cross_attention = false;
   int64_t out_channels = 8;
   std::string resnet_time_scale_shift = "scale_shift";
-  int64_t sample_size = 64;  // without effect
+  int64_t sample_size = 64;  // latent cells a side of what it was trained with; others run as well
   std::vector<std::string> up_block_types = {"SimpleCrossAttnUpBlock2D", "SimpleCrossAttnUpBlock2D",
                                              "SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"};
   bool upcast_attention = false;

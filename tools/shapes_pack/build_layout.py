@@ -28,6 +28,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.embeddings import ImageHintTimeEmbedding
 from safetensors.torch import load_file
 
+import generation_defaults
 import scenes
 from train_clip import EMBEDDING
 
@@ -70,6 +71,7 @@ def write_decoder(folder: pathlib.Path, unet: dict, model_index: dict, scheduler
                   seed: int) -> int:
     """Everything but the MOVQ; returns the number of the U-Net's parameters."""
     write_json(folder / "model_index.json", model_index)
+    write_json(folder / generation_defaults.FILE, generation_defaults.DEFAULTS)
     # Published latents lie within -1..1 and are clipped to it at every step; ours have a spread of 1, as the noise has.
     write_json(folder / "scheduler" / "scheduler_config.json", dict(scheduler, clip_sample=False))
     prepare_torch(seed, threads=0)

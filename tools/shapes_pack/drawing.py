@@ -13,6 +13,7 @@ from PIL import Image
 
 import scenes
 import task_scenes
+from generation_defaults import DEFAULTS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "parity"))
@@ -22,8 +23,7 @@ from server_process import Server  # noqa: E402
 NETWORK_FOLDERS = {"decoder": ".", "inpaint": "inpaint", "depth": "depth"}
 PARALLEL_REQUESTS = 16
 TIMEOUT_SECONDS = 280  # below the longest deadline of the server
-SETTINGS = {"width": scenes.SIZE, "height": scenes.SIZE, "steps": 25, "guidance_scale": 2.0, "prior_steps": 20,
-            "prior_guidance_scale": 1.3}
+SETTINGS = {"width": scenes.SIZE, "height": scenes.SIZE} | DEFAULTS
 
 
 def network_of(case: dict) -> str:

@@ -19,12 +19,14 @@ TEST(ModelConfigsTest, ReadsPublishedKeysAndIgnoresTheRest) {
   const json object = json::parse(R"({"_class_name": "UNet2DConditionModel", "block_out_channels": [32, 64],
       "down_block_types": ["ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"],
       "up_block_types": ["SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"], "in_channels": 9,
-      "attention_head_dim": 16, "norm_num_groups": 8, "class_embed_type": null, "norm_eps": 1e-5})");
+      "attention_head_dim": 16, "norm_num_groups": 8, "class_embed_type": null, "norm_eps": 1e-5,
+      "sample_size": 16})");
   const auto config = ParseUNetConfig("unet/config.json", object);
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_THAT(config->block_out_channels, ElementsAre(32, 64));
   EXPECT_EQ(config->in_channels, 9);
   EXPECT_EQ(config->attention_head_dim, 16);
+  EXPECT_EQ(config->sample_size, 16);
 }
 
 TEST(ModelConfigsTest, NullKeepsTheDefault) {

@@ -121,6 +121,30 @@ TEST_F(ModelLoadingTest, RefusesAConfigThatIsNotJson) {
   EXPECT_THAT(LoadMessage(), HasSubstr("movq/config.json"));
 }
 
+TEST_F(ModelLoadingTest, TakesTheDefaultsOfItsFilesWhichLieInTheModelsFolderOrTheDecoders) {
+  const auto defaults = [this] {
+    const auto loaded = LoadKandinsky({.model_name = "b", .model_path = folder_.string(), .threads = 1}, 1);
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
+    return loaded->model->capabilities().defaults;
+  };
+  const nlohmann::json unet = nlohmann::json::parse(std::ifstream(folder_ / "decoder/unet/config.json"));
+  const int trained = unet.at("sample_size").get<int>() * 4;  // the latent cells of this model have 4 pixels
+  EXPECT_EQ(defaults().width, trained);
+  EXPECT_EQ(defaults().steps, 50);
+  Write("decoder/generation_defaults.json", R"({"steps": 7, "prior_guidance_scale": 1.5})");
+  EXPECT_EQ(defaults().width, trained);
+  EXPECT_EQ(defaults().steps, 7);
+  EXPECT_EQ(defaults().prior_guidance_scale, 1.5f);
+  Write("generation_defaults.json", R"({"steps": 8})");
+  EXPECT_EQ(defaults().steps, 8);
+}
+
+TEST_F(ModelLoadingTest, RefusesDefaultsThatItCannotServe) {
+  Write("decoder/generation_defaults.json", R"({"width": 1, "steps": 0})");
+  EXPECT_THAT(LoadMessage(), AllOf(HasSubstr("decoder/generation_defaults.json: width is 1, must be"),
+                                   HasSubstr("decoder/generation_defaults.json: steps is 0, must be")));
+}
+
 TEST_F(ModelLoadingTest, NamesAnUnsupportedSchedulerKey) {
   Write("decoder/scheduler/scheduler_config.json",
         R"({"num_train_timesteps": 1000, "beta_schedule": "sigmoid", "prediction_type": "epsilon"})");
