@@ -13,12 +13,14 @@
 #include "base/status_macros.h"
 #include "kandinsky/v1/embedding.grpc.pb.h"
 #include "kandinsky/v1/image_generation.grpc.pb.h"
+#include "kandinsky/v1/model.grpc.pb.h"
 #include "server/embedding_service.h"
 #include "server/engine_options.h"
 #include "server/error_kinds.h"
 #include "server/exception_guard.h"
 #include "server/grpc_options.h"
 #include "server/image_generation_service.h"
+#include "server/model_service.h"
 #include "server/reflection_service.h"
 
 namespace kandinsky {
@@ -67,6 +69,8 @@ Server::Server(const v1::ServerConfig& config, Clock& clock)
       refused_by_grpc_(counts_, clock) {
   AddImageGenerationService(Context(), config_.operator_client_id(), dispatcher_);
   AddEmbeddingService(Context(), dispatcher_);
+  AddModelService(
+      Context(), config_.model().name(), [this] { return Standing(); }, dispatcher_);
   health_.AddTo(Context(), dispatcher_);
   if (config_.reflection()) AddReflectionServices(Context(), dispatcher_);
 }
@@ -219,6 +223,17 @@ void Server::UpdateHealth() {
        {"", v1::ImageGenerationService::service_full_name(), v1::EmbeddingService::service_full_name()}) {
     health_.SetServing(name, serving);
   }
+  health_.SetServing(v1::ModelService::service_full_name(), !draining_);
+}
+
+ModelStanding Server::Standing() const {
+  const bool loading = this->loading();  // before loaded_ok_, which is final when it is false
+  MutexLock lock(health_mutex_);
+  if (draining_) return {.state = v1::MODEL_STATE_DRAINING};
+  if (loaded_ok_ && worker_ready_) return {.state = v1::MODEL_STATE_READY};
+  if (loaded_ok_) return {.state = v1::MODEL_STATE_NOT_READY, .not_ready_reason = "NO_WORKER"};
+  if (loading) return {.state = v1::MODEL_STATE_LOADING};
+  return {.state = v1::MODEL_STATE_NOT_READY, .not_ready_reason = "LOAD_FAILED"};
 }
 
 void Server::CountRefused() {

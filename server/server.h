@@ -25,6 +25,7 @@
 #include "server/message_watch.h"
 #include "server/metrics.h"
 #include "server/metrics_endpoint.h"
+#include "server/model_description.h"
 #include "server/refusal_log.h"
 #include "server/rpc_dispatcher.h"
 #include "server/serving_state.h"
@@ -35,7 +36,8 @@ namespace kandinsky {
 
 // The whole server: gRPC services, health, reflection, metrics endpoint and, once the model is loaded, the
 // engine. Health names: "" and the services' names are SERVING while the model is loaded, a worker has a
-// pipeline and no drain has begun, "liveness" from start to shutdown. Thread-safe.
+// pipeline and no drain has begun, ModelService's, which needs no model, until a drain begins, "liveness"
+// from start to shutdown. Thread-safe.
 class Server {
  public:
   // Loads the model (seconds to minutes). Runs on a thread of the server.
@@ -71,6 +73,9 @@ class Server {
 
   // Whether the loader still runs.
   bool loading() const EXCLUDES(load_mutex_);
+
+  // Whether the model takes requests.
+  ModelStanding Standing() const EXCLUDES(load_mutex_, health_mutex_);
 
   // Stops in order: not ready; lame duck; refuse new calls; wait for the accepted ones; cancel the rest.
   // Returns how many had to be cancelled. Blocks; once.

@@ -141,13 +141,16 @@ TEST_F(Books, HaveTheCallsOfAllServicesByTheirCodes) {
   Note(Unary(WithPicture(1000)));
   Raw(kGenerateImages, "\x0A\x7F garbage");
   Raw("/kandinsky.v1.EmbeddingService/EmbedText", std::string(90'000, 'a'));
+  Raw("/kandinsky.v1.ModelService/ListModels", "");
+  Raw("/kandinsky.v1.ModelService/GetModel", "\x0A\x06nobody");
+  Raw("/kandinsky.v1.ModelService/GetModel", "\xFF");
   Raw(kCheck, "");
   Raw(kCheck, "\x0A\x06nobody");
   Raw(kCheck, "\xFF");
   Raw(kReflection, std::string("\x3A\x00", 2));
   Raw(kReflection, "\xFF");
   Raw(kReflection, std::string(5000, 'a'));
-  EXPECT_EQ(seen_, (Counts{{"OK", 3}, {"InvalidArgument", 4}, {"ResourceExhausted", 2}, {"NotFound", 1}}));
+  EXPECT_EQ(seen_, (Counts{{"OK", 4}, {"InvalidArgument", 5}, {"ResourceExhausted", 2}, {"NotFound", 2}}));
   ExpectBalance();
 }
 

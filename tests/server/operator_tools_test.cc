@@ -102,9 +102,10 @@ std::string ListServices() {
 
 TEST(Reflection, ListsEveryServiceInBothVersions) {
   TestServer server;
-  const auto all = ElementsAre("grpc.health.v1.Health", "kandinsky.v1.EmbeddingService",
-                               "kandinsky.v1.ImageGenerationService", "grpc.reflection.v1.ServerReflection",
-                               "grpc.reflection.v1alpha.ServerReflection");
+  const auto all =
+      ElementsAre("grpc.health.v1.Health", "kandinsky.v1.EmbeddingService",
+                  "kandinsky.v1.ImageGenerationService", "kandinsky.v1.ModelService",
+                  "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection");
   EXPECT_THAT(
       ServicesIn<reflection::ServerReflectionResponse>(CallRaw(server.channel(), kV1, ListServices()).bytes),
       all);
@@ -257,6 +258,7 @@ TEST(Protoset, HasTheInterfaceOfThisServer) {
   }
   EXPECT_THAT(names, Contains("kandinsky/v1/image_generation.proto"));
   EXPECT_THAT(names, Contains("kandinsky/v1/embedding.proto"));
+  EXPECT_THAT(names, Contains("kandinsky/v1/model.proto"));
 }
 
 }  // namespace
