@@ -46,7 +46,7 @@ class NullPipeline final : public Pipeline {
 class NullModel final : public Model {
  public:
   const Capabilities& capabilities() const override { return capabilities_; }
-  std::vector<Violation> Check(const GenerationRequest&) const override { return {}; }
+  std::vector<Violation> Check(const GenerationRequest&, const RequestLimits&) const override { return {}; }
   Plan PlanOf(const GenerationRequest& request) const override {
     const BatchKey key = {
         .stage = Stage::kDenoise, .network = "unet", .latent_height = 64, .latent_width = 64};

@@ -6,7 +6,7 @@
 namespace kandinsky {
 
 // The widest fade that PasteBack makes, in pixels.
-inline constexpr int kMaxFeather = 4096;
+inline constexpr int kMaxFeather = 256;
 
 // Puts the painted part of an inpainted picture into the original. `mask` is gray, 255 = painted, 0 = kept;
 // values from 128 on count as painted. Kept pixels are the original's, byte for byte. Painted pixels are the

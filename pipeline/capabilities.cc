@@ -4,6 +4,7 @@
 #include <utility>
 #include <variant>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
 namespace kandinsky {
@@ -15,7 +16,39 @@ std::vector<Task> EveryTask(std::index_sequence<kIndex...>) {
   return {Task(std::in_place_index<kIndex>)...};
 }
 
+int MaxSize(const Capabilities& capabilities, const RequestLimits& limits) {
+  return std::max(capabilities.size_multiple, limits.max_size);
+}
+
 }  // namespace
+
+bool AllowsSize(const Capabilities& capabilities, const RequestLimits& limits, int64_t edge) {
+  const int multiple = capabilities.size_multiple;
+  return edge >= multiple && edge <= MaxSize(capabilities, limits) && edge % multiple == 0;
+}
+
+std::string SizeRule(const Capabilities& capabilities, const RequestLimits& limits) {
+  const int multiple = capabilities.size_multiple;
+  return absl::StrCat("must be a multiple of ", multiple, " from ", multiple, " to ",
+                      MaxSize(capabilities, limits), " pixels");
+}
+
+GenerationRequest DefaultRequest(const Capabilities& capabilities, const RequestLimits& limits) {
+  const RequestDefaults& defaults = capabilities.defaults;
+  const int multiple = capabilities.size_multiple;
+  const auto size = [&](int edge) {
+    return std::max(multiple, std::min(edge, limits.max_size) / multiple * multiple);
+  };
+  GenerationRequest request;
+  request.width = size(defaults.width);
+  request.height = size(defaults.height);
+  request.steps = std::min({defaults.steps, capabilities.max_steps, limits.max_steps});
+  request.guidance_scale = defaults.guidance_scale;
+  request.prior_steps =
+      std::min({defaults.prior_steps, capabilities.max_prior_steps, limits.max_prior_steps});
+  request.prior_guidance_scale = defaults.prior_guidance_scale;
+  return request;
+}
 
 const char* NetworkOf(const Task& task) {
   if (!MakesImage(task)) return nullptr;

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <climits>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -44,12 +46,32 @@ struct Capabilities {
   int size_multiple = 64;             // width and height must be multiples of it (pixels)
   int max_steps = 1000;               // denoise steps that the scheduler file allows
   int max_prior_steps = 1000;         // prior steps that the scheduler file allows
+  int max_mix_parts = 16;             // texts, images and embeddings that can be mixed
   int max_batch_rows = 0;             // 0: no limit known to the model
   int64_t weight_bytes = 0;
   RequestDefaults defaults = {};
   // What longer texts are cut to.
   std::vector<TextWindow> text_windows = {{.network = "text_encoder", .tokens = 77}};
 };
+
+// Limits of an operator, on top of those of the model. Without values they allow what the model does.
+struct RequestLimits {
+  int max_size = INT_MAX;  // width and height, pixels; the smallest size of the model is always allowed
+  int max_steps = INT_MAX;
+  int max_prior_steps = INT_MAX;
+  // Area in megapixels x denoise steps that run, of all `images` that are asked for together.
+  double max_megapixel_steps = std::numeric_limits<double>::infinity();
+  int images = 1;
+};
+
+// Whether width and height may be `edge` pixels.
+bool AllowsSize(const Capabilities& capabilities, const RequestLimits& limits, int64_t edge);
+
+// "must be a multiple of 64 from 64 to 2048 pixels".
+std::string SizeRule(const Capabilities& capabilities, const RequestLimits& limits);
+
+// A request that gives no values: the model's defaults, as far as model and operator allow them.
+GenerationRequest DefaultRequest(const Capabilities& capabilities, const RequestLimits& limits);
 
 // The network that denoises for the task, as Capabilities::networks names it; null for tasks that make no
 // image, which every model offers.

@@ -6,7 +6,8 @@ namespace kandinsky {
 
 absl::Status ToStatus(const std::vector<Violation>& violations) {
   if (violations.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(violations.front().field, " ", violations.front().rule));
+  const auto& [field, rule, lack] = violations.front();
+  return absl::InvalidArgumentError(absl::StrCat(field, lack == Lack::kNone ? " " : ": ", rule));
 }
 
 }  // namespace kandinsky

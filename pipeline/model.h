@@ -13,15 +13,20 @@
 
 namespace kandinsky {
 
-// A rule of the model that a request breaks.
+// What a model was loaded without.
+enum class Lack { kNone, kNetwork, kImageEncoder, kAdapter };
+
+// A rule of the model that a request breaks, or what the model lacks for it.
 struct Violation {
-  std::string field;  // its path in the request, e.g. "mix.parts[2].weight"
-  std::string rule;   // "must be ...", what follows the field's name in a message
+  // Its path in the wire message, e.g. "mix.parts[2].weight"; with Lack::kNetwork the name of the task.
+  std::string field;
+  std::string rule;         // "must be ...", what follows the field in a message; of a lack a whole clause
+  Lack lack = Lack::kNone;  // kNone: the request is wrong, whatever is loaded
 
   friend bool operator==(const Violation&, const Violation&) = default;
 };
 
-// The first of the violations as INVALID_ARGUMENT; OK when there are none.
+// The first of the violations, lacks included, as INVALID_ARGUMENT; OK when there are none.
 absl::Status ToStatus(const std::vector<Violation>& violations);
 
 // A loaded model: what it can do, which requests it serves, and the work that each takes. It knows its family
@@ -33,9 +38,11 @@ class Model {
 
   virtual const Capabilities& capabilities() const = 0;
 
-  // All rules that `request` breaks; none when it can be served. Images and tensors may still be null, as
-  // long as they are not prepared: Pipeline::Admit checks those.
-  virtual std::vector<Violation> Check(const GenerationRequest& request) const = 0;
+  // All rules that `request` breaks within `limits`, and all that the model lacks for it; none when it can be
+  // served. Numbers may have any values, NaN included. Images and tensors may be null as long as they are not
+  // prepared: Pipeline::Admit checks those.
+  virtual std::vector<Violation> Check(const GenerationRequest& request,
+                                       const RequestLimits& limits) const = 0;
 
   // The work of one image of a request that Check accepts. Reads no image or tensor.
   virtual Plan PlanOf(const GenerationRequest& request) const = 0;

@@ -66,7 +66,7 @@ absl::StatusOr<std::unique_ptr<Generation>> KandinskyPipeline::Admit(const Gener
 
 absl::StatusOr<std::unique_ptr<Generation>> KandinskyPipeline::AdmitOrThrow(
     const GenerationRequest& request, std::shared_ptr<const Plan> plan) const {
-  RETURN_IF_ERROR(ToStatus(CheckRequest(model_->capabilities, request)));
+  RETURN_IF_ERROR(ToStatus(CheckRequest(model_->capabilities, request, RequestLimits())));
   RETURN_IF_ERROR(CheckInputs(model_->capabilities, request));
   const AdaptedNetworks& adapted =
       request.adapter.empty() ? model_->networks : model_->adapters.at(request.adapter);

@@ -40,8 +40,8 @@ class Kandinsky22Model final : public Model {
 
   const Capabilities& capabilities() const override { return networks_->capabilities; }
 
-  std::vector<Violation> Check(const GenerationRequest& request) const override {
-    return CheckRequest(capabilities(), request);
+  std::vector<Violation> Check(const GenerationRequest& request, const RequestLimits& limits) const override {
+    return CheckRequest(capabilities(), request, limits);
   }
 
   Plan PlanOf(const GenerationRequest& request) const override {

@@ -16,106 +16,207 @@ namespace {
 
 constexpr int64_t kLatentChannels = 4;
 
-// The rules for everything but the contents of images and tensors.
+// Wide bounds: what is far beyond would overflow in the networks.
+constexpr float kMaxGuidance = 100;
+constexpr float kMaxWeight = 100;
+// UnCLIP's schedule divides by the number of steps less one.
+constexpr int kMinPriorSteps = 2;
+
+// The rules for everything but the contents of images and tensors. Comparisons are written so that a NaN is
+// refused.
 class RuleChecker {
  public:
-  RuleChecker(const Capabilities& capabilities, const GenerationRequest& request)
-      : capabilities_(capabilities), request_(request) {}
+  RuleChecker(const Capabilities& capabilities, const GenerationRequest& request, const RequestLimits& limits)
+      : capabilities_(capabilities), request_(request), limits_(limits) {}
 
   std::vector<Violation> Run() {
-    if (!Offers(capabilities_, request_.task)) {
-      Violate("task", TaskName(request_.task),
-              " needs another network; the model's networks are: ", NetworkNames(capabilities_));
-    }
-    CheckSizes();
-    CheckSampler();
-    if (!OffersAdapter(capabilities_, request_.task, request_.adapter)) {
-      Violate("adapter", "is not offered by the model for this task");
-    }
+    const Task& task = request_.task;
+    CheckLoaded();
+    CheckTexts();
+    if (MakesImage(task) || Is<EncodeLatents>() || Is<DecodeLatents>()) CheckSizes();
+    if (MakesImage(task)) CheckDenoising();
     // Also where the prior does not run: its random numbers are drawn.
-    if (request_.prior_steps < 2 || request_.prior_steps > capabilities_.max_prior_steps) {
-      Violate("prior_steps", "must be 2 to ", capabilities_.max_prior_steps, ", not ", request_.prior_steps);
-    }
-    std::visit([this](const auto& task) { Check(task); }, request_.task);
-    const bool embeds = MakesImage(request_.task) && !std::holds_alternative<Mix>(request_.task);
-    if (request_.image_embedding != nullptr && !embeds) {
-      Violate("image_embedding", "does not go with this task");
-    }
+    if (MakesImage(task) || Is<EmbedPrompt>()) CheckPriorNumbers();
+    std::visit([this](const auto& alternative) { Check(alternative); }, task);
+    CheckImageEmbedding();
     CheckPriorStart();
+    if (MakesImage(task) && work_is_known_) CheckWork();
     return std::move(violations_);
   }
 
  private:
+  template <typename Alternative>
+  bool Is() const {
+    return std::holds_alternative<Alternative>(request_.task);
+  }
+
   template <typename... Parts>
   void Violate(std::string field, const Parts&... parts) {
-    violations_.push_back({std::move(field), absl::StrCat(parts...)});
+    violations_.push_back({.field = std::move(field), .rule = absl::StrCat(parts...)});
+  }
+
+  void Report(Lack lack, std::string field, std::string clause) {
+    violations_.push_back({.field = std::move(field), .rule = std::move(clause), .lack = lack});
+  }
+
+  void CheckLoaded() {
+    if (!Offers(capabilities_, request_.task)) {
+      Report(Lack::kNetwork, TaskName(request_.task),
+             absl::StrCat("the model's networks are: ", NetworkNames(capabilities_)));
+    }
+    if (!OffersAdapter(capabilities_, request_.task, request_.adapter)) {
+      Report(Lack::kAdapter, "adapter", "the model has no adapters of this name for the task");
+    }
+  }
+
+  void NeedImageEncoder(std::string field) {
+    if (capabilities_.has_image_encoder) return;
+    Report(Lack::kImageEncoder, std::move(field),
+           "the model was loaded without an image encoder, so pictures cannot be embedded");
+  }
+
+  bool CheckInteger(const char* field, int value, int min, int max) {
+    if (value >= min && value <= max) return true;
+    Violate(field, "must be ", min, " to ", max);
+    return false;
+  }
+
+  void CheckNumber(std::string field, float value, float min, float max) {
+    if (value >= min && value <= max) return;
+    Violate(std::move(field), "must be a finite number from ", min, " to ", max);
+  }
+
+  // Texts that nothing would read.
+  void CheckTexts() {
+    const bool mixes = Is<Mix>();
+    const bool given = MakesImage(request_.task) && request_.image_embedding != nullptr;
+    if ((mixes || given) && !request_.prompt.empty()) {
+      Violate("prompt", "must be empty ", mixes ? "in mix" : "with image_embedding");
+    }
+    if (mixes || !given) return;
+    for (const auto& [field, text] : {std::pair("negative_prompt", &request_.negative_prompt),
+                                      std::pair("negative_prior_prompt", &request_.negative_prior_prompt)}) {
+      if (!text->value_or("").empty()) Violate(field, "must be empty with image_embedding");
+    }
   }
 
   void CheckSizes() {
-    const int multiple = capabilities_.size_multiple;
     for (const auto& [field, edge] :
          {std::pair("width", request_.width), std::pair("height", request_.height)}) {
-      if (edge < multiple || edge % multiple != 0)
-        Violate(field, "must be a positive multiple of ", multiple);
+      if (AllowsSize(capabilities_, limits_, edge)) continue;
+      Violate(field, SizeRule(capabilities_, limits_));
+      work_is_known_ = false;
     }
   }
 
-  void CheckSampler() {
+  void CheckDenoising() {
+    steps_are_right_ =
+        CheckInteger("steps", request_.steps, 1, std::min(capabilities_.max_steps, limits_.max_steps));
+    work_is_known_ = work_is_known_ && steps_are_right_;
+    CheckNumber("guidance_scale", request_.guidance_scale, 0, kMaxGuidance);
     const std::vector<SamplerKind>& offered = capabilities_.samplers;
-    if (request_.sampler == SamplerKind::kModelDefault ||
-        std::find(offered.begin(), offered.end(), request_.sampler) != offered.end()) {
-      return;
+    if (request_.sampler != SamplerKind::kModelDefault &&
+        std::find(offered.begin(), offered.end(), request_.sampler) == offered.end()) {
+      Violate("sampler", "is not offered by the model");
     }
-    Violate("sampler", "is not offered by the model");
+    CheckNumber("eta", request_.eta, 0, 1);
+    if (request_.eta > 0 && request_.eta <= 1 && request_.sampler != SamplerKind::kDdim) {
+      Violate("eta", "must be 0 unless sampler is SAMPLER_DDIM");
+    }
+  }
+
+  void CheckPriorNumbers() {
+    const int max_steps = std::min(capabilities_.max_prior_steps, limits_.max_prior_steps);
+    prior_steps_are_right_ = CheckInteger("prior_steps", request_.prior_steps, kMinPriorSteps, max_steps);
+    CheckNumber("prior_guidance_scale", request_.prior_guidance_scale, 0, kMaxGuidance);
   }
 
   void CheckPriorStart() {
     if (!request_.prior_start) return;
-    if (!RunsPrior(request_) || std::holds_alternative<Mix>(request_.task) ||
-        request_.negative_prior_prompt) {
-      Violate("prior_start", "needs a prior that runs, and neither mix nor negative_prior_prompt");
+    if (Is<Mix>()) {
+      Violate("prior_start", "must be unset in mix");
+    } else if (MakesImage(request_.task) && request_.image_embedding != nullptr) {
+      Violate("prior_start", "must be unset with image_embedding, which takes the prior's place");
+    } else if (!RunsPrior(request_)) {
+      Violate("prior_start", "does not go with this task");
     }
-    CheckStrength("prior_start.strength", request_.prior_steps, request_.prior_start->strength);
+    if (request_.negative_prior_prompt) {
+      Violate("prior_start", "must be unset with negative_prior_prompt");
+    }
+    CheckStrength("prior_start.strength", request_.prior_start->strength, request_.prior_steps,
+                  prior_steps_are_right_);
     if (std::holds_alternative<InputImage>(request_.prior_start->from)) NeedImageEncoder("prior_start.image");
   }
 
-  void NeedImageEncoder(const std::string& field) {
-    if (!capabilities_.has_image_encoder) Violate(field, "needs the image encoder, which is not loaded");
+  // A strength is judged by what it does to the steps; of wrong ones it would say nothing.
+  bool CheckStrength(const char* field, double strength, int steps, bool steps_are_right) {
+    if (!(strength > 0 && strength <= 1)) {
+      Violate(field, "must be a number above 0 and at most 1");
+      return false;
+    }
+    if (!steps_are_right || StepsAtStrength(steps, strength) >= 1) return true;
+    Violate(field, "strength ", strength, " leaves none of ", steps,
+            " steps; their product must be at least 1");
+    return false;
   }
 
-  void CheckStrength(const std::string& field, int steps, double strength) {
-    if (strength > 0 && strength <= 1 && StepsAtStrength(steps, strength) >= 1) return;
-    Violate(field, "must be above 0 to 1 and leave at least one step");
+  void CheckInit(const char* field, const InitImage& init) {
+    const bool is_right = CheckStrength(field, init.strength, request_.steps, steps_are_right_);
+    work_is_known_ = work_is_known_ && is_right;
   }
 
   void Check(const TextToImage&) {}
-  void Check(const ImageToImage& task) {
-    CheckStrength("image_to_image.strength", request_.steps, task.init.strength);
-  }
+  void Check(const ImageToImage& task) { CheckInit("image_to_image.strength", task.init); }
   void Check(const Inpaint& task) {
-    if (task.feather < 0 || task.feather > kMaxFeather) {
-      Violate("inpaint.feather", "must be 0 to ", kMaxFeather);
-    }
+    constexpr char kField[] = "inpaint.feather_pixels";
+    CheckInteger(kField, task.feather, 0, kMaxFeather);
+    if (task.feather > 0 && !task.paste_back) Violate(kField, "must be 0 without paste_back");
   }
   void Check(const Mix& task) {
-    if (task.parts.empty()) Violate("mix", "needs at least one part");
+    // A list that is too long is not looked at: all that may be wrong with it would make a long answer.
+    const auto count = static_cast<int64_t>(task.parts.size());
+    if (count < 1 || count > capabilities_.max_mix_parts) {
+      return Violate("mix.parts", "must be 1 to ", capabilities_.max_mix_parts);
+    }
     for (size_t i = 0; i < task.parts.size(); ++i) {
-      if (!std::holds_alternative<InputImage>(task.parts[i].content)) continue;
-      NeedImageEncoder(absl::StrCat("mix.parts[", i, "].image"));
+      const std::string path = absl::StrCat("mix.parts[", i, "]");
+      if (std::holds_alternative<InputImage>(task.parts[i].content)) NeedImageEncoder(path + ".image");
+      CheckNumber(path + ".weight", task.parts[i].weight, -kMaxWeight, kMaxWeight);
     }
   }
   void Check(const ControlNet& task) {
-    if (task.init) CheckStrength("control_net.strength", request_.steps, task.init->strength);
+    if (task.init) CheckInit("control_net.strength", *task.init);
   }
   void Check(const EmbedText&) {}
-  void Check(const EmbedImage&) { NeedImageEncoder("image"); }
+  void Check(const EmbedImage&) { NeedImageEncoder("images"); }
   void Check(const EmbedPrompt&) {}
   void Check(const EncodeLatents&) {}
   void Check(const DecodeLatents&) {}
 
+  void CheckImageEmbedding() {
+    if (request_.image_embedding == nullptr) return;
+    if (Is<Mix>()) {
+      Violate("image_embedding", "must be unset in mix");
+    } else if (!MakesImage(request_.task)) {
+      Violate("image_embedding", "does not go with this task");
+    }
+  }
+
+  void CheckWork() {
+    const double area = static_cast<double>(int64_t{request_.width} * request_.height);
+    const double work = area * limits_.images * DenoiseSteps(request_) / 1e6;
+    if (work <= limits_.max_megapixel_steps) return;
+    Violate("steps", "megapixels x images x steps that run must be at most ", limits_.max_megapixel_steps,
+            ", this request has ", work);
+  }
+
   const Capabilities& capabilities_;
   const GenerationRequest& request_;
+  const RequestLimits& limits_;
   std::vector<Violation> violations_;
+  bool steps_are_right_ = false;
+  bool prior_steps_are_right_ = false;
+  bool work_is_known_ = true;
 };
 
 // The contents of images and tensors; one overload per task.
@@ -208,8 +309,9 @@ class InputChecker {
 
 }  // namespace
 
-std::vector<Violation> CheckRequest(const Capabilities& capabilities, const GenerationRequest& request) {
-  return RuleChecker(capabilities, request).Run();
+std::vector<Violation> CheckRequest(const Capabilities& capabilities, const GenerationRequest& request,
+                                    const RequestLimits& limits) {
+  return RuleChecker(capabilities, request, limits).Run();
 }
 
 absl::Status CheckInputs(const Capabilities& capabilities, const GenerationRequest& request) {

@@ -9,9 +9,9 @@
 
 namespace kandinsky {
 
-// As Model::Check, for Kandinsky 2.2 models of these capabilities. Numbers that only the samplers know the
-// limits of are theirs to check. Pure.
-std::vector<Violation> CheckRequest(const Capabilities& capabilities, const GenerationRequest& request);
+// As Model::Check, for Kandinsky 2.2 models of these capabilities. Pure.
+std::vector<Violation> CheckRequest(const Capabilities& capabilities, const GenerationRequest& request,
+                                    const RequestLimits& limits);
 
 // Whether the images and tensors of `request`, which breaks no rule, are there and have the sizes that the
 // networks take, so that none meets a tensor of another shape. INVALID_ARGUMENT naming field and rule. Pure.

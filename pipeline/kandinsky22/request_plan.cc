@@ -32,16 +32,6 @@ bool EncodesLatents(const Task& task) {
          std::holds_alternative<EncodeLatents>(task) || (control != nullptr && control->init.has_value());
 }
 
-int DenoiseSteps(const GenerationRequest& request) {
-  if (!MakesImage(request.task)) return 0;
-  const InitImage* init = nullptr;
-  if (const auto* task = std::get_if<ImageToImage>(&request.task)) init = &task->init;
-  if (const auto* task = std::get_if<ControlNet>(&request.task); task != nullptr && task->init) {
-    init = &*task->init;
-  }
-  return init == nullptr ? request.steps : StepsAtStrength(request.steps, init->strength);
-}
-
 int PriorSteps(const GenerationRequest& request) {
   if (!RunsPrior(request)) return 0;
   return request.prior_start ? StepsAtStrength(request.prior_steps, request.prior_start->strength)
@@ -144,6 +134,16 @@ bool RunsPrior(const GenerationRequest& request) {
   if (!MakesImage(request.task) || request.image_embedding != nullptr) return false;
   const auto* mix = std::get_if<Mix>(&request.task);
   return mix == nullptr || HasTextPart(*mix) || ReadsNegativeOfPrior(request);
+}
+
+int DenoiseSteps(const GenerationRequest& request) {
+  if (!MakesImage(request.task)) return 0;
+  const InitImage* init = nullptr;
+  if (const auto* task = std::get_if<ImageToImage>(&request.task)) init = &task->init;
+  if (const auto* task = std::get_if<ControlNet>(&request.task); task != nullptr && task->init) {
+    init = &*task->init;
+  }
+  return init == nullptr ? request.steps : StepsAtStrength(request.steps, init->strength);
 }
 
 Plan PlanRequest(const GenerationRequest& request, const PlanContext& context) {

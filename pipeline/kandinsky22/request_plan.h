@@ -39,6 +39,9 @@ struct PlanContext {
 // Whether the prior has anything to compute: a text whose image embedding is read.
 bool RunsPrior(const GenerationRequest& request);
 
+// The denoise steps that run: those that a strength leaves. 0 for tasks that make no image.
+int DenoiseSteps(const GenerationRequest& request);
+
 // The work of a Kandinsky 2.2 request: text encoder, image encoder and MOVQ's encoder as far as its inputs
 // need them (one step each, or one of "none"), the prior, the U-Net, MOVQ's decoder. Guided and unguided
 // samples may share steps of the prior, whose keys therefore say nothing of guidance. Pure.

@@ -5,6 +5,7 @@
 #include "pipeline/kandinsky22/request_check.h"
 #include "pipeline/kandinsky22/request_plan.h"
 #include "pipeline/simulated/simulated_pipeline.h"
+#include "pipeline/simulated/simulated_results.h"
 
 namespace kandinsky {
 
@@ -18,11 +19,13 @@ SimulatedModel::SimulatedModel(const SimulatedOptions& options, Clock& clock)
            .dtype = "none",
            .samplers = {SamplerKind::kDdpm, SamplerKind::kDdim, SamplerKind::kDdpmLearnedRange,
                         SamplerKind::kEuler, SamplerKind::kEulerAncestral, SamplerKind::kDpmSolverMultistep},
-           .adapters = options.adapters}),
+           .adapters = options.adapters,
+           .text_windows = {{.network = kTextEncoder, .tokens = kSimulatedTextWindow}}}),
       clock_(clock) {}
 
-std::vector<Violation> SimulatedModel::Check(const GenerationRequest& request) const {
-  return CheckRequest(capabilities_, request);
+std::vector<Violation> SimulatedModel::Check(const GenerationRequest& request,
+                                             const RequestLimits& limits) const {
+  return CheckRequest(capabilities_, request, limits);
 }
 
 Plan SimulatedModel::PlanOf(const GenerationRequest& request) const {

@@ -35,7 +35,7 @@ class SimulatedModel final : public Model {
   SimulatedModel(const SimulatedOptions& options, Clock& clock);
 
   const Capabilities& capabilities() const override { return capabilities_; }
-  std::vector<Violation> Check(const GenerationRequest& request) const override;
+  std::vector<Violation> Check(const GenerationRequest& request, const RequestLimits& limits) const override;
   Plan PlanOf(const GenerationRequest& request) const override;
   // Any name is a device.
   absl::StatusOr<std::unique_ptr<Pipeline>> MakePipeline(const std::string& device) const override;

@@ -11,7 +11,7 @@ namespace kandinsky {
 absl::StatusOr<std::unique_ptr<Generation>> SimulatedPipeline::Admit(const GenerationRequest& request,
                                                                      std::shared_ptr<const Plan> plan) {
   if (lost_) return absl::UnavailableError("the simulated device is lost");
-  RETURN_IF_ERROR(ToStatus(CheckRequest(capabilities_, request)));
+  RETURN_IF_ERROR(ToStatus(CheckRequest(capabilities_, request, RequestLimits())));
   return std::make_unique<SimulatedGeneration>(request, std::move(plan), capabilities_.embedding_dim);
 }
 

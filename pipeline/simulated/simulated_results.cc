@@ -13,7 +13,6 @@ namespace {
 
 constexpr int64_t kLatentScale = 8;
 constexpr int64_t kLatentChannels = 4;
-constexpr int kTextWindow = 77;  // of the CLIP text towers, begin and end token included
 constexpr int64_t kBeginToken = 49406;
 constexpr int64_t kEndToken = 49407;
 
@@ -50,22 +49,23 @@ std::vector<std::string> WordsOf(const std::string& text) {
 std::vector<int64_t> TokenIds(const std::string& text) {
   std::vector<int64_t> ids = {kBeginToken};
   for (const std::string& word : WordsOf(text)) {
-    if (ids.size() + 1 < kTextWindow) ids.push_back(static_cast<int64_t>(Fingerprint(word) % kBeginToken));
+    if (ids.size() + 1 < kSimulatedTextWindow)
+      ids.push_back(static_cast<int64_t>(Fingerprint(word) % kBeginToken));
   }
-  ids.resize(kTextWindow, kEndToken);
+  ids.resize(kSimulatedTextWindow, kEndToken);
   return ids;
 }
 
 PromptTokens CountTokens(const char* field, const std::string& text) {
   const int tokens = 2 + static_cast<int>(WordsOf(text).size());
-  return {.field = field, .tokens = tokens, .kept_tokens = std::min(tokens, kTextWindow)};
+  return {.field = field, .tokens = tokens, .kept_tokens = std::min(tokens, kSimulatedTextWindow)};
 }
 
 void AddEmbeddings(const GenerationRequest& request, int64_t dim, GenerationResult& result) {
   if (std::holds_alternative<EmbedText>(request.task)) {
     const uint64_t text = Fingerprint(request.prompt);
     result.embedding = Values(text, {dim});
-    result.hidden_states = Values(text + 1, {kTextWindow, dim});
+    result.hidden_states = Values(text + 1, {kSimulatedTextWindow, dim});
     result.token_ids = TokenIds(request.prompt);
   } else if (const auto* task = std::get_if<EmbedImage>(&request.task)) {
     result.embedding = Values(Fingerprint(task->image), {dim});

@@ -4,6 +4,9 @@
 
 namespace kandinsky {
 
+// Capabilities::text_windows of simulated models, that of the CLIP text towers.
+inline constexpr int kSimulatedTextWindow = 77;
+
 // What the task of `request` yields besides the image, in the shapes of the published models: latents,
 // pixels, embeddings of `embedding_dim` values, token ids. The values follow from the seed (of tasks that
 // have one), the texts and the picture alone, and lie in -1..1.

@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "pipeline/kandinsky22/request_check.h"
 #include "pipeline/kandinsky22/request_plan.h"
 #include "pipeline/simulated/simulated_results.h"
 
@@ -178,6 +179,10 @@ absl::Status FakePipeline::Step(absl::Span<Generation* const> batch) {
   if (!status.ok()) return status;
   for (Generation* generation : batch) static_cast<FakeGeneration*>(generation)->Advance();
   return absl::OkStatus();
+}
+
+std::vector<Violation> FakeModel::Check(const GenerationRequest& request, const RequestLimits& limits) const {
+  return CheckRequest(options_.capabilities, request, limits);
 }
 
 Plan FakeModel::PlanOf(const GenerationRequest& request) const {

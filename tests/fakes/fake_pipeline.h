@@ -96,8 +96,8 @@ struct FakePipelineOptions {
 
 // A Pipeline without networks: goes through the stages of every task and makes small pictures whose pixels
 // follow from the seed alone; other results are those of SimulatedResult, but for the latents of images, all
-// of whose values are the seed modulo 1000. Steps cost nothing but what `on_step` does. No capability is
-// checked.
+// of whose values are the seed modulo 1000. Steps cost nothing but what `on_step` does. Admit checks
+// no rule.
 class FakePipeline : public Pipeline {
  public:
   // `log` may be null: then nothing is recorded, which long benchmarks want.
@@ -117,7 +117,7 @@ class FakePipeline : public Pipeline {
   const std::shared_ptr<FakePipelineLog> log_;
 };
 
-// The model of FakePipelines: plans as Kandinsky 2.2 does, and checks nothing.
+// The model of FakePipelines: rules and plans are those of Kandinsky 2.2.
 class FakeModel : public Model {
  public:
   // `log` as FakePipeline's.
@@ -125,7 +125,7 @@ class FakeModel : public Model {
       : options_(std::move(options)), log_(std::move(log)) {}
 
   const Capabilities& capabilities() const override { return options_.capabilities; }
-  std::vector<Violation> Check(const GenerationRequest&) const override { return {}; }
+  std::vector<Violation> Check(const GenerationRequest& request, const RequestLimits& limits) const override;
   Plan PlanOf(const GenerationRequest& request) const override;
   absl::StatusOr<std::unique_ptr<Pipeline>> MakePipeline(const std::string& device) const override;
 

@@ -103,7 +103,8 @@ std::vector<GenerationRequest> RandomMix(const Capabilities& capabilities, std::
     request.prior_steps = 2 + pick(3);
     request.guidance_scale = pick(3) == 0 ? 1.0f : 4.0f;
     request.prior_guidance_scale = pick(3) == 0 ? 1.0f : 4.0f;
-    request.prompt = kPrompts[static_cast<size_t>(1 + pick(kPrompts.size() - 1))];
+    const std::string& prompt = kPrompts[static_cast<size_t>(1 + pick(kPrompts.size() - 1))];
+    if (!request.prompt.empty()) request.prompt = prompt;
     if (pick(2) == 0 && !request.image_embedding && !std::holds_alternative<EmbedText>(request.task))
       request.negative_prompt = kPrompts[static_cast<size_t>(pick(kPrompts.size()))];
     if (MakesImage(request.task)) request.sampler = kSamplers[pick(std::size(kSamplers))];

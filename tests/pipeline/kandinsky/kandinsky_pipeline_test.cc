@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -84,6 +85,7 @@ TEST_F(KandinskyPipelineTest, EstimatesTheMemoryOfEveryStep) {
 
 TEST_F(KandinskyPipelineTest, AMixCostsMoreThanAPrompt) {
   GenerationRequest mix = TinyRequest(1);
+  mix.prompt.clear();
   mix.task = Mix{{{std::string("one"), 1.0f}, {std::string("two"), 1.0f}, {std::string("three"), 1.0f}}};
   auto one = pipeline_->Admit(TinyRequest(1));
   auto three = pipeline_->Admit(mix);
@@ -236,10 +238,10 @@ TEST_F(KandinskyPipelineTest, ReportsHowAnOverlongPromptWasCut) {
 TEST_F(KandinskyPipelineTest, RefusesWhatTheModelCannotServe) {
   GenerationRequest request = TinyRequest(1);
   request.width = 63;
-  EXPECT_THAT(std::string(AdmitStatus(request).message()), HasSubstr("multiple of"));
+  EXPECT_THAT(std::string(AdmitStatus(request).message()), HasSubstr("width must be a multiple of"));
   request = TinyRequest(1);
   request.steps = 1000;
-  EXPECT_THAT(std::string(AdmitStatus(request).message()), HasSubstr("steps 1000"));
+  EXPECT_THAT(std::string(AdmitStatus(request).message()), HasSubstr("steps must be 1 to "));
   request = TinyRequest(1);
   request.prior_steps = 1;
   EXPECT_THAT(std::string(AdmitStatus(request).message()), HasSubstr("prior_steps"));
@@ -251,7 +253,9 @@ TEST_F(KandinskyPipelineTest, RefusesWhatTheModelCannotServe) {
 
 TEST_F(KandinskyPipelineTest, NonFiniteLatentsFailOnlyTheirOwnGeneration) {
   GenerationRequest bad = TinyRequest(2);
-  bad.guidance_scale = 1e38f;  // overflows to infinity within a few steps
+  FloatTensor not_finite = {.shape = {pipeline_->capabilities().embedding_dim}, .values = {}};
+  not_finite.values.assign(static_cast<size_t>(not_finite.shape[0]), std::nanf(""));
+  bad.negative_image_embedding = std::make_shared<const FloatTensor>(std::move(not_finite));
   bad.sampler = SamplerKind::kDdim;
   const GenerationRequest good = TinyRequest(2);
   auto a = pipeline_->Admit(bad);

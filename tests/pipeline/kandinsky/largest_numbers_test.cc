@@ -1,16 +1,17 @@
-// Numbers at the bounds that the server sets (field_checks.h) give finite results: no request that it accepts
+// Numbers at the bounds of Model::Check and value_range.h give finite results: no request that is accepted
 // ends in an error of the networks.
 #include <gtest/gtest.h>
 
 #include <memory>
 
+#include "pipeline/value_range.h"
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 
 namespace kandinsky {
 namespace {
 
-constexpr float kEmbeddingBound = 1000;
-constexpr float kLatentBound = 10'000;
+constexpr float kEmbeddingBound = kEmbeddingRange.max;
+constexpr float kLatentBound = kLatentRange.max;
 constexpr float kGuidanceBound = 100;
 constexpr float kWeightBound = 100;
 constexpr size_t kMixBound = 16;
@@ -42,6 +43,7 @@ void ExpectResult(LoadedPipeline& pipeline, const GenerationRequest& request) {
 GenerationRequest StronglyGuided(Task task, SamplerKind sampler) {
   GenerationRequest request = TinyRequest(1);
   request.task = std::move(task);
+  if (std::holds_alternative<Mix>(request.task)) request.prompt.clear();
   request.sampler = sampler;
   request.guidance_scale = kGuidanceBound;
   request.prior_guidance_scale = kGuidanceBound;
@@ -63,6 +65,7 @@ TEST_F(LargestNumbersTest, OfEmbeddingsAndGuidanceTogether) {
   for (const SamplerKind sampler : kSamplers) {
     for (const int pattern : {0, 1}) {
       GenerationRequest request = StronglyGuided(TextToImage(), sampler);
+      request.prompt.clear();
       request.image_embedding = Embedding(pattern);
       ExpectResult(*pipeline_, request);
       request.negative_image_embedding = Embedding(1 - pattern);

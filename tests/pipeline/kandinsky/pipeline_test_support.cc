@@ -82,6 +82,7 @@ std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities
   const auto add = [&](Task task) -> GenerationRequest& {
     requests.push_back(TinyRequest(100 + requests.size()));
     requests.back().task = std::move(task);
+    if (std::holds_alternative<Mix>(requests.back().task)) requests.back().prompt.clear();
     return requests.back();
   };
   const InitImage init = {TestPicture(64, 64, 3, 1), 0.7f};
@@ -107,6 +108,7 @@ std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities
   add(TextToImage{}).prior_start = PriorStart{embedding, 1.0f};
   requests.back().negative_prompt = "low quality";
   add(TextToImage{}).image_embedding = embedding;
+  requests.back().prompt.clear();
   add(ImageToImage{init});
   add(ImageToImage{init}).sampler = SamplerKind::kEuler;
   add(Mix{{{std::string("red cat"), 0.6f}, {TestPicture(crop, crop, 3, 5), 0.5f}, {embedding, -0.2f}}});
