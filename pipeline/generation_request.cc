@@ -1,6 +1,5 @@
 #include "pipeline/generation_request.h"
 
-#include <algorithm>
 #include <array>
 
 namespace kandinsky {
@@ -10,10 +9,6 @@ const char* TaskName(const Task& task) {
       "text_to_image", "image_to_image", "inpaint",        "mix",           "control_net", "embed_text",
       "embed_image",   "embed_prompt",   "encode_latents", "decode_latents"};
   return kNames[task.index()];
-}
-
-int StepsAtStrength(int steps, double strength) {
-  return std::min(static_cast<int>(steps * strength), steps);
 }
 
 bool MakesImage(const Task& task) { return task.index() <= Task(ControlNet{}).index(); }

@@ -11,8 +11,8 @@
 
 namespace kandinsky {
 
-// What one generation makes, in native types; the server has decoded, resized and checked everything before
-// it builds one. Pictures are shared and never change.
+// What one generation makes, in native types; Model::Check says what of it a model serves. Pictures have been
+// decoded and resized; they are shared and never change.
 using InputImage = std::shared_ptr<const Image>;
 
 // A place in CLIP's image space: what the vision tower or the prior gives, [Capabilities::embedding_dim], not
@@ -35,9 +35,6 @@ struct TextToImage {};
 struct ImageToImage {
   InitImage init;
 };
-// Steps that `strength` leaves of `steps`: min(int(steps * strength), steps) in double precision, as
-// get_timesteps of diffusers' pipelines has it; int(100 * 0.29) is 28, int(49 * (1 / 49)) is 0.
-int StepsAtStrength(int steps, double strength);
 
 // Repaints a part of a picture.
 struct Inpaint {

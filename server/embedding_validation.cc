@@ -13,7 +13,6 @@ namespace {
 
 constexpr int kMostTexts = 16;
 constexpr int kMostImages = 16;
-constexpr int kTextWindow = 77;  // of the CLIP text towers
 constexpr int kLatentChannels = 4;
 constexpr int kRgb = 3;
 constexpr int64_t kFloatBytes = sizeof(float);
@@ -24,11 +23,13 @@ int64_t EmbeddingBytes(const Capabilities& capabilities) {
   return capabilities.embedding_dim * kFloatBytes + kSmallParts;
 }
 
-// Ends a check: all violations, or what was validated. `reply_field` makes the answer large.
+// Ends a check: all violations, or what was validated. `reply_field` makes the answer large. The requests of
+// a call differ in nothing that the model has rules for.
 template <typename Message, typename Response>
 EmbeddingCheck<Response> Conclude(const Message& message, FieldChecks& checks,
                                   ValidatedEmbedding<Response> validated, const char* reply_field) {
   checks.Name("model", message.model());
+  if (!validated.requests.empty()) checks.CheckByModel(validated.requests.front());
   const int64_t limit = checks.limits().max_unary_reply_bytes();
   if (checks.count() == 0 && validated.reply_bytes > limit) {
     return std::vector<FieldViolation>{
@@ -47,11 +48,6 @@ bool CheckLength(const char* field, int length, int most, FieldChecks& checks) {
   return false;
 }
 
-EncodedPicture Encoded(const std::string& field, const std::string& bytes, const ImageInfo& info,
-                       const FieldChecks& checks) {
-  return {.field = field, .bytes = bytes, .info = info, .limits = checks.decode_limits()};
-}
-
 InputImage& PictureToEncode(GenerationRequest& request) {
   return std::get<InputImage>(std::get<EncodeLatents>(request.task).image);
 }
@@ -64,7 +60,7 @@ SharedFloatTensor& PixelsToEncode(GenerationRequest& request) {
 struct ImageTensorRule {
   int channels = 0;
   int scale = 1;
-  std::pair<float, float> range;
+  ValueRange range;
 };
 
 // Checks a tensor and puts its image's size into `native`.
@@ -86,7 +82,7 @@ bool CheckImageTensor(const char* field, const v1::FloatTensor& tensor, const Im
 
 void CheckPixels(const v1::EncodeLatentsRequest& request, FieldChecks& checks, GenerationRequest& native,
                  std::vector<RequestInput>& inputs) {
-  const ImageTensorRule rule = {.channels = kRgb, .scale = 1, .range = {-1.0f, 1.0f}};
+  const ImageTensorRule rule = {.channels = kRgb, .scale = 1, .range = kPixelRange};
   if (CheckImageTensor("pixels", request.pixels(), rule, checks, native)) {
     inputs.push_back(TensorAsIs("pixels", request.pixels(), InEach(PixelsToEncode)));
   }
@@ -106,7 +102,7 @@ EmbeddingCheck<v1::EmbedTextResponse> ValidateEmbedding(const v1::EmbedTextReque
   if (CheckLength("texts", request.texts_size(), kMostTexts, checks)) {
     for (int i = 0; i < request.texts_size(); ++i) {
       checks.Text(absl::StrCat("texts[", i, "]"), request.texts(i));
-      GenerationRequest& text = validated.requests.emplace_back();
+      GenerationRequest& text = validated.requests.emplace_back(checks.DefaultRequest());
       text.task = EmbedText();
       text.prompt = request.texts(i);
       text.strict_prompt = request.strict_text();
@@ -114,7 +110,9 @@ EmbeddingCheck<v1::EmbedTextResponse> ValidateEmbedding(const v1::EmbedTextReque
   }
   validated.text_list = "texts";
   const bool hidden_states = request.include_hidden_states();
-  const int64_t states = hidden_states ? kTextWindow * EmbeddingBytes(checks.capabilities()) : 0;
+  const int64_t states = hidden_states ? checks.capabilities().text_windows.front().tokens *
+                                             EmbeddingBytes(checks.capabilities())
+                                       : 0;
   validated.reply_bytes = request.texts_size() * (EmbeddingBytes(checks.capabilities()) + states);
   validated.answer = [hidden_states](const EmbeddingResults& results) {
     return AnswerEmbedText(results, hidden_states);
@@ -130,16 +128,14 @@ EmbeddingCheck<v1::EmbedImagesResponse> ValidateEmbedding(const v1::EmbedImagesR
   if (CheckLength("images", request.images_size(), kMostImages, checks)) {
     for (int i = 0; i < request.images_size(); ++i) {
       const std::string field = absl::StrCat("images[", i, "]");
-      validated.requests.emplace_back().task = EmbedImage();
-      const std::optional<ImageInfo> info = checks.Picture(field, request.images(i));
-      if (!info.has_value()) continue;
+      validated.requests.emplace_back(checks.DefaultRequest()).task = EmbedImage();
+      const std::optional<EncodedPicture> picture = checks.Picture(field, request.images(i));
+      if (!picture.has_value()) continue;
       const auto place = InOne(static_cast<size_t>(i), [](GenerationRequest& image) -> InputImage& {
         return std::get<EmbedImage>(image.task).image;
       });
-      validated.inputs.push_back(
-          PictureForClip(Encoded(field, request.images(i), *info, checks), checks.capabilities(), place));
+      validated.inputs.push_back(PictureForClip(*picture, checks.capabilities(), place));
     }
-    checks.NeedImageEncoder("images");
   }
   validated.reply_bytes = request.images_size() * EmbeddingBytes(checks.capabilities());
   validated.answer = AnswerEmbedImages;
@@ -151,15 +147,14 @@ EmbeddingCheck<v1::GenerateImageEmbeddingResponse> ValidateEmbedding(
     const std::function<uint64_t()>& draw_seed) {
   FieldChecks checks(rules);
   ValidatedEmbedding<v1::GenerateImageEmbeddingResponse> validated;
-  GenerationRequest native;
+  GenerationRequest native = checks.DefaultRequest();
   native.task = EmbedPrompt();
   checks.Prompt("prompt", request.prompt());
   native.prompt = request.prompt();
   native.strict_prompt = request.strict_prompt();
   checks.Name("adapter", request.adapter());
   native.adapter = request.adapter();
-  CheckNegativePrompts(request, checks, native);
-  CheckPrior(request, checks, native, validated.inputs);
+  ReadPrior(request, checks, native, validated.inputs);
   const std::vector<uint64_t> seeds =
       checks.Seeds({.count_field = "count",
                     .count = request.has_count() ? std::optional(request.count()) : std::nullopt,
@@ -180,21 +175,18 @@ EmbeddingCheck<v1::EncodeLatentsResponse> ValidateEmbedding(const v1::EncodeLate
                                                             const std::function<uint64_t()>&) {
   FieldChecks checks(rules);
   ValidatedEmbedding<v1::EncodeLatentsResponse> validated;
-  GenerationRequest native;
+  GenerationRequest native = checks.DefaultRequest();
   native.output = {.image = false, .latents = true};
   if (request.has_pixels()) {
     native.task = EncodeLatents{.image = SharedFloatTensor()};
     CheckPixels(request, checks, native, validated.inputs);
   } else {
     native.task = EncodeLatents{.image = InputImage()};
-    native.width =
-        request.has_width() ? checks.Size("width", request.width()) : checks.DefaultSize(native.width);
-    native.height =
-        request.has_height() ? checks.Size("height", request.height()) : checks.DefaultSize(native.height);
-    const std::optional<ImageInfo> info = checks.Picture("image", request.image());
-    if (info.has_value()) {
-      validated.inputs.push_back(ResizedPicture(Encoded("image", request.image(), *info, checks),
-                                                {.width = native.width, .height = native.height},
+    if (request.has_width()) native.width = request.width();
+    if (request.has_height()) native.height = request.height();
+    const std::optional<EncodedPicture> picture = checks.Picture("image", request.image());
+    if (picture.has_value() && checks.AllowsSizeOf(native)) {
+      validated.inputs.push_back(ResizedPicture(*picture, {.width = native.width, .height = native.height},
                                                 InEach(PictureToEncode)));
     }
   }
@@ -211,11 +203,10 @@ EmbeddingCheck<v1::DecodeLatentsResponse> ValidateEmbedding(const v1::DecodeLate
                                                             const std::function<uint64_t()>&) {
   FieldChecks checks(rules);
   ValidatedEmbedding<v1::DecodeLatentsResponse> validated;
-  GenerationRequest native;
+  GenerationRequest native = checks.DefaultRequest();
   native.task = DecodeLatents();
-  const ImageTensorRule rule = {.channels = kLatentChannels,
-                                .scale = checks.capabilities().latent_scale,
-                                .range = {-kLargestLatentValue, kLargestLatentValue}};
+  const ImageTensorRule rule = {
+      .channels = kLatentChannels, .scale = checks.capabilities().latent_scale, .range = kLatentRange};
   if (CheckImageTensor("latents", request.latents(), rule, checks, native)) {
     validated.inputs.push_back(
         TensorAsIs("latents", request.latents(), InEach([](GenerationRequest& image) -> SharedFloatTensor& {

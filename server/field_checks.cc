@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "base/white_space.h"
 #include "server/config.h"
 #include "server/prompt_text.h"
@@ -15,30 +17,66 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the floats of the wire format are little-endian");
 
-constexpr int kSmallestSize = 64;
-
-// Number of the message's field that a path starts with.
-int FieldNumber(const google::protobuf::Descriptor& message, const std::string& path) {
-  const auto* field = message.FindFieldByName(path.substr(0, path.find_first_of(".[")));
-  return field == nullptr ? 0 : field->number();
+// Numbers of the fields and indices that a path leads through, to sort by.
+std::vector<int> PlaceOf(const google::protobuf::Descriptor* message, const std::string& path) {
+  std::vector<int> place;
+  for (absl::string_view part : absl::StrSplit(path, absl::ByAnyChar(".["))) {
+    if (absl::ConsumeSuffix(&part, "]")) {
+      int& index = place.emplace_back();
+      (void)absl::SimpleAtoi(part, &index);
+      continue;
+    }
+    const auto* field = message == nullptr ? nullptr : message->FindFieldByName(std::string(part));
+    place.push_back(field == nullptr ? 0 : field->number());
+    message = field == nullptr ? nullptr : field->message_type();
+  }
+  return place;
 }
 
-// Whether all floats in `data` are within the bounds; NaN is not. In place: a tensor can be most of a
-// message.
-bool AllWithin(const std::string& data, float min, float max) {
+RequestLimits ToRequestLimits(const v1::LimitsConfig& limits) {
+  return {.max_size = limits.max_size(),
+          .max_steps = limits.max_steps(),
+          .max_prior_steps = limits.max_prior_steps(),
+          .max_megapixel_steps = limits.max_megapixel_steps()};
+}
+
+// Whether all floats in `data` are within `range`. In place: a tensor can be most of a message.
+bool AllWithin(const std::string& data, const ValueRange& range) {
   for (size_t at = 0; at < data.size(); at += sizeof(float)) {
     float value = 0;
     std::memcpy(&value, data.data() + at, sizeof(value));
-    if (!(value >= min && value <= max)) return false;
+    if (!range.Contains(value)) return false;
   }
   return true;
 }
 
 }  // namespace
 
-DecodeLimits FieldChecks::decode_limits() const {
-  return {.max_pixels = limits().max_image_pixels(),
-          .max_encoded_bytes = static_cast<size_t>(limits().max_image_bytes())};
+FieldChecks::FieldChecks(const ValidationRules& rules)
+    : rules_(rules), request_limits_(ToRequestLimits(rules.limits)) {}
+
+GenerationRequest FieldChecks::DefaultRequest() const {
+  return kandinsky::DefaultRequest(capabilities(), request_limits_);
+}
+
+bool FieldChecks::AllowsSize(int64_t edge) const {
+  return kandinsky::AllowsSize(capabilities(), request_limits_, edge);
+}
+
+std::string FieldChecks::SizeRule() const { return kandinsky::SizeRule(capabilities(), request_limits_); }
+
+void FieldChecks::CheckByModel(const GenerationRequest& request, int images) {
+  RequestLimits limits = request_limits_;
+  limits.images = images;
+  for (Violation& violation : model().Check(request, limits)) {
+    auto& [field, rule, lack] = violation;
+    if (lack == Lack::kNone) {
+      violations_.push_back({std::move(field), std::move(rule)});
+    } else if (lack != Lack::kAdapter) {
+      const char* const type = lack == Lack::kNetwork ? "TASK" : "IMAGE_ENCODER";
+      lacks_.push_back({type, std::move(field), std::move(rule)});
+    }
+  }
 }
 
 void FieldChecks::Text(const std::string& field, const std::string& text) {
@@ -56,45 +94,6 @@ int FieldChecks::Integer(const std::string& field, int value, int min, int max) 
   if (value >= min && value <= max) return value;
   Violate(field, "must be ", min, " to ", max);
   return min;
-}
-
-float FieldChecks::Number(const std::string& field, float value, float max) {
-  // Written so that a NaN is refused too.
-  if (value >= 0 && value <= max) return std::abs(value);  // -0 becomes 0
-  Violate(field, "must be a finite number from 0 to ", max);
-  return 0;
-}
-
-int FieldChecks::DefaultSize(int size) const {
-  const int multiple = capabilities().size_multiple;
-  return std::max(multiple, std::min(size, limits().max_size()) / multiple * multiple);
-}
-
-bool FieldChecks::AllowsSize(int64_t value) const {
-  const int multiple = capabilities().size_multiple;
-  return value >= std::min(kSmallestSize, multiple) && value <= limits().max_size() && value % multiple == 0;
-}
-
-std::string FieldChecks::SizeRule() const {
-  const int multiple = capabilities().size_multiple;
-  return absl::StrCat("must be a multiple of ", multiple, " from ", std::min(kSmallestSize, multiple), " to ",
-                      limits().max_size(), " pixels");
-}
-
-int FieldChecks::Size(const std::string& field, int value) {
-  if (AllowsSize(value)) return value;
-  Violate(field, SizeRule());
-  return std::min(kSmallestSize, capabilities().size_multiple);
-}
-
-double FieldChecks::Strength(const std::string& field, double value, int steps) {
-  if (!(value > 0 && value <= 1)) {
-    Violate(field, "must be a number above 0 and at most 1");
-    return 1;
-  }
-  if (StepsAtStrength(steps, value) >= 1) return value;
-  Violate(field, "strength ", value, " leaves none of ", steps, " steps; their product must be at least 1");
-  return 1;
 }
 
 void FieldChecks::Name(const std::string& field, const std::string& name) {
@@ -128,19 +127,18 @@ std::vector<uint64_t> FieldChecks::Seeds(const SeedFields& fields,
 
 SharedFloatTensor FieldChecks::Embedding(const std::string& field, const v1::Embedding& embedding) {
   const int size = capabilities().embedding_dim;
-  // Written so that a NaN is refused too.
-  const auto allowed = [](float value) { return std::abs(value) <= kLargestEmbeddingValue; };
+  const auto allowed = [](float value) { return kEmbeddingRange.Contains(value); };
   if (embedding.values_size() != size ||
       !std::all_of(embedding.values().begin(), embedding.values().end(), allowed)) {
-    Violate(field, "must have exactly ", size, " values from ", -kLargestEmbeddingValue, " to ",
-            kLargestEmbeddingValue);
-    return nullptr;
+    Violate(field, "must have exactly ", size, " values from ", kEmbeddingRange.min, " to ",
+            kEmbeddingRange.max);
+    return std::make_shared<const FloatTensor>();
   }
   return std::make_shared<const FloatTensor>(
       FloatTensor{.shape = {size}, .values = {embedding.values().begin(), embedding.values().end()}});
 }
 
-std::optional<ImageInfo> FieldChecks::Picture(const std::string& field, const std::string& bytes) {
+std::optional<EncodedPicture> FieldChecks::Picture(const std::string& field, const std::string& bytes) {
   const auto refuse = [&](const char* fault, std::string rule) {
     violations_.push_back({field, std::move(rule), fault});
     return std::nullopt;
@@ -149,22 +147,24 @@ std::optional<ImageInfo> FieldChecks::Picture(const std::string& field, const st
     Violate(field, "must be a PNG, JPEG or WebP image");
     return std::nullopt;
   }
-  DecodeLimits decode = decode_limits();
+  const DecodeLimits decode = {.max_pixels = limits().max_image_pixels(),
+                               .max_encoded_bytes = static_cast<size_t>(limits().max_image_bytes())};
   if (bytes.size() > decode.max_encoded_bytes) {
     return refuse("too_many_bytes", absl::StrCat("must be at most ", decode.max_encoded_bytes, " bytes"));
   }
-  const int64_t max_pixels = std::exchange(decode.max_pixels, INT64_MAX);
-  const absl::StatusOr<ImageInfo> info = ProbeImage(bytes, decode);
+  const absl::StatusOr<ImageInfo> info =
+      ProbeImage(bytes, {.max_pixels = INT64_MAX, .max_encoded_bytes = decode.max_encoded_bytes});
   if (!info.ok()) return refuse("header", std::string(info.status().message()));
-  if (int64_t{info->width} * info->height > max_pixels) {
-    return refuse("too_many_pixels", absl::StrCat("must have at most ", max_pixels, " pixels, this one has ",
-                                                  info->width, " x ", info->height));
+  if (int64_t{info->width} * info->height > decode.max_pixels) {
+    return refuse("too_many_pixels",
+                  absl::StrCat("must have at most ", decode.max_pixels, " pixels, this one has ", info->width,
+                               " x ", info->height));
   }
-  return *info;
+  return EncodedPicture{.field = field, .bytes = bytes, .info = *info, .limits = decode};
 }
 
 bool FieldChecks::Tensor(const std::string& field, const v1::FloatTensor& tensor,
-                         const std::vector<int64_t>& shape, std::pair<float, float> range) {
+                         const std::vector<int64_t>& shape, const ValueRange& range) {
   if (!std::equal(shape.begin(), shape.end(), tensor.shape().begin(), tensor.shape().end())) {
     Violate(field, "must have the shape ", ShapeText(shape));
     return false;
@@ -175,22 +175,15 @@ bool FieldChecks::Tensor(const std::string& field, const v1::FloatTensor& tensor
     Violate(field, "must have ", bytes, " bytes of data, as its shape says");
     return false;
   }
-  const auto [min, max] = range;
-  if (AllWithin(tensor.data(), min, max)) return true;
-  Violate(field, "must have values from ", min, " to ", max, " only");
+  if (AllWithin(tensor.data(), range)) return true;
+  Violate(field, "must have values from ", range.min, " to ", range.max, " only");
   return false;
-}
-
-void FieldChecks::NeedImageEncoder(const std::string& field) {
-  if (capabilities().has_image_encoder) return;
-  Lack({"IMAGE_ENCODER", field,
-        "the model was loaded without an image encoder, so pictures cannot be embedded"});
 }
 
 std::vector<FieldViolation> FieldChecks::TakeViolations(const google::protobuf::Descriptor& message) {
   std::stable_sort(violations_.begin(), violations_.end(),
                    [&](const FieldViolation& a, const FieldViolation& b) {
-                     return FieldNumber(message, a.field) < FieldNumber(message, b.field);
+                     return PlaceOf(&message, a.field) < PlaceOf(&message, b.field);
                    });
   return std::move(violations_);
 }

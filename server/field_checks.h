@@ -11,26 +11,17 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "imaging/encoded_image.h"
 #include "kandinsky/v1/image_generation.pb.h"
 #include "kandinsky/v1/server_config.pb.h"
 #include "pipeline/model.h"
+#include "pipeline/value_range.h"
 #include "server/error_details.h"
+#include "server/request_inputs.h"
 
 namespace kandinsky {
 
 // How the results travel. A unary reply must fit into one message.
 enum class ReplyKind { kStream, kUnary };
-
-// Bounds of the values of tensors. Any finite value would let clients overflow the networks, which is then an
-// error of the server; within these bounds, also with guidance and weights at theirs, 32-bit floats are far
-// from that.
-// Image embeddings have values of the order of 1, the prior clips at 10 standard deviations; the rest is room
-// for arithmetic with them.
-inline constexpr float kLargestEmbeddingValue = 1000;
-// Latents have values of the order of 1, those that Euler samplers start from of 25; strong guidance
-// multiplies them.
-inline constexpr float kLargestLatentValue = 10'000;
 
 // What a request is checked against.
 struct ValidationRules {
@@ -47,22 +38,34 @@ struct SeedFields {
   const google::protobuf::RepeatedField<uint64_t>& seeds;
 };
 
-// Checks the fields of one request and collects what is wrong. Values that are wrong are replaced by harmless
-// ones so that the following checks can go on. `field` is always a path in the request, e.g.
-// "mix.parts[2].weight". Pure: reads the request and nothing else. Pictures are looked at as far as their
-// header.
+// A number as it was sent, but 0 for -0.
+inline float WithoutMinusZero(float value) { return value + 0.0f; }
+
+// Checks the fields of one request and collects what is wrong: what is of the wire itself, and what the model
+// says (CheckByModel). `field` is always a path in the request, e.g. "mix.parts[2].weight". Pure: reads the
+// request and nothing else. Pictures are looked at as far as their header.
 class FieldChecks {
  public:
   // What `rules` refers to outlives this object.
-  explicit FieldChecks(const ValidationRules& rules) : rules_(rules) {}
+  explicit FieldChecks(const ValidationRules& rules);
 
   const v1::LimitsConfig& limits() const { return rules_.limits; }
   const Model& model() const { return rules_.model; }
   const Capabilities& capabilities() const { return rules_.model.capabilities(); }
   ReplyKind reply() const { return rules_.reply; }
 
-  // What a codec may be asked to decode.
-  DecodeLimits decode_limits() const;
+  // What is asked for where a request says nothing.
+  GenerationRequest DefaultRequest() const;
+  // Whether the model takes `edge` as width or height, and its rule for those.
+  bool AllowsSize(int64_t edge) const;
+  bool AllowsSizeOf(const GenerationRequest& request) const {
+    return AllowsSize(request.width) && AllowsSize(request.height);
+  }
+  std::string SizeRule() const;
+
+  // Adds what the model says about the native request, of which `images` are wanted. A lack of the model
+  // counts only when everything else is right; names of adapters are CheckServed's.
+  void CheckByModel(const GenerationRequest& request, int images = 1);
 
   template <typename... Parts>
   void Violate(const std::string& field, const Parts&... parts) {
@@ -73,45 +76,30 @@ class FieldChecks {
   void Text(const std::string& field, const std::string& text);
   // A text that must not be blank.
   void Prompt(const std::string& field, const std::string& text);
+  // The least of the range when `value` is not in it.
   int Integer(const std::string& field, int value, int min, int max);
-  // 0 to `max`; -0 becomes 0.
-  float Number(const std::string& field, float value, float max);
-  // Width or height in pixels.
-  int Size(const std::string& field, int value);
-  bool AllowsSize(int64_t value) const;
-  // "must be a multiple of 64 from 64 to 2048 pixels".
-  std::string SizeRule() const;
-  // Its default, which obeys the operator's limits and the model's multiple like a given value, but is never
-  // refused.
-  int DefaultSize(int size) const;
-  // The share of `steps` that is run.
-  double Strength(const std::string& field, double value, int steps);
   // The name of a model or of a set of adapters; may be empty.
   void Name(const std::string& field, const std::string& name);
   // One seed per result. `draw_seed` gives the first when there is none.
   std::vector<uint64_t> Seeds(const SeedFields& fields, const std::function<uint64_t()>& draw_seed);
-  // Null when it is wrong.
+  // Without values when it is wrong.
   SharedFloatTensor Embedding(const std::string& field, const v1::Embedding& embedding);
-  // What the header of an encoded picture says; nothing when it is wrong.
-  std::optional<ImageInfo> Picture(const std::string& field, const std::string& bytes);
-  // Whether `tensor` has `shape` and values from `min` to `max`.
+  // The picture, whose header is right; nothing when it is wrong. `bytes` outlives it.
+  std::optional<EncodedPicture> Picture(const std::string& field, const std::string& bytes);
+  // Whether `tensor` has `shape` and values within `range`.
   bool Tensor(const std::string& field, const v1::FloatTensor& tensor, const std::vector<int64_t>& shape,
-              std::pair<float, float> range);
-
-  // Notes that the model cannot do something. Counts only when everything else is right.
-  void Lack(PreconditionViolation violation) { lacks_.push_back(std::move(violation)); }
-  // A picture at `field` is to be embedded.
-  void NeedImageEncoder(const std::string& field);
+              const ValueRange& range);
 
   // How many violations there are so far.
   size_t count() const { return violations_.size(); }
-  // All violations, in the order of the fields of `message`; those of one field in the order in which they
-  // were found.
+  // All violations, in the order of the fields of `message` and of those within them; those of one field in
+  // the order in which they were found.
   std::vector<FieldViolation> TakeViolations(const google::protobuf::Descriptor& message);
   std::vector<PreconditionViolation> TakeLacks() { return std::move(lacks_); }
 
  private:
   const ValidationRules rules_;
+  const RequestLimits request_limits_;  // of `rules`
   std::vector<FieldViolation> violations_;
   std::vector<PreconditionViolation> lacks_;
 };

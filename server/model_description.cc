@@ -3,12 +3,9 @@
 #include <algorithm>
 
 #include "server/event_conversion.h"
-#include "server/field_checks.h"
 
 namespace kandinsky {
 namespace {
-
-constexpr int kMaxMixParts = 16;
 
 v1::Sampler WireSampler(SamplerKind sampler) {
   switch (sampler) {
@@ -35,11 +32,11 @@ v1::ModelLimits Limits(const v1::LimitsConfig& limits, const Capabilities& capab
   v1::ModelLimits result;
   result.set_size_multiple(multiple);
   result.set_min_size(multiple);
-  result.set_max_size(limits.max_size() / multiple * multiple);
+  result.set_max_size(std::max(multiple, limits.max_size() / multiple * multiple));
   result.set_max_steps(std::min(limits.max_steps(), capabilities.max_steps));
   result.set_max_prior_steps(std::min(limits.max_prior_steps(), capabilities.max_prior_steps));
   result.set_max_images(limits.max_images());
-  result.set_max_mix_parts(kMaxMixParts);
+  result.set_max_mix_parts(capabilities.max_mix_parts);
   result.set_max_megapixel_steps(limits.max_megapixel_steps());
   result.set_max_prompt_bytes(limits.max_prompt_bytes());
   result.set_max_image_bytes(limits.max_image_bytes());
@@ -52,15 +49,18 @@ v1::ModelLimits Limits(const v1::LimitsConfig& limits, const Capabilities& capab
 }
 
 // As requests get them: within the limits.
-v1::ModelDefaults Defaults(const v1::ModelLimits& limits, const FieldChecks& checks) {
-  const RequestDefaults& defaults = checks.capabilities().defaults;
+v1::ModelDefaults Defaults(const v1::LimitsConfig& limits, const Capabilities& capabilities) {
+  const GenerationRequest request =
+      DefaultRequest(capabilities, {.max_size = limits.max_size(),
+                                    .max_steps = limits.max_steps(),
+                                    .max_prior_steps = limits.max_prior_steps()});
   v1::ModelDefaults result;
-  result.set_width(checks.DefaultSize(defaults.width));
-  result.set_height(checks.DefaultSize(defaults.height));
-  result.set_steps(std::min(defaults.steps, limits.max_steps()));
-  result.set_guidance_scale(defaults.guidance_scale);
-  result.set_prior_steps(std::min(defaults.prior_steps, limits.max_prior_steps()));
-  result.set_prior_guidance_scale(defaults.prior_guidance_scale);
+  result.set_width(request.width);
+  result.set_height(request.height);
+  result.set_steps(request.steps);
+  result.set_guidance_scale(request.guidance_scale);
+  result.set_prior_steps(request.prior_steps);
+  result.set_prior_guidance_scale(request.prior_guidance_scale);
   return result;
 }
 
@@ -96,8 +96,7 @@ v1::Model DescribeModel(const std::string& configured_name, const ModelStanding&
   const Capabilities& capabilities = engine->model().capabilities();
   Describe(capabilities, model);
   *model.mutable_limits() = Limits(limits, capabilities);
-  *model.mutable_defaults() =
-      Defaults(model.limits(), FieldChecks({.limits = limits, .model = engine->model()}));
+  *model.mutable_defaults() = Defaults(limits, capabilities);
   const EngineSnapshot now = engine->snapshot();
   model.set_workers(now.workers);
   model.set_ready_workers(now.ready_workers);

@@ -1,6 +1,6 @@
 #include "server/prior_validation.h"
 
-#include <utility>
+#include <optional>
 
 namespace kandinsky {
 namespace {
@@ -11,27 +11,20 @@ InputImage& StartPicture(GenerationRequest& request) {
 
 }  // namespace
 
-void CheckPriorStart(const v1::PriorStart& start, FieldChecks& checks, GenerationRequest& request,
-                     std::vector<RequestInput>& inputs) {
-  PriorStart native;
+void ReadPriorStart(const v1::PriorStart& start, FieldChecks& checks, GenerationRequest& request,
+                    std::vector<RequestInput>& inputs) {
+  PriorStart& native = request.prior_start.emplace();
   if (start.has_strength()) native.strength = start.strength();
-  native.strength = checks.Strength("prior_start.strength", native.strength, request.prior_steps);
   if (start.has_image()) {
-    const std::optional<ImageInfo> info = checks.Picture("prior_start.image", start.image());
-    if (info.has_value()) {
-      inputs.push_back(PictureForClip({.field = "prior_start.image",
-                                       .bytes = start.image(),
-                                       .info = *info,
-                                       .limits = checks.decode_limits()},
-                                      checks.capabilities(), InEach(StartPicture)));
+    const std::optional<EncodedPicture> picture = checks.Picture("prior_start.image", start.image());
+    if (picture.has_value()) {
+      inputs.push_back(PictureForClip(*picture, checks.capabilities(), InEach(StartPicture)));
     }
-    checks.NeedImageEncoder("prior_start.image");
   } else if (start.has_embedding()) {
     native.from = checks.Embedding("prior_start.embedding", start.embedding());
   } else {
     checks.Violate("prior_start", "must have an image or an embedding");
   }
-  request.prior_start = std::move(native);
 }
 
 }  // namespace kandinsky

@@ -1,6 +1,5 @@
 #include "server/request_validation.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -12,7 +11,6 @@ namespace kandinsky {
 namespace {
 
 constexpr int kMostPreviewSteps = 1000;
-constexpr float kLargestGuidance = 100;
 constexpr int kDefaultQuality = 90;
 constexpr int kLatentChannels = 4;
 
@@ -20,28 +18,28 @@ constexpr int kLatentChannels = 4;
 class Validator {
  public:
   Validator(const v1::GenerateRequest& request, const ValidationRules& rules)
-      : request_(request), checks_(rules) {}
+      : request_(request), checks_(rules), image_(checks_.DefaultRequest()) {}
 
   std::variant<ValidatedRequest, std::vector<FieldViolation>> Run(
       const std::function<uint64_t()>& draw_seed) {
-    CheckPrompts();
-    const size_t before_sizes = checks_.count();
-    CheckSizes();
-    const bool size_is_right = checks_.count() == before_sizes;
-    CheckNumbers();
+    ReadPrompt();
+    ReadNumbers();
     const std::vector<uint64_t> seeds = CheckSeeds(draw_seed);
-    const bool cost_is_known = checks_.count() == before_sizes;
-    CheckPrior(request_, checks_, image_, validated_.inputs);
-    CheckTask(request_, checks_, image_, validated_.inputs, size_is_right);
-    CheckSampler();
+    const auto images = static_cast<int>(seeds.size());
+    ReadPrior(request_, checks_, image_, validated_.inputs);
+    ReadTask(request_, checks_, image_, validated_.inputs);
+    ReadSampler();
     CheckOutput(request_.output(), checks_, validated_.encoding);
     CheckPreview();
     CheckNames();
     CheckPriority();
-    if (cost_is_known) CheckBudgets(static_cast<int64_t>(seeds.size()));
+    checks_.CheckByModel(image_, images);
+    CheckReply(images);
     if (checks_.count() > 0) return checks_.TakeViolations(*v1::GenerateRequest::descriptor());
     ValidatedRequest validated = std::move(validated_);
     validated.lacks = checks_.TakeLacks();
+    if (!validated.lacks.empty()) return validated;
+    validated.plan = std::make_shared<const Plan>(checks_.model().PlanOf(image_));
     for (const uint64_t seed : seeds) {
       image_.seed = seed;
       validated.images.push_back(image_);
@@ -50,66 +48,25 @@ class Validator {
   }
 
  private:
-  // Why nothing reads the request's prompts; null when the prompt is read.
-  const char* PromptReplacement() const {
-    if (request_.has_mix()) return "in mix";
-    return request_.has_image_embedding() ? "with image_embedding" : nullptr;
-  }
-
-  void CheckPrompts() {
-    const char* const replacement = PromptReplacement();
-    if (replacement == nullptr) {
-      checks_.Prompt("prompt", request_.prompt());
-    } else if (!request_.prompt().empty()) {
-      checks_.Violate("prompt", "must be empty ", replacement);
-    }
+  void ReadPrompt() {
+    // Else nothing reads it, and the model wants it to be empty.
+    if (!request_.has_mix() && !request_.has_image_embedding()) checks_.Prompt("prompt", request_.prompt());
     image_.prompt = request_.prompt();
     image_.strict_prompt = request_.strict_prompt();
-    CheckNegativePrompts(request_, checks_, image_);
-    if (!request_.has_image_embedding() || request_.has_mix()) return;
-    for (const auto& [field, text] : {std::pair("negative_prompt", request_.negative_prompt()),
-                                      std::pair("negative_prior_prompt", request_.negative_prior_prompt())}) {
-      if (!text.empty()) checks_.Violate(field, "must be empty with image_embedding");
-    }
   }
 
-  void CheckSizes() {
-    image_.width =
-        request_.has_width() ? checks_.Size("width", request_.width()) : checks_.DefaultSize(image_.width);
-    image_.height = request_.has_height() ? checks_.Size("height", request_.height())
-                                          : checks_.DefaultSize(image_.height);
+  void ReadNumbers() {
+    if (request_.has_width()) image_.width = request_.width();
+    if (request_.has_height()) image_.height = request_.height();
+    if (request_.has_steps()) image_.steps = request_.steps();
+    if (request_.has_guidance_scale()) image_.guidance_scale = WithoutMinusZero(request_.guidance_scale());
   }
 
-  void CheckNumbers() {
-    const int most_steps = std::min(checks_.limits().max_steps(), checks_.capabilities().max_steps);
-    image_.steps = std::min(image_.steps, most_steps);
-    if (request_.has_steps()) {
-      const size_t before = checks_.count();
-      image_.steps = checks_.Integer("steps", request_.steps(), 1, most_steps);
-      // A strength is judged by what it does to the steps; of wrong ones it would say nothing.
-      if (checks_.count() > before) image_.steps = most_steps;
-    }
-    if (request_.has_guidance_scale()) {
-      image_.guidance_scale = checks_.Number("guidance_scale", request_.guidance_scale(), kLargestGuidance);
-    }
-  }
-
-  void CheckSampler() {
+  void ReadSampler() {
     const std::optional<SamplerKind> sampler = ToNative(request_.sampler());
-    if (!sampler.has_value()) {
-      checks_.Violate("sampler", "is not a known sampler");
-    } else if (*sampler != SamplerKind::kModelDefault) {
-      const std::vector<SamplerKind>& offered = checks_.capabilities().samplers;
-      if (std::find(offered.begin(), offered.end(), *sampler) == offered.end()) {
-        checks_.Violate("sampler", "is not offered by the model");
-      }
-      image_.sampler = *sampler;
-    }
-    if (!request_.has_eta()) return;
-    image_.eta = checks_.Number("eta", request_.eta(), 1);
-    if (image_.eta > 0 && image_.sampler != SamplerKind::kDdim) {
-      checks_.Violate("eta", "must be 0 unless sampler is SAMPLER_DDIM");
-    }
+    if (!sampler.has_value()) checks_.Violate("sampler", "is not a known sampler");
+    image_.sampler = sampler.value_or(SamplerKind::kModelDefault);
+    image_.eta = WithoutMinusZero(request_.eta());
   }
 
   static std::optional<SamplerKind> ToNative(v1::Sampler sampler) {
@@ -180,22 +137,16 @@ class Validator {
     }
   }
 
-  void CheckBudgets(int64_t images) {
-    const v1::LimitsConfig& limits = checks_.limits();
-    validated_.plan = std::make_shared<const Plan>(checks_.model().PlanOf(image_));
-    const int steps = validated_.plan->StepsOf(Stage::kDenoise);
-    const int64_t area = int64_t{image_.width} * image_.height;
-    const double work = static_cast<double>(area) * static_cast<double>(images) * steps / 1e6;
-    if (work > limits.max_megapixel_steps()) {
-      checks_.Violate("steps", "megapixels x images x steps that run must be at most ",
-                      limits.max_megapixel_steps(), ", this request has ", work);
-    }
+  void CheckReply(int images) {
+    // Of a wrong size nothing is made.
+    if (!checks_.AllowsSizeOf(image_)) return;
+    const int64_t limit = checks_.limits().max_unary_reply_bytes();
     validated_.result_bytes = ResultBytes(validated_.encoding.format, image_.width, image_.height,
                                           checks_.capabilities().latent_scale);
     const int64_t reply_bytes = images * validated_.result_bytes;
-    if (checks_.reply() == ReplyKind::kUnary && reply_bytes > limits.max_unary_reply_bytes()) {
-      checks_.Violate("output", "the images may take ", reply_bytes, " bytes, a single reply holds ",
-                      limits.max_unary_reply_bytes(), "; use Generate, fewer images or a smaller size");
+    if (checks_.reply() == ReplyKind::kUnary && reply_bytes > limit) {
+      checks_.Violate("output", "the images may take ", reply_bytes, " bytes, a single reply holds ", limit,
+                      "; use Generate, fewer images or a smaller size");
     }
   }
 

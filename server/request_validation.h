@@ -32,7 +32,7 @@ struct ValidatedRequest {
   bool validate_only = false;
   Priority priority = Priority::kNormal;
   bool detach = false;
-  // One per image; they differ in their seed only. Complete but for `inputs`.
+  // One per image; they differ in their seed only. Complete but for `inputs`. None when there are `lacks`.
   std::vector<GenerationRequest> images;
   std::shared_ptr<const Plan> plan;  // of each image
   // In the order in which they are to be prepared. They point into the wire message.

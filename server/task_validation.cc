@@ -1,6 +1,5 @@
 #include "server/task_validation.h"
 
-#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,77 +10,69 @@
 namespace kandinsky {
 namespace {
 
-constexpr int kMostMixParts = 16;
-constexpr float kLargestWeight = 100;
-constexpr int kLargestFeather = 256;
-
-class TaskChecker {
+class TaskReader {
  public:
-  TaskChecker(const v1::GenerateRequest& request, FieldChecks& checks, GenerationRequest& image,
-              std::vector<RequestInput>& inputs, bool size_is_right)
+  TaskReader(const v1::GenerateRequest& request, FieldChecks& checks, GenerationRequest& image,
+             std::vector<RequestInput>& inputs)
       : request_(request),
         checks_(checks),
         image_(image),
         inputs_(inputs),
-        size_{.width = image.width, .height = image.height},
-        size_is_right_(size_is_right) {}
+        size_is_right_(checks.AllowsSizeOf(image)),
+        size_(size_is_right_ ? PictureSize{.width = image.width, .height = image.height} : PictureSize()) {}
 
-  void Check() {
+  void Read() {
     switch (request_.task_case()) {
       case v1::GenerateRequest::kImageToImage:
-        CheckImageToImage(request_.image_to_image());
+        ReadImageToImage(request_.image_to_image());
         break;
       case v1::GenerateRequest::kInpaint:
-        CheckInpaint(request_.inpaint());
+        ReadInpaint(request_.inpaint());
         break;
       case v1::GenerateRequest::kMix:
-        CheckMix(request_.mix());
+        ReadMix(request_.mix());
         break;
       case v1::GenerateRequest::kControlNet:
-        CheckControlNet(request_.control_net());
+        ReadControlNet(request_.control_net());
         break;
       case v1::GenerateRequest::kTextToImage:
       case v1::GenerateRequest::TASK_NOT_SET:
         break;
     }
-    CheckEmbeddings();
-    const Capabilities& capabilities = checks_.capabilities();
-    if (Offers(capabilities, image_.task)) return;
-    checks_.Lack({"TASK", TaskName(image_.task),
-                  absl::StrCat("the model's networks are: ", NetworkNames(capabilities))});
+    if (request_.has_image_embedding()) {
+      image_.image_embedding = checks_.Embedding("image_embedding", request_.image_embedding());
+    }
+    if (request_.has_negative_image_embedding()) {
+      image_.negative_image_embedding =
+          checks_.Embedding("negative_image_embedding", request_.negative_image_embedding());
+    }
   }
 
  private:
-  // The picture at `field`, if its header is right.
-  std::optional<EncodedPicture> Picture(const std::string& field, const std::string& bytes) {
-    const std::optional<ImageInfo> info = checks_.Picture(field, bytes);
-    if (!info.has_value()) return std::nullopt;
-    return EncodedPicture{.field = field, .bytes = bytes, .info = *info, .limits = checks_.decode_limits()};
-  }
-
   // A picture that becomes RGB of the request's size.
   void AddResized(const std::string& field, const std::string& bytes, PlacePicture place) {
-    const std::optional<EncodedPicture> picture = Picture(field, bytes);
+    const std::optional<EncodedPicture> picture = checks_.Picture(field, bytes);
     if (picture.has_value()) inputs_.push_back(ResizedPicture(*picture, size_, std::move(place)));
   }
 
+  // What to start from, its picture still to come.
   template <typename Message>
-  double StrengthOf(const std::string& field, const Message& message) {
-    const double strength = message.has_strength() ? message.strength() : InitImage().strength;
-    return checks_.Strength(field, strength, image_.steps);
+  static InitImage InitOf(const Message& message) {
+    InitImage init;
+    if (message.has_strength()) init.strength = message.strength();
+    return init;
   }
 
-  void CheckImageToImage(const v1::ImageToImage& task) {
+  void ReadImageToImage(const v1::ImageToImage& task) {
     AddResized("image_to_image.image", task.image(), InEach([](GenerationRequest& request) -> InputImage& {
                  return std::get<ImageToImage>(request.task).init.image;
                }));
-    image_.task =
-        ImageToImage{.init = {.image = nullptr, .strength = StrengthOf("image_to_image.strength", task)}};
+    image_.task = ImageToImage{.init = InitOf(task)};
   }
 
-  void CheckInpaint(const v1::Inpaint& task) {
-    const std::optional<EncodedPicture> picture = Picture("inpaint.image", task.image());
-    const std::optional<EncodedPicture> mask = Picture("inpaint.mask", task.mask());
+  void ReadInpaint(const v1::Inpaint& task) {
+    const std::optional<EncodedPicture> picture = checks_.Picture("inpaint.image", task.image());
+    const std::optional<EncodedPicture> mask = checks_.Picture("inpaint.mask", task.mask());
     if (picture.has_value() && mask.has_value()) AddInpaintInputs(*picture, *mask, task.mask_polarity());
     if (!v1::MaskPolarity_IsValid(task.mask_polarity())) {
       checks_.Violate("inpaint.mask_polarity", "is not a known polarity");
@@ -90,12 +81,7 @@ class TaskChecker {
     Inpaint native = {.image = nullptr, .mask = nullptr};
     native.soft = task.mask_mode() == v1::MASK_MODE_SOFT;
     native.paste_back = task.paste_back();
-    if (task.has_feather_pixels()) {
-      native.feather = checks_.Integer("inpaint.feather_pixels", task.feather_pixels(), 0, kLargestFeather);
-      if (native.feather > 0 && !native.paste_back) {
-        checks_.Violate("inpaint.feather_pixels", "must be 0 without paste_back");
-      }
-    }
+    native.feather = task.feather_pixels();
     image_.task = std::move(native);
   }
 
@@ -115,17 +101,16 @@ class TaskChecker {
                                   })));
   }
 
-  void CheckMix(const v1::Mix& task) {
+  void ReadMix(const v1::Mix& task) {
     Mix native;
-    if (task.parts_size() < 1 || task.parts_size() > kMostMixParts) {
-      checks_.Violate("mix.parts", "must be 1 to ", kMostMixParts);
-    } else {
-      for (int i = 0; i < task.parts_size(); ++i) native.parts.push_back(CheckMixPart(task.parts(i), i));
-    }
+    native.parts.resize(static_cast<size_t>(task.parts_size()));
+    // The model refuses a longer list as a whole.
+    const int read = task.parts_size() > checks_.capabilities().max_mix_parts ? 0 : task.parts_size();
+    for (int i = 0; i < read; ++i) native.parts[static_cast<size_t>(i)] = ReadMixPart(task.parts(i), i);
     image_.task = std::move(native);
   }
 
-  MixPart CheckMixPart(const v1::MixPart& part, int index) {
+  MixPart ReadMixPart(const v1::MixPart& part, int index) {
     const std::string path = absl::StrCat("mix.parts[", index, "]");
     MixPart native;
     if (part.has_text()) {
@@ -139,19 +124,12 @@ class TaskChecker {
     } else {
       checks_.Violate(path, "must have a text, an image or an embedding");
     }
-    if (!part.has_weight()) return native;
-    native.weight = part.weight();
-    // Written so that a NaN is refused too.
-    if (!(native.weight >= -kLargestWeight && native.weight <= kLargestWeight)) {
-      checks_.Violate(path + ".weight", "must be a finite number from ", -kLargestWeight, " to ",
-                      kLargestWeight);
-    }
+    if (part.has_weight()) native.weight = part.weight();
     return native;
   }
 
   void AddMixPicture(const std::string& field, const std::string& bytes, size_t index) {
-    checks_.NeedImageEncoder(field);
-    const std::optional<EncodedPicture> picture = Picture(field, bytes);
+    const std::optional<EncodedPicture> picture = checks_.Picture(field, bytes);
     if (!picture.has_value()) return;
     const auto place = [index](GenerationRequest& request) -> InputImage& {
       return std::get<InputImage>(std::get<Mix>(request.task).parts[index].content);
@@ -159,7 +137,7 @@ class TaskChecker {
     inputs_.push_back(PictureForClip(*picture, checks_.capabilities(), InEach(place)));
   }
 
-  void CheckControlNet(const v1::ControlNet& task) {
+  void ReadControlNet(const v1::ControlNet& task) {
     const auto hint = InEach([](GenerationRequest& request) -> SharedFloatTensor& {
       return std::get<ControlNet>(request.task).hint;
     });
@@ -172,7 +150,7 @@ class TaskChecker {
     }
     ControlNet native;
     if (!task.image().empty()) {
-      native.init = InitImage{.image = nullptr, .strength = StrengthOf("control_net.strength", task)};
+      native.init = InitOf(task);
       AddResized("control_net.image", task.image(), InEach([](GenerationRequest& request) -> InputImage& {
                    return std::get<ControlNet>(request.task).init->image;
                  }));
@@ -197,13 +175,13 @@ class TaskChecker {
     const PictureSize size = HintSize();
     std::vector<int64_t> shape = {size.height, size.width};
     if (depth.shape_size() != 2) shape.insert(shape.begin(), 3);
-    if (checks_.Tensor("control_net.depth", depth, shape, {0.0f, 1.0f})) {
+    if (checks_.Tensor("control_net.depth", depth, shape, kHintRange)) {
       inputs_.push_back(DepthOfTensor("control_net.depth", depth, place));
     }
   }
 
   void AddDepthImage(const std::string& bytes, const PlaceTensor& place) {
-    const std::optional<EncodedPicture> picture = Picture("control_net.depth_image", bytes);
+    const std::optional<EncodedPicture> picture = checks_.Picture("control_net.depth_image", bytes);
     if (!picture.has_value()) return;
     if (!size_is_right_) return;  // there is nothing that it could have the size of
     const PictureSize hint = HintSize();
@@ -217,34 +195,19 @@ class TaskChecker {
     inputs_.push_back(DepthOfPicture(*picture, hint, place));
   }
 
-  void CheckEmbeddings() {
-    if (request_.has_image_embedding()) {
-      image_.image_embedding = checks_.Embedding("image_embedding", request_.image_embedding());
-      if (request_.has_mix()) checks_.Violate("image_embedding", "must be unset in mix");
-    }
-    if (request_.has_negative_image_embedding()) {
-      image_.negative_image_embedding =
-          checks_.Embedding("negative_image_embedding", request_.negative_image_embedding());
-    }
-    if (request_.has_prior_start() && (request_.has_image_embedding() || request_.has_mix())) {
-      checks_.Violate("prior_start", "must be unset ",
-                      request_.has_mix() ? "in mix" : "with image_embedding, which takes the prior's place");
-    }
-  }
-
   const v1::GenerateRequest& request_;
   FieldChecks& checks_;
   GenerationRequest& image_;
   std::vector<RequestInput>& inputs_;
-  const PictureSize size_;
-  const bool size_is_right_;  // else it stands for one that was refused
+  const bool size_is_right_;
+  const PictureSize size_;  // nothing when the given one is wrong
 };
 
 }  // namespace
 
-void CheckTask(const v1::GenerateRequest& request, FieldChecks& checks, GenerationRequest& image,
-               std::vector<RequestInput>& inputs, bool size_is_right) {
-  TaskChecker(request, checks, image, inputs, size_is_right).Check();
+void ReadTask(const v1::GenerateRequest& request, FieldChecks& checks, GenerationRequest& image,
+              std::vector<RequestInput>& inputs) {
+  TaskReader(request, checks, image, inputs).Read();
 }
 
 }  // namespace kandinsky

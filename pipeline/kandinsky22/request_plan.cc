@@ -129,6 +129,10 @@ class Planner {
 
 }  // namespace
 
+int StepsAtStrength(int steps, double strength) {
+  return std::min(static_cast<int>(steps * strength), steps);
+}
+
 bool RunsPrior(const GenerationRequest& request) {
   if (std::holds_alternative<EmbedPrompt>(request.task)) return true;
   if (!MakesImage(request.task) || request.image_embedding != nullptr) return false;

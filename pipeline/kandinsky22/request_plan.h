@@ -36,6 +36,10 @@ struct PlanContext {
   std::string unet_adapter = {};
 };
 
+// Steps that `strength` leaves of `steps`: min(int(steps * strength), steps) in double precision, as
+// get_timesteps of diffusers' pipelines has it; int(100 * 0.29) is 28, int(49 * (1 / 49)) is 0.
+int StepsAtStrength(int steps, double strength);
+
 // Whether the prior has anything to compute: a text whose image embedding is read.
 bool RunsPrior(const GenerationRequest& request);
 

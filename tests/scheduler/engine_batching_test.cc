@@ -82,7 +82,7 @@ TEST_F(EngineTest, SizesAreNotMixedInADenoiseStep) {
   int together = 0;
   for (const FakeStep& step : log_->steps()) {
     const bool has_size = step.key.stage == Stage::kDenoise || step.key.stage == Stage::kDecode;
-    if (has_size) EXPECT_FALSE(Prompts(step).contains("b") && step.members.size() > 1);
+    EXPECT_FALSE(has_size && Prompts(step).contains("b") && step.members.size() > 1);
     together += !has_size && Prompts(step) == std::set<std::string>{"a", "b"} ? 1 : 0;
   }
   EXPECT_GT(together, 0);

@@ -277,6 +277,25 @@ TEST(EmbeddingServiceOfAFineModel, CountsTheBytesOfItsLatents) {
   EXPECT_THAT(WrongFields(stub->EncodeLatents(&wider, request, &response)), ElementsAre("width"));
 }
 
+TEST(EmbeddingServiceOfAModelWithALongWindow, CountsTheBytesOfItsHiddenStates) {
+  v1::EmbedTextRequest request;
+  request.add_texts("a red cat");
+  request.set_include_hidden_states(true);
+  v1::EmbedTextResponse response;
+  for (const auto& [window, fits] : {std::pair{77, true}, {154, false}}) {
+    TestServerOptions options = Small();
+    options.pipeline.capabilities.text_windows = {{.network = "text_encoder", .tokens = window}};
+    options.overrides = {"limits.max_unary_reply_bytes=50000"};
+    TestServer server(options);
+    grpc::ClientContext context;
+    const grpc::Status status =
+        v1::EmbeddingService::NewStub(server.channel())->EmbedText(&context, request, &response);
+    EXPECT_EQ(status.ok(), fits) << window;
+    EXPECT_EQ(WrongFields(status),
+              fits ? std::vector<std::string>() : std::vector<std::string>{"include_hidden_states"});
+  }
+}
+
 TEST_F(EmbeddingServiceTest, RefusesAnUnknownModelUnknownAdaptersAndAMalformedMessage) {
   v1::GenerateImageEmbeddingRequest prior;
   prior.set_prompt("x");

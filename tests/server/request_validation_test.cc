@@ -309,6 +309,25 @@ TEST(RequestValidation, DefaultsObeyTheLimitsToo) {
   EXPECT_EQ(image.prior_steps, 10);
 }
 
+TEST(RequestValidation, TakesTheDefaultsOfTheModel) {
+  Capabilities capabilities = DefaultCapabilities();
+  capabilities.defaults = {.width = 768,
+                           .height = 640,
+                           .steps = 30,
+                           .guidance_scale = 1.5f,
+                           .prior_steps = 5,
+                           .prior_guidance_scale = 2.5f};
+  const Result checked = Validate(MinimalRequest(), ReplyKind::kStream, DefaultLimits(), capabilities);
+  ASSERT_EQ(checked.index(), 0u);
+  const GenerationRequest& image = std::get<0>(checked).images.front();
+  EXPECT_EQ(image.width, 768);
+  EXPECT_EQ(image.height, 640);
+  EXPECT_EQ(image.steps, 30);
+  EXPECT_EQ(image.guidance_scale, 1.5f);
+  EXPECT_EQ(image.prior_steps, 5);
+  EXPECT_EQ(image.prior_guidance_scale, 2.5f);
+}
+
 TEST(RequestValidation, BoundsMegapixelsTimesImagesTimesSteps) {
   v1::LimitsConfig limits = DefaultLimits();
   limits.set_max_megapixel_steps(1.31072);  // 256 x 256, two images, ten steps

@@ -341,6 +341,37 @@ TEST(TaskValidation, ListsEveryViolationInTheOrderOfTheFields) {
               ElementsAre("prompt", "mix.parts[1].weight", "mix.parts[2].embedding", "width", "sampler"));
 }
 
+TEST(TaskValidation, ListsViolationsOfTheWireAndOfTheModelInOneOrder) {
+  v1::GenerateRequest request = MixRequest();
+  request.mutable_mix()->mutable_parts(0)->set_weight(kNan);
+  request.mutable_mix()->mutable_parts(1)->set_image("x");
+  request.mutable_mix()->mutable_parts(1)->set_weight(101);
+  request.mutable_mix()->add_parts();
+  while (request.mix().parts_size() < 11) request.mutable_mix()->add_parts()->set_text("x");
+  request.mutable_mix()->mutable_parts(10)->set_text(" ");
+  EXPECT_THAT(WrongFields(Validate(request)),
+              ElementsAre("mix.parts[0].weight", "mix.parts[1].image", "mix.parts[1].weight", "mix.parts[3]",
+                          "mix.parts[10].text"));
+  request = ImageToImageRequest();
+  request.mutable_image_to_image()->set_image("x");
+  request.mutable_image_to_image()->set_strength(2);
+  request.set_priority(static_cast<v1::Priority>(9));
+  request.set_steps(0);
+  EXPECT_THAT(WrongFields(Validate(request)),
+              ElementsAre("image_to_image.image", "image_to_image.strength", "steps", "priority"));
+}
+
+TEST(TaskValidation, SaysWhatTheModelSaysOfALongListAndNothingElse) {
+  v1::GenerateRequest request = MixRequest();
+  for (int i = 0; i < 1000; ++i) request.mutable_mix()->add_parts()->set_weight(kNan);
+  EXPECT_THAT(WrongFields(Validate(request)), ElementsAre("mix.parts"));
+  Capabilities capabilities = AnyTask();
+  capabilities.max_mix_parts = 2;
+  const Result result = Validate(MixRequest(), capabilities);
+  ASSERT_THAT(WrongFields(result), ElementsAre("mix.parts"));
+  EXPECT_EQ(std::get<1>(result).front().description, "must be 1 to 2");
+}
+
 TEST(TaskValidation, MeasuresNothingByASizeThatIsWrong) {
   v1::GenerateRequest request = DepthRequest();
   request.set_width(65);
