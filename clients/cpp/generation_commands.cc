@@ -1,7 +1,6 @@
 #include "clients/cpp/generation_commands.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,6 +15,7 @@
 #include "clients/cpp/progress_display.h"
 #include "clients/cpp/rich_error.h"
 #include "clients/cpp/standard_streams.h"
+#include "clients/cpp/text_table.h"
 #include "clients/cpp/usage.h"
 
 namespace kandinsky {
@@ -128,24 +128,6 @@ absl::StatusOr<std::vector<std::string>> WriteImages(const v1::Generation& gener
     if (!written.ok()) return written;
   }
   return paths;
-}
-
-using Row = std::array<std::string, 6>;
-
-// Left-aligned columns, two spaces apart.
-void PrintTable(const std::vector<Row>& rows, std::ostream& out) {
-  std::array<size_t, std::tuple_size_v<Row>> widths = {};
-  for (const Row& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  for (const Row& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      absl::StrAppend(&line, row[i], std::string(widths[i] - row[i].size() + 2, ' '));
-    }
-    out << line.substr(0, line.find_last_not_of(' ') + 1) << "\n";
-  }
-  out << std::flush;
 }
 
 // All pages up to the limit.
@@ -274,7 +256,7 @@ int RunList(const ListCommand& command, ImageClient& client, const CommandOutput
     PrintJson(json, output.out);
     return 0;
   }
-  std::vector<Row> rows = {{"REQUEST", "CLIENT", "STATE", "PRIORITY", "IMAGES", "CREATED"}};
+  std::vector<TableRow> rows = {{"REQUEST", "CLIENT", "STATE", "PRIORITY", "IMAGES", "CREATED"}};
   for (const v1::Generation& generation : *generations) {
     rows.push_back({OneLine(generation.request_id()),
                     generation.client_id().empty() ? "-" : OneLine(generation.client_id()),

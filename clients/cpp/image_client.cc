@@ -162,7 +162,8 @@ absl::StatusOr<Response> ImageClient::Call(Stub& stub,
 
 ImageClient::ImageClient(const std::shared_ptr<grpc::Channel>& channel)
     : generation_stub_(v1::ImageGenerationService::NewStub(channel)),
-      embedding_stub_(v1::EmbeddingService::NewStub(channel)) {}
+      embedding_stub_(v1::EmbeddingService::NewStub(channel)),
+      model_stub_(v1::ModelService::NewStub(channel)) {}
 
 ImageClient ImageClient::Connect(const std::string& address) {
   grpc::ChannelArguments arguments;
@@ -239,6 +240,16 @@ absl::StatusOr<v1::EncodeLatentsResponse> ImageClient::EncodeLatents(const v1::E
 absl::StatusOr<v1::DecodeLatentsResponse> ImageClient::DecodeLatents(const v1::DecodeLatentsRequest& request,
                                                                      const CallOptions& options) {
   return Call(*embedding_stub_, &v1::EmbeddingService::Stub::DecodeLatents, request, options);
+}
+
+absl::StatusOr<v1::ListModelsResponse> ImageClient::ListModels(const CallOptions& options) {
+  return Call(*model_stub_, &v1::ModelService::Stub::ListModels, v1::ListModelsRequest(), options);
+}
+
+absl::StatusOr<v1::Model> ImageClient::GetModel(const std::string& name, const CallOptions& options) {
+  v1::GetModelRequest request;
+  request.set_name(name);
+  return Call(*model_stub_, &v1::ModelService::Stub::GetModel, request, options);
 }
 
 }  // namespace kandinsky

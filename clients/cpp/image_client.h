@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "kandinsky/v1/embedding.grpc.pb.h"
 #include "kandinsky/v1/image_generation.grpc.pb.h"
+#include "kandinsky/v1/model.grpc.pb.h"
 
 namespace kandinsky {
 
@@ -112,6 +113,12 @@ class ImageClient {
   absl::StatusOr<v1::DecodeLatentsResponse> DecodeLatents(const v1::DecodeLatentsRequest& request,
                                                           const CallOptions& options = {});
 
+  // What the server has loaded, what it can do and how it is; also while it is being loaded.
+  absl::StatusOr<v1::ListModelsResponse> ListModels(const CallOptions& options = {});
+
+  // The model `name` alone; "" is the server's. NOT_FOUND when there is none of this name.
+  absl::StatusOr<v1::Model> GetModel(const std::string& name, const CallOptions& options = {});
+
  private:
   // `method` of `stub` with one request and one answer.
   template <typename Stub, typename Request, typename Response>
@@ -122,6 +129,7 @@ class ImageClient {
 
   std::unique_ptr<v1::ImageGenerationService::Stub> generation_stub_;
   std::unique_ptr<v1::EmbeddingService::Stub> embedding_stub_;
+  std::unique_ptr<v1::ModelService::Stub> model_stub_;
 };
 
 }  // namespace kandinsky

@@ -17,6 +17,7 @@
 #include "clients/cpp/image_commands.h"
 #include "clients/cpp/latents_commands.h"
 #include "clients/cpp/mix_command.h"
+#include "clients/cpp/models_command.h"
 #include "clients/cpp/standard_streams.h"
 
 namespace kandinsky {
@@ -49,6 +50,7 @@ int RunCommand(int argc, char** argv, std::ostream& out) {
   AddEmbedCommands(commands);
   AddLatentsCommands(commands);
   AddGenerationCommands(commands);
+  AddModelsCommand(commands);
   CommandOutput output = {.out = out, .err = std::cerr};
   if (const std::optional<int> code = commands.Parse(argc, argv, output)) return *code;
   const CallFlags& flags = commands.flags();

@@ -16,6 +16,7 @@ ScriptedServer::ScriptedServer(Script script) : script_(std::move(script)) {
   builder.SetMaxReceiveMessageSize(-1);
   builder.RegisterService(static_cast<v1::ImageGenerationService::Service*>(this));
   builder.RegisterService(static_cast<v1::EmbeddingService::Service*>(this));
+  builder.RegisterService(static_cast<v1::ModelService::Service*>(this));
   server_ = builder.BuildAndStart();
   if (server_ == nullptr) std::abort();
   address_ = "127.0.0.1:" + std::to_string(port);
@@ -148,6 +149,25 @@ grpc::Status ScriptedServer::DecodeLatents(grpc::ServerContext* context,
   received_.decode_latents = *request;
   Note(*context);
   *response = script_.decode_latents;
+  return script_.status;
+}
+
+grpc::Status ScriptedServer::ListModels(grpc::ServerContext* context, const v1::ListModelsRequest*,
+                                        v1::ListModelsResponse* response) {
+  MutexLock lock(mutex_);
+  Note(*context);
+  for (const v1::Model& model : script_.models) *response->add_models() = model;
+  return script_.status;
+}
+
+grpc::Status ScriptedServer::GetModel(grpc::ServerContext* context, const v1::GetModelRequest* request,
+                                      v1::Model* response) {
+  MutexLock lock(mutex_);
+  received_.get_model = *request;
+  Note(*context);
+  for (const v1::Model& model : script_.models) {
+    if (model.name() == request->name()) *response = model;
+  }
   return script_.status;
 }
 

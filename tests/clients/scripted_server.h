@@ -10,6 +10,7 @@
 #include "base/mutex.h"
 #include "kandinsky/v1/embedding.grpc.pb.h"
 #include "kandinsky/v1/image_generation.grpc.pb.h"
+#include "kandinsky/v1/model.grpc.pb.h"
 
 namespace kandinsky {
 
@@ -26,6 +27,7 @@ struct Script {
   v1::GenerateImageEmbeddingResponse generate_image_embedding = {};
   v1::EncodeLatentsResponse encode_latents = {};
   v1::DecodeLatentsResponse decode_latents = {};
+  std::vector<v1::Model> models = {};  // for ListModels, and for GetModel by name
 };
 
 // What a ScriptedServer was asked, last of each kind.
@@ -40,11 +42,14 @@ struct ReceivedCalls {
   v1::GenerateImageEmbeddingRequest generate_image_embedding;
   v1::EncodeLatentsRequest encode_latents;
   v1::DecodeLatentsRequest decode_latents;
+  v1::GetModelRequest get_model;
 };
 
 // A server on a free port of the loopback interface that answers from a script. It takes messages of any
 // size.
-class ScriptedServer : private v1::ImageGenerationService::Service, private v1::EmbeddingService::Service {
+class ScriptedServer : private v1::ImageGenerationService::Service,
+                       private v1::EmbeddingService::Service,
+                       private v1::ModelService::Service {
  public:
   explicit ScriptedServer(Script script);
   ~ScriptedServer() override;
@@ -79,6 +84,10 @@ class ScriptedServer : private v1::ImageGenerationService::Service, private v1::
                              v1::EncodeLatentsResponse* response) override;
   grpc::Status DecodeLatents(grpc::ServerContext* context, const v1::DecodeLatentsRequest* request,
                              v1::DecodeLatentsResponse* response) override;
+  grpc::Status ListModels(grpc::ServerContext* context, const v1::ListModelsRequest* request,
+                          v1::ListModelsResponse* response) override;
+  grpc::Status GetModel(grpc::ServerContext* context, const v1::GetModelRequest* request,
+                        v1::Model* response) override;
 
   void Note(const grpc::ServerContext& context) REQUIRES(mutex_);
 

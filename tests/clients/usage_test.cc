@@ -27,7 +27,8 @@ TEST(NearestNameTest, IsWhatWasProbablyMeant) {
 
 class UsageTest : public ProgramTest {};
 
-constexpr char kCommands[] = "generate, edit, inpaint, control, mix, embed, latents, get, list, cancel";
+constexpr char kCommands[] =
+    "generate, edit, inpaint, control, mix, embed, latents, get, list, cancel, models";
 
 TEST_F(UsageTest, AnUnknownCommandNamesTheNearestAndAll) {
   EXPECT_EQ(UsageError({"genrate", "a", "cat"}),
