@@ -42,8 +42,8 @@ prompts=(
 pictures=()
 for i in "${!prompts[@]}"; do
   picture=$out/$((i + 1)).png
-  "$build/clients/cpp/kandinsky" generate "${prompts[$i]}" --server "127.0.0.1:$port" --width 64 --height 64 \
-    --steps 25 --prior-steps 20 --guidance-scale 2 --prior-guidance-scale 1.3 --seed 5 --output "$picture" >/dev/null 2>>"$log"
+  "$build/clients/cpp/kandinsky" generate "${prompts[$i]}" --server "127.0.0.1:$port" --seed 5 --output "$picture" \
+    >/dev/null 2>>"$log"
   echo "$((i + 1)). ${prompts[$i]}"
   pictures+=("$picture")
 done
