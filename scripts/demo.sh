@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Starts the server with the small trained model on a free port, has it draw prompts in eight languages, and says where
-# the pictures are.
+# Starts the server with the small trained model on a free port, has it draw prompts in eight languages and one picture
+# of each other task, and says where the pictures are.
 # Usage: scripts/demo.sh BUILD_DIR
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,13 +40,25 @@ prompts=(
   "红色圆形在蓝色正方形的左边"
 )
 pictures=()
-for i in "${!prompts[@]}"; do
-  picture=$out/$((i + 1)).png
-  "$build/clients/cpp/kandinsky" generate "${prompts[$i]}" --server "127.0.0.1:$port" --seed 5 --output "$picture" \
-    >/dev/null 2>>"$log"
-  echo "$((i + 1)). ${prompts[$i]}"
+# Runs the client with the given arguments; `$1` describes the picture.
+draw() {
+  local picture=$out/$((${#pictures[@]} + 1)).png
+  "$build/clients/cpp/kandinsky" "${@:2}" --server "127.0.0.1:$port" --output "$picture" >/dev/null 2>>"$log"
   pictures+=("$picture")
-done
+  echo "${#pictures[@]}. $1"
+}
+for prompt in "${prompts[@]}"; do draw "$prompt" generate "$prompt" --seed 5; done
+
+# The other tasks, with the other networks of the same model.
+images=docs/images/tasks
+yellow="a large yellow circle left of a large blue square on white"
+star="a large red circle left of a large green star on white"
+draw "edited: $yellow" edit "$yellow" --image "$images/text_to_image.png" --strength 0.7 --seed 3
+draw "inpainted: $star" inpaint "$star" --image "$images/text_to_image.png" --mask "$images/mask.png" \
+  --paste-back --feather 4 --seed 3
+draw "mixed: half a red, half a yellow circle" mix --text "a large red circle in the centre" --weight 0.5 \
+  --text "a large yellow circle in the centre" --weight 0.5 --seed 3
+draw "following a depth map: a purple ring" control "a purple ring" --depth "$images/depth.png" --seed 3
 "$build/tools/kandinsky-contact-sheet" "$out/contact_sheet.png" --columns 4 --tile 192 "${pictures[@]}"
 echo "pictures of 64 x 64 pixels, by the small model in models/shapes; all together, enlarged:"
 echo "image: $PWD/$out/contact_sheet.png"
