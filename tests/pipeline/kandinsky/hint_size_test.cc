@@ -12,6 +12,7 @@
 #include "pipeline/hint_size.h"
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 #include "tests/pipeline/kandinsky/small_latent_cells.h"
+#include "tests/training/temporary_folder.h"
 
 namespace kandinsky {
 namespace {
@@ -45,13 +46,10 @@ int64_t HintMemory(LoadedPipeline& depth, int edge) {
 class HintSizeTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    const fs::path folder = fs::path(::testing::TempDir()) / "hint_size_test";
-    fs::remove_all(folder);
-    fs::create_directories(folder);
-    fs::copy(GoldenDirectory() + "/models/depth", folder, fs::copy_options::recursive);
-    testing::MakeLatentCellsSmaller(folder.string());
-    pipeline_ = LoadPipeline(folder.string()).release();
-    fs::remove_all(folder);
+    const testing::TemporaryFolder folder;
+    fs::copy(GoldenDirectory() + "/models/depth", folder.path(), fs::copy_options::recursive);
+    testing::MakeLatentCellsSmaller(folder.path());
+    pipeline_ = LoadPipeline(folder.path()).release();
   }
   static void TearDownTestSuite() {
     delete pipeline_;

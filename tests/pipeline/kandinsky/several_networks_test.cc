@@ -12,6 +12,7 @@
 
 #include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
+#include "tests/training/temporary_folder.h"
 
 namespace kandinsky {
 namespace {
@@ -90,14 +91,8 @@ TEST(SeveralNetworksTest, StepsOfThePriorAreSharedByTasksOfDifferentNetworks) {
 }
 
 // A folder of links into models/shapes.
-class MixedFolder : public testing::Test {
+class MixedFolder : public ::testing::Test {
  protected:
-  MixedFolder() : folder_(fs::path(testing::TempDir()) / "several_networks") {
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  ~MixedFolder() override { fs::remove_all(folder_); }
-
   absl::Status LoadStatus(std::vector<std::string> network_paths) {
     return LoadKandinsky({.model_name = "m",
                           .model_path = kShapes + "/decoder",
@@ -108,7 +103,8 @@ class MixedFolder : public testing::Test {
         .status();
   }
 
-  const fs::path folder_;
+  const testing::TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_.path();
 };
 
 TEST_F(MixedFolder, FurtherNetworksMayBeNamed) {

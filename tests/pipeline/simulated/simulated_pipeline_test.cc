@@ -95,7 +95,7 @@ TEST_F(SimulatedPipelineTest, GoesThroughTheNetworksThatATaskNeeds) {
     sized_encode_steps += encodes && generation->batch_key().latent_width == 16 ? 1 : 0;
     ASSERT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
   }
-  EXPECT_EQ(networks, (std::vector<std::string>{"text_encoder", "movq_encoder", "prior", "prior", "unet",
+  EXPECT_EQ(networks, (std::vector<std::string>{"text_encoder", "movq_encoder", "prior", "prior", "decoder",
                                                 "decoder", "movq"}));
   EXPECT_EQ(sized_encode_steps, 1);
 }
