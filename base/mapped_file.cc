@@ -29,6 +29,11 @@ absl::Status ErrnoStatus(int error, const std::string& what, const std::string& 
   return absl::ErrnoToStatus(error, absl::StrCat(what, " ", path));
 }
 
+size_t PageSize() {
+  static const size_t size = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  return size;
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::string& path) {
@@ -56,6 +61,19 @@ MappedFile::~MappedFile() {
 void MappedFile::ReleasePages() const {
   // Advice: there is nothing to do when it fails.
   if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
+}
+
+void MappedFile::ReleasePages(size_t offset, size_t size) const {
+  const size_t page = PageSize();
+  const size_t begin = (offset + page - 1) / page * page;
+  // The last page of the file has nobody behind it.
+  const size_t end = offset + size == size_ ? size_ : (offset + size) / page * page;
+  if (begin < end) ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
+}
+
+void MappedFile::ReadAhead(size_t offset, size_t size) const {
+  const size_t begin = offset / PageSize() * PageSize();
+  if (size > 0) ::madvise(const_cast<std::byte*>(data_) + begin, offset + size - begin, MADV_WILLNEED);
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) {

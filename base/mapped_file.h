@@ -27,6 +27,10 @@ class MappedFile {
   // Takes the bytes that were read out of the process's resident memory; the next access maps them again,
   // from the page cache or the file. For content that was copied and is rarely needed from here.
   void ReleasePages() const;
+  // The same for the whole pages of a part of the file, and a start on reading a part from the disk, which
+  // may wait for the disk's queue but not for the bytes. The part must lie inside the file.
+  void ReleasePages(size_t offset, size_t size) const;
+  void ReadAhead(size_t offset, size_t size) const;
   const std::string& path() const { return path_; }
 
  private:

@@ -2,12 +2,14 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <exception>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <tuple>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -174,17 +176,20 @@ std::vector<std::string> Checkpoint::names() const {
 }
 
 const Checkpoint::TensorInfo* Checkpoint::Find(absl::string_view name) const {
+  const Entry* entry = FindEntry(name);
+  return entry == nullptr ? nullptr : &entry->info;
+}
+
+const Checkpoint::Entry* Checkpoint::FindEntry(absl::string_view name) const {
   const auto found = entries_.find(std::string_view(name.data(), name.size()));
-  return found == entries_.end() ? nullptr : &found->second.info;
+  return found == entries_.end() ? nullptr : &found->second;
 }
 
 absl::StatusOr<torch::Tensor> Checkpoint::Get(absl::string_view name) const {
-  const auto found = entries_.find(std::string_view(name.data(), name.size()));
-  if (found == entries_.end()) {
-    return absl::NotFoundError(absl::StrCat(path_, ": no tensor ", Quote(name)));
-  }
+  const Entry* entry = FindEntry(name);
+  if (entry == nullptr) return absl::NotFoundError(absl::StrCat(path_, ": no tensor ", Quote(name)));
   try {
-    return ToTensor(found->second);
+    return ToTensor(*entry);
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat(path_, ": tensor ", Quote(name), ": ", error.what()));
   }
@@ -194,6 +199,25 @@ void Checkpoint::ReleasePages() const {
   std::set<const MappedFile*> files;
   for (const auto& [name, entry] : entries_) files.insert(entry.file.get());
   for (const MappedFile* file : files) file->ReleasePages();
+}
+
+void Checkpoint::ReleasePages(absl::string_view name) const {
+  const Entry* entry = FindEntry(name);
+  if (entry != nullptr) entry->file->ReleasePages(entry->offset, entry->bytes);
+}
+
+void Checkpoint::ReadAhead(absl::string_view name) const {
+  const Entry* entry = FindEntry(name);
+  if (entry != nullptr) entry->file->ReadAhead(entry->offset, entry->bytes);
+}
+
+std::vector<std::string> Checkpoint::names_by_place() const {
+  std::vector<std::string> names = this->names();
+  std::stable_sort(names.begin(), names.end(), [this](const std::string& a, const std::string& b) {
+    const Entry &first = *FindEntry(a), &second = *FindEntry(b);
+    return std::tie(first.file->path(), first.offset) < std::tie(second.file->path(), second.offset);
+  });
+  return names;
 }
 
 torch::Tensor Checkpoint::ToTensor(const Entry& entry) {

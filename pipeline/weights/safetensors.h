@@ -39,6 +39,12 @@ class Checkpoint {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   // Takes what was read of the files out of resident memory (MappedFile::ReleasePages).
   void ReleasePages() const;
+  // The same for one tensor, and a start on reading it from the disk (MappedFile::ReadAhead). Nothing for a
+  // name that is not there.
+  void ReleasePages(absl::string_view name) const;
+  void ReadAhead(absl::string_view name) const;
+  // Names in the order in which the files hold their tensors, file by file.
+  std::vector<std::string> names_by_place() const;
   // Bytes of all tensors.
   int64_t total_bytes() const { return total_bytes_; }
 
@@ -53,6 +59,7 @@ class Checkpoint {
 
   explicit Checkpoint(std::string path) : path_(std::move(path)) {}
   static torch::Tensor ToTensor(const Entry& entry);
+  const Entry* FindEntry(absl::string_view name) const;
 
   const std::string path_;
   std::map<std::string, Entry, std::less<>> entries_;

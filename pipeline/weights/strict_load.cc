@@ -38,16 +38,10 @@ bool IsIgnored(absl::string_view name, const LoadOptions& options) {
 
 std::string ShapeText(c10::IntArrayRef shape) { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); }
 
-// A tensor of the module and the name under which the checkpoint has its data.
-struct Assignment {
-  torch::Tensor target;
-  std::string source;
-};
-
 // What has to be assigned, and in `report` what does not fit.
 class LoadPlan {
  public:
-  LoadPlan(torch::nn::Module& module, const Checkpoint& checkpoint, const LoadOptions& options,
+  LoadPlan(const torch::nn::Module& module, const Checkpoint& checkpoint, const LoadOptions& options,
            LoadReport& report)
       : checkpoint_(checkpoint), options_(options), report_(report) {
     const std::vector<std::string> names = checkpoint.names();
@@ -63,7 +57,7 @@ class LoadPlan {
     std::sort(report.misshapen.begin(), report.misshapen.end());
   }
 
-  const std::vector<Assignment>& assignments() const { return assignments_; }
+  std::vector<TensorAssignment> TakeAssignments() && { return std::move(assignments_); }
 
  private:
   std::string SourceOf(const std::string& name) const {
@@ -82,7 +76,7 @@ class LoadPlan {
     used_.insert(source);
     const std::string mismatch = Mismatch(*info, target);
     if (mismatch.empty()) {
-      assignments_.push_back({target, source});
+      assignments_.push_back({target, name, source});
     } else if (!ignored) {
       report_.misshapen.push_back(absl::StrCat(name, ": ", mismatch));
     }
@@ -104,7 +98,7 @@ class LoadPlan {
   const LoadOptions& options_;
   LoadReport& report_;
   bool lacks_prefix_ = false;
-  std::vector<Assignment> assignments_;
+  std::vector<TensorAssignment> assignments_;
   std::set<std::string> used_;
 };
 
@@ -117,7 +111,8 @@ bool ExponentsAreFinite(const torch::Tensor& tensor, Bits exponent_mask) {
   return !found;
 }
 
-// `tensor` is contiguous and on the CPU.
+}  // namespace
+
 bool IsFinite(const torch::Tensor& tensor) {
   switch (tensor.scalar_type()) {
     case torch::kDouble:
@@ -133,18 +128,23 @@ bool IsFinite(const torch::Tensor& tensor) {
   }
 }
 
+std::string NotFiniteWarning(const std::string& source) {
+  return absl::StrCat(source, " contains NaN or infinity");
+}
+
+namespace {
+
 torch::Tensor Converted(const torch::Tensor& stored, const torch::Tensor& target,
                         const LoadOptions& options) {
   const torch::ScalarType dtype = target.is_floating_point() ? options.dtype : target.scalar_type();
   return stored.to(options.device, dtype);
 }
 
-absl::Status Assign(const LoadPlan& plan, const Checkpoint& checkpoint, const LoadOptions& options,
-                    LoadReport& report) {
-  for (const Assignment& assignment : plan.assignments()) {
+absl::Status Assign(const std::vector<TensorAssignment>& assignments, const Checkpoint& checkpoint,
+                    const LoadOptions& options, LoadReport& report) {
+  for (const TensorAssignment& assignment : assignments) {
     ASSIGN_OR_RETURN(const torch::Tensor stored, checkpoint.Get(assignment.source));
-    if (!IsFinite(stored))
-      report.warnings.push_back(absl::StrCat(assignment.source, " contains NaN or infinity"));
+    if (!IsFinite(stored)) report.warnings.push_back(NotFiniteWarning(assignment.source));
     const torch::Tensor converted = Converted(stored, assignment.target, options);
     if (converted.const_data_ptr() != stored.const_data_ptr()) ++report.copied_tensors;
     ++report.loaded_tensors;
@@ -154,7 +154,9 @@ absl::Status Assign(const LoadPlan& plan, const Checkpoint& checkpoint, const Lo
   return absl::OkStatus();
 }
 
-absl::Status LibtorchFailure(const Checkpoint& checkpoint, const std::exception& error) {
+}  // namespace
+
+absl::Status LoadFailure(const Checkpoint& checkpoint, const std::exception& error) {
   const absl::string_view message = error.what();
   const bool out_of_memory = dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
                              dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
@@ -163,8 +165,6 @@ absl::Status LibtorchFailure(const Checkpoint& checkpoint, const std::exception&
       absl::StrCat(checkpoint.path(), ": weights cannot be loaded: ", message.substr(0, message.find('\n')));
   return out_of_memory ? absl::ResourceExhaustedError(text) : absl::InternalError(text);
 }
-
-}  // namespace
 
 std::string LoadReport::ToString(size_t max_lines) const {
   std::vector<std::string> lines;
@@ -185,6 +185,16 @@ std::string LoadReport::ToString(size_t max_lines) const {
   return absl::StrJoin(lines, "\n");
 }
 
+absl::StatusOr<std::vector<TensorAssignment>> MatchTensors(const torch::nn::Module& module,
+                                                           const Checkpoint& checkpoint,
+                                                           const LoadOptions& options, LoadReport& report) {
+  LoadPlan plan(module, checkpoint, options, report);
+  if (report.ok()) return std::move(plan).TakeAssignments();
+  const size_t count = report.missing.size() + report.unexpected.size() + report.misshapen.size();
+  return absl::InvalidArgumentError(
+      absl::StrCat(checkpoint.path(), ": ", count, " tensors do not fit the model:\n", report.ToString()));
+}
+
 absl::Status LoadStrict(torch::nn::Module& module, const Checkpoint& checkpoint, const LoadOptions& options,
                         LoadReport* report) {
   LoadReport own_report;
@@ -193,15 +203,10 @@ absl::Status LoadStrict(torch::nn::Module& module, const Checkpoint& checkpoint,
   try {
     const c10::InferenceMode normal_tensors(false);
     const at::NoGradGuard no_grad;
-    const LoadPlan plan(module, checkpoint, options, result);
-    if (!result.ok()) {
-      const size_t count = result.missing.size() + result.unexpected.size() + result.misshapen.size();
-      return absl::InvalidArgumentError(absl::StrCat(checkpoint.path(), ": ", count,
-                                                     " tensors do not fit the model:\n", result.ToString()));
-    }
-    return Assign(plan, checkpoint, options, result);
+    ASSIGN_OR_RETURN(const auto assignments, MatchTensors(module, checkpoint, options, result));
+    return Assign(assignments, checkpoint, options, result);
   } catch (const std::exception& error) {
-    return LibtorchFailure(checkpoint, error);
+    return LoadFailure(checkpoint, error);
   }
 }
 

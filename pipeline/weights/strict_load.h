@@ -4,10 +4,12 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "pipeline/weights/safetensors.h"
 
 namespace kandinsky {
@@ -36,6 +38,27 @@ struct LoadReport {
   // One line per finding, warnings last; at most `max_lines`, then how many more there are.
   std::string ToString(size_t max_lines = 20) const;
 };
+
+// A tensor of a module, by its name there, and the name under which a checkpoint has its data.
+struct TensorAssignment {
+  torch::Tensor target;
+  std::string name;
+  std::string source;
+};
+
+// The parts of LoadStrict, for loaders that bring the data in by other ways.
+//
+// What has to be assigned, in the module's order, or the error of LoadStrict for what does not fit. May throw
+// what libtorch throws.
+absl::StatusOr<std::vector<TensorAssignment>> MatchTensors(const torch::nn::Module& module,
+                                                           const Checkpoint& checkpoint,
+                                                           const LoadOptions& options, LoadReport& report);
+// Whether a contiguous tensor on the CPU has neither NaN nor infinity.
+bool IsFinite(const torch::Tensor& tensor);
+// The line of LoadReport::warnings for one that has.
+std::string NotFiniteWarning(const std::string& source);
+// LoadStrict's error for what libtorch threw.
+absl::Status LoadFailure(const Checkpoint& checkpoint, const std::exception& error);
 
 // Replaces the data of every parameter and buffer of `module` by the checkpoint's tensor of the same name,
 // without copying where dtype and device already fit; such tensors stay backed by the mapped

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <utility>
 
 namespace kandinsky {
 namespace {
@@ -36,6 +38,24 @@ class MappedFileTest : public testing::Test {
 
   fs::path folder_;
 };
+
+TEST_F(MappedFileTest, PartsThatWereReleasedOrReadAheadKeepTheirBytes) {
+  std::string content(3 * 4096 + 100, ' ');
+  for (size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * 31 % 251);
+  const auto file = MappedFile::Open(Write("parts", content));
+  ASSERT_TRUE(file.ok());
+  for (const auto& [offset, size] : {std::pair<size_t, size_t>{0, 0},
+                                     {10, 20},
+                                     {4096, 4096},
+                                     {100, 9000},
+                                     {8192, content.size() - 8192},
+                                     {0, content.size()}}) {
+    (*file)->ReadAhead(offset, size);
+    EXPECT_EQ(Text(**file), content);
+    (*file)->ReleasePages(offset, size);
+    EXPECT_EQ(Text(**file), content);
+  }
+}
 
 TEST_F(MappedFileTest, ShowsTheBytesOfTheFile) {
   const std::string content("a\0b\xff", 4);

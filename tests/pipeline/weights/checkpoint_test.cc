@@ -71,6 +71,14 @@ TEST_F(CheckpointTest, ReadsBackWhatWasWritten) {
   EXPECT_EQ(checkpoint->total_bytes(), bytes);
 }
 
+TEST_F(CheckpointTest, NamesByPlaceAreThoseOfEachFileInItsOrder) {
+  const torch::Tensor one = torch::ones({2});
+  ASSERT_TRUE(WriteSafetensors(PathOf("w.safetensors"), {{"c", one}, {"a", one}, {"b", one}}).ok());
+  EXPECT_THAT(Open(PathOf("w.safetensors"))->names_by_place(), ElementsAre("c", "a", "b"));
+  const auto shards = Open(WriteShards(R"({"a":"one.safetensors","b":"two.safetensors"})"));
+  EXPECT_THAT(shards->names_by_place(), ElementsAre("a", "b"));
+}
+
 TEST_F(CheckpointTest, WritesTheSameBytesEveryTimeAndPadsTheHeader) {
   const auto bytes_of = [this](const std::string& name) {
     EXPECT_TRUE(WriteSafetensors(PathOf(name), {{"w", torch::ones({2})}}, {{"format", "pt"}}).ok());
