@@ -58,14 +58,17 @@ bool Conv2d::SuitsWinograd() const {
 }
 
 void Conv2d::PrepareForInference() {
-  if (!weight.defined()) return;
-  if (SuitsWinograd()) {
-    winograd_weight_ = TransformWinogradWeight(weight);
-    parameters_.erase("weight");
-    weight.reset();
-  } else {
-    weight.set_data(weight.data().contiguous(at::MemoryFormat::ChannelsLast));
-  }
+  if (!weight.defined() || LoadTransformed(weight)) return;
+  weight.set_data(weight.data().contiguous(at::MemoryFormat::ChannelsLast));
+}
+
+bool Conv2d::LoadTransformed(const torch::Tensor& stored) {
+  const bool suits = stored.scalar_type() == torch::kFloat || stored.scalar_type() == torch::kHalf;
+  if (!suits || !SuitsWinograd()) return false;
+  winograd_weight_ = TransformWinogradWeight(stored);
+  parameters_.erase("weight");
+  weight.reset();
+  return true;
 }
 
 void Conv2d::ShareWeights(const Conv2d& source) {

@@ -54,6 +54,10 @@ class Conv2d : public torch::nn::Module {
 
   // See the functions of these names.
   void PrepareForInference();
+  // Loads and prepares at once: takes the Winograd transform of `stored`, which is contiguous and has the
+  // shape of `weight`, without a copy of it in float32. Returns false, and changes nothing, where the layer
+  // is prepared in another way or `stored` is neither float32 nor of half precision.
+  bool LoadTransformed(const torch::Tensor& stored);
   void ShareWeights(const Conv2d& source);
 
   torch::Tensor weight;  // [out_channels, in_channels, kernel_size, kernel_size]; see PrepareForInference

@@ -9,9 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "pipeline/models/half_conversion.h"
 #include "pipeline/models/matrix_kernel.h"
 #include "pipeline/models/matrix_product.h"
 #include "pipeline/models/parallel.h"
+#include "pipeline/models/weight_memory.h"
 
 namespace kandinsky {
 namespace {
@@ -192,25 +194,40 @@ void TransformOutputs(const Chunk& chunk, const torch::Tensor& bias, const TileG
   });
 }
 
+constexpr int64_t kTaps = 9;
+constexpr int64_t kBlockChannels = 16;  // input channels that are brought into the order of a panel at once
+
+// Rows of a weight, [columns, depth] that lie `stride` apart in a tensor of float32 or of half precision,
+// which becomes float32 in `scratch` [kPanelColumns, kBlockChannels * kTaps].
+ConstRows FloatRows(const torch::Tensor& weight, int64_t offset, int64_t columns, int64_t depth,
+                    float* scratch) {
+  const int64_t stride = weight.stride(0);
+  if (weight.scalar_type() == at::kFloat) return {weight.const_data_ptr<float>() + offset, stride};
+  const auto* halves = static_cast<const uint16_t*>(weight.const_data_ptr()) + offset;
+  for (int64_t row = 0; row < columns; ++row) {
+    HalvesToFloats(halves + row * stride, depth, scratch + row * kBlockChannels * kTaps);
+  }
+  return {scratch, kBlockChannels * kTaps};
+}
+
 }  // namespace
 
 WinogradWeight TransformWinogradWeight(const torch::Tensor& weight) {
-  constexpr int64_t kTaps = 9;
-  constexpr int64_t kBlockChannels = 16;  // input channels that are brought into the order of a panel at once
   const int64_t out_channels = weight.size(0), in_channels = weight.size(1);
   const int64_t panels = (out_channels + kPanelColumns - 1) / kPanelColumns;
   const int64_t blocks = (in_channels + kBlockChannels - 1) / kBlockChannels;
   const torch::Tensor from = weight.contiguous();
-  torch::Tensor to = at::empty({kPositions, panels, in_channels, kPanelColumns}, from.options());
-  const float* taps = from.const_data_ptr<float>();
+  torch::Tensor to = EmptyWeight({kPositions, panels, in_channels, kPanelColumns});
   float* values = to.mutable_data_ptr<float>();
   ParallelFor(0, panels * blocks, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
-    std::array<float, static_cast<size_t>(kBlockChannels * kTaps * kPanelColumns)> packed;
+    std::array<float, static_cast<size_t>(kBlockChannels * kTaps * kPanelColumns)> packed, scratch;
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first_out = i / blocks * kPanelColumns, first_in = i % blocks * kBlockChannels;
       const int64_t channels = std::min(kBlockChannels, in_channels - first_in);
-      PackTransposed({taps + (first_out * in_channels + first_in) * kTaps, in_channels * kTaps},
-                     std::min(kPanelColumns, out_channels - first_out), channels * kTaps, packed.data());
+      const int64_t columns = std::min(kPanelColumns, out_channels - first_out);
+      const ConstRows rows = FloatRows(from, (first_out * in_channels + first_in) * kTaps, columns,
+                                       channels * kTaps, scratch.data());
+      PackTransposed(rows, columns, channels * kTaps, packed.data());
       for (int64_t channel = 0; channel < channels; ++channel) {
         TransformTaps(packed.data() + channel * kTaps * kPanelColumns,
                       values + (i / blocks * in_channels + first_in + channel) * kPanelColumns, to.stride(0));

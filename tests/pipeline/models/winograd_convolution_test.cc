@@ -60,6 +60,14 @@ TEST(WinogradConvolutionTest, TransformsWeightsInDoublePrecisionAndRoundsOnce) {
   }
 }
 
+TEST(WinogradConvolutionTest, TransformsWeightsOfHalfPrecisionAsTheirFloats) {
+  for (const auto& [out_channels, in_channels] : {std::pair{64, 48}, {36, 20}, {100, 33}}) {
+    const torch::Tensor weight = RandomTensor({out_channels, in_channels, 3, 3}, 1).to(at::kHalf);
+    const torch::Tensor expected = TransformWinogradWeight(weight.to(at::kFloat)).panels;
+    EXPECT_TRUE(TransformWinogradWeight(weight).panels.equal(expected)) << weight.sizes();
+  }
+}
+
 TEST(WinogradConvolutionTest, ChunksOfTilesJoinWithoutASeam) {
   // So wide that 289 tiles are more than a chunk.
   const torch::Tensor weight = RandomTensor({4096, 4, 3, 3}, 1);
