@@ -54,8 +54,8 @@ SourceTree Tree(const std::string& path, const std::string& text) {
   for (const char* header :
        {"base/b.h", "imaging/i.h", "config/c.h", "pipeline/pipeline.h", "pipeline/tokenizers/t.h",
         "pipeline/simulated/s.h", "pipeline/models/m.h", "pipeline/samplers/s.h", "pipeline/weights/w.h",
-        "pipeline/kandinsky/k.h", "scheduler/s.h", "server/s.h", "training/t.h", "training/dataset/d.h",
-        "training/config/c.h", "tools/t.h", "clients/cpp/c.h"}) {
+        "pipeline/components/c.h", "pipeline/kandinsky/k.h", "scheduler/s.h", "server/s.h", "training/t.h",
+        "training/dataset/d.h", "training/config/c.h", "tools/t.h", "clients/cpp/c.h"}) {
     tree[header] = "";
   }
   tree[path] = text;
@@ -101,6 +101,16 @@ TEST(CheckLayersTest, PartsOfThePipelineDoNotSeeEachOther) {
   EXPECT_FALSE(Allowed("pipeline/tokenizers/x.cc", "pipeline/pipeline.h"));
   EXPECT_FALSE(Allowed("pipeline/x.h", "pipeline/models/m.h"));
   EXPECT_TRUE(Allowed("pipeline/kandinsky/x.cc", "pipeline/models/m.h"));
+}
+
+TEST(CheckLayersTest, ComponentsBringWeightsIntoModelsForEveryFamily) {
+  EXPECT_TRUE(Allowed("pipeline/components/x.cc", "pipeline/models/m.h"));
+  EXPECT_TRUE(Allowed("pipeline/components/x.cc", "pipeline/weights/w.h"));
+  EXPECT_FALSE(Allowed("pipeline/components/x.cc", "pipeline/kandinsky/k.h"));
+  EXPECT_FALSE(Allowed("pipeline/weights/x.cc", "pipeline/components/c.h"));
+  EXPECT_TRUE(Allowed("pipeline/kandinsky/x.cc", "pipeline/components/c.h"));
+  EXPECT_TRUE(Allowed("training/x.cc", "pipeline/components/c.h"));
+  EXPECT_TRUE(Allowed("tools/x.cc", "pipeline/components/c.h"));
 }
 
 TEST(CheckLayersTest, TheSimulatedPipelineSeesTheSeamAlone) {
