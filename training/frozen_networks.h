@@ -7,13 +7,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/status_macros.h"
+#include "pipeline/components/component_loader.h"
 #include "pipeline/kandinsky/model_configs.h"
 #include "pipeline/models/clip_text_model.h"
 #include "pipeline/models/clip_vision_model.h"
 #include "pipeline/models/vq_model.h"
 #include "pipeline/tokenizers/clip_tokenizer.h"
 #include "pipeline/weights/model_directory.h"
-#include "pipeline/weights/strict_load.h"
 
 namespace kandinsky {
 
@@ -23,11 +23,9 @@ template <typename Module, typename Parse>
 absl::StatusOr<std::shared_ptr<Module>> LoadNetwork(const NetworkFiles& files, Parse parse,
                                                     bool copied = false) {
   ASSIGN_OR_RETURN(const auto config, parse(files.config.path, files.config.json));
-  auto module = std::make_shared<Module>(config);
-  RETURN_IF_ERROR(LoadStrict(*module, *files.weights));
-  if (copied) {
-    for (torch::Tensor& parameter : module->parameters()) parameter.set_data(parameter.data().clone());
-  }
+  ComponentLoader loader;
+  const auto module = loader.Add<Module>(config, files, {.prepare = false, .writable = copied});
+  RETURN_IF_ERROR(loader.Load());
   return module;
 }
 

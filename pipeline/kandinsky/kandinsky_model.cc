@@ -12,29 +12,20 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "base/logging.h"
 #include "base/status_macros.h"
+#include "pipeline/components/component_loader.h"
 #include "pipeline/hint_size.h"
 #include "pipeline/kandinsky/exception_translation.h"
 #include "pipeline/kandinsky/latent_preview.h"
 #include "pipeline/kandinsky/model_configs.h"
 #include "pipeline/kandinsky/model_files.h"
 #include "pipeline/kandinsky22/generation_defaults.h"
-#include "pipeline/models/layers.h"
 #include "pipeline/models/share_weights.h"
 #include "pipeline/samplers/decoder_sampler.h"
-#include "pipeline/weights/lora.h"
 #include "pipeline/weights/model_directory.h"
-#include "pipeline/weights/strict_load.h"
 
 namespace kandinsky {
 namespace {
-
-// Low-rank adapters for one network; without a path none.
-struct LoraFile {
-  std::string path;
-  LoraUse use = {};
-};
 
 // Of the two networks in one group of options, which may name the same file.
 template <typename Options>
@@ -46,29 +37,6 @@ template <typename Options>
 LoraFile PriorLora(const Options& options, double scale) {
   return {options.prior_lora_path,
           {.scale = scale, .shared = options.prior_lora_path == options.unet_lora_path, .network = "prior"}};
-}
-
-absl::Status Merge(const LoraFile& lora, torch::nn::Module& module) {
-  if (lora.path.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const auto adapters, OpenCheckpoint(lora.path));
-  return MergeLora(module, *adapters, lora.use);
-}
-
-// Builds the module of a configuration, fills it and prepares it for inference.
-template <typename Module, typename Config>
-absl::StatusOr<std::shared_ptr<Module>> LoadModule(const Config& config, const NetworkFiles& files,
-                                                   const LoraFile& lora = {}) {
-  auto module = std::make_shared<Module>(config);
-  LoadReport report;
-  RETURN_IF_ERROR(LoadStrict(*module, *files.weights, {}, &report));
-  for (const std::string& warning : report.warnings) {
-    Log(LogLevel::kWarning, "suspicious weights", {{"file", files.weights->path()}, {"finding", warning}});
-  }
-  RETURN_IF_ERROR(Merge(lora, *module));
-  PrepareForInference(*module);
-  // The convolutions have copies of their weights now; the others use the file's pages and map them again.
-  files.weights->ReleasePages();
-  return module;
 }
 
 // Bytes of the tensors that `module` does not share with `base`.
@@ -89,7 +57,7 @@ absl::StatusOr<int64_t> Adapt(const Config& config, const LoraFile& lora,
                               std::shared_ptr<const Module>& network) {
   auto adapted = std::make_shared<Module>(config);
   ShareWeights(*network, *adapted);
-  RETURN_IF_ERROR(Merge(lora, *adapted));
+  RETURN_IF_ERROR(MergeLoraFile(lora, *adapted));
   const int64_t bytes = OwnBytes(*network, *adapted);
   network = std::move(adapted);
   return bytes;
@@ -99,7 +67,6 @@ absl::StatusOr<int64_t> Adapt(const Config& config, const LoraFile& lora,
 // mean colour). Text to image needs nothing but that embedding.
 absl::Status LoadImageEncoder(const PriorFiles& files, const ClipVisionConfig& config, bool keep,
                               KandinskyModel& model) {
-  ASSIGN_OR_RETURN(const auto tower, LoadModule<ClipVisionModelWithProjection>(config, files.image_encoder));
   ASSIGN_OR_RETURN(const ClipProcessorConfig processor,
                    ParseClipProcessorConfig(files.image_processor.path, files.image_processor.json));
   if (processor.image_size != config.image_size || config.num_channels != 3) {
@@ -107,6 +74,9 @@ absl::Status LoadImageEncoder(const PriorFiles& files, const ClipVisionConfig& c
         absl::StrCat(files.image_processor.path, ": pictures of ", processor.image_size,
                      " pixels do not fit the image encoder's ", config.image_size));
   }
+  ComponentLoader loader;
+  const auto tower = loader.Add<ClipVisionModelWithProjection>(config, files.image_encoder);
+  RETURN_IF_ERROR(loader.Load());
   const c10::InferenceMode inference_mode;
   model.zero_image_embedding =
       tower->forward(torch::zeros({1, config.num_channels, config.image_size, config.image_size}));
@@ -175,26 +145,33 @@ absl::Status CheckFit(const ModelFiles& model_files, const KandinskyModel& model
       movq.vq_embed_dim, " and out_channels ", movq.out_channels, " must be 4, 4 and 3"));
 }
 
-absl::Status LoadPriorParts(const PriorFiles& files, const NetworkConfigs& configs,
-                            const PipelineOptions& options, KandinskyModel& model) {
+// All but the vision tower at once.
+absl::Status LoadNetworks(const ModelFiles& model_files, const NetworkConfigs& configs,
+                          const PipelineOptions& options, KandinskyModel& model) {
+  const ModelDirectory& files = model_files.first;
+  ComponentLoader loader;
+  model.text_encoder = loader.Add<ClipTextModelWithProjection>(configs.text, files.prior.text_encoder);
+  model.networks.prior = loader.Add<PriorTransformer>(configs.prior, files.prior.prior,
+                                                      {.lora = PriorLora(options, options.lora_scale)});
+  for (const DecoderFiles* decoder : model_files.decoders()) {
+    model.networks.unets[decoder->network] =
+        loader.Add<UNet2DConditionModel>(configs.unets.at(decoder->network), decoder->unet,
+                                         {.lora = UnetLora(options, options.lora_scale)});
+  }
+  model.movq = loader.Add<VQModel>(configs.movq, files.decoder.movq);
+  return loader.Load();
+}
+
+absl::Status ReadPriorParts(const PriorFiles& files, KandinskyModel& model) {
   ASSIGN_OR_RETURN(model.tokenizer, ClipTokenizer::Load(files.tokenizer_folder));
-  ASSIGN_OR_RETURN(model.text_encoder,
-                   LoadModule<ClipTextModelWithProjection>(configs.text, files.text_encoder));
-  ASSIGN_OR_RETURN(
-      model.networks.prior,
-      LoadModule<PriorTransformer>(configs.prior, files.prior, PriorLora(options, options.lora_scale)));
-  RETURN_IF_ERROR(LoadImageEncoder(files, configs.vision, options.keep_image_encoder, model));
   ASSIGN_OR_RETURN(model.prior_sampler,
                    ParseSamplerConfig(files.scheduler.path, files.scheduler.json, UnclipDefaults()));
   // A sampler that cannot be built is an error of the files, not of the first request.
   return InFile(files.scheduler.path, MakeUnclipSampler(model.prior_sampler, 2).status());
 }
 
-absl::Status LoadDenoiser(const DecoderFiles& files, const UNet2DConditionConfig& config,
-                          const PipelineOptions& options, KandinskyModel& model) {
-  ASSIGN_OR_RETURN(
-      model.networks.unets[files.network],
-      LoadModule<UNet2DConditionModel>(config, files.unet, UnetLora(options, options.lora_scale)));
+absl::Status ReadSampling(const DecoderFiles& files, const UNet2DConditionConfig& config,
+                          KandinskyModel& model) {
   const std::string& file = files.scheduler.path;
   DecoderSampling& sampling = model.sampling[files.network];
   ASSIGN_OR_RETURN(sampling.config, ParseSamplerConfig(file, files.scheduler.json, {}));
@@ -311,11 +288,13 @@ absl::StatusOr<std::shared_ptr<const KandinskyModel>> LoadOrThrow(const Pipeline
   ASSIGN_OR_RETURN(const NetworkConfigs configs, ParseConfigs(files));
   auto model = std::make_shared<KandinskyModel>();
   model->latent_scale = static_cast<int>(configs.movq.DownsamplingFactor());
-  RETURN_IF_ERROR(LoadPriorParts(files.first.prior, configs, options, *model));
+  RETURN_IF_ERROR(ReadPriorParts(files.first.prior, *model));
   for (const DecoderFiles* decoder : files.decoders()) {
-    RETURN_IF_ERROR(LoadDenoiser(*decoder, configs.unets.at(decoder->network), options, *model));
+    RETURN_IF_ERROR(ReadSampling(*decoder, configs.unets.at(decoder->network), *model));
   }
-  ASSIGN_OR_RETURN(model->movq, LoadModule<VQModel>(configs.movq, files.first.decoder.movq));
+  // The vision tower first: unless it is kept, its memory is free again before the others come.
+  RETURN_IF_ERROR(LoadImageEncoder(files.first.prior, configs.vision, options.keep_image_encoder, *model));
+  RETURN_IF_ERROR(LoadNetworks(files, configs, options, *model));
   RETURN_IF_ERROR(CheckFit(files, *model, configs));
   for (const AdapterOptions& adapter : options.adapters) {
     const absl::Status loaded = LoadAdapters(configs, adapter, *model);
