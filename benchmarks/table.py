@@ -80,6 +80,17 @@ def front_end_rows(build, rounds):
     ]
 
 
+def load_rows(build, python, rounds):
+    """Loading the full-size pair in half precision against cat of the same files, and its peak against what stays resident."""
+    result = run_json([python, str(ROOT / "benchmarks/load_model.py"), "--build", build, "--rounds", str(rounds)])
+    name = f"Load of the 2.2 pair, {result['files_gb']:.1f} GB, {'cold' if result['cold'] else 'warm'} page cache"
+    return [
+        (name, "cat of the same files", f"{result['load_s']:.1f} s", f"{result['cat_s']:.1f} s", 1 / result["load_per_cat"]),
+        (name + ", peak memory", "resident afterwards", f"{result['peak_gb']:.1f} GB", f"{result['resident_gb']:.1f} GB",
+         1 / result["peak_per_resident"]),
+    ]
+
+
 def product_rows(build):
     """Matrix products whose rows do not depend on each other against the library's, whose rows do."""
     result = run_json([f"{build}/benchmarks/matrix_products", "--threads", "2"])
@@ -139,6 +150,7 @@ def main():
     rows += progress_rows(arguments.build)
     rows += group_norm_rows(arguments.build)
     rows += movq_rows(arguments.build, arguments.python, arguments.rounds)
+    rows += load_rows(arguments.build, arguments.python, arguments.rounds)
     rows += product_rows(arguments.build)
     rows += convolution_rows(arguments.build)
     rows += unet_rows(arguments.build, arguments.python, arguments.rounds)

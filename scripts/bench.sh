@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the benchmark table: ours and the peer in the same run, as a ratio. Needs about 12 GiB of memory and installs
+# Prints the benchmark table: ours and the peer in the same run, as a ratio. Needs about 17 GiB of memory, 7 GB of disk, and installs
 # the pinned Python environment of the parity tests for the peer.
 # Usage: scripts/bench.sh BUILD_DIR
 set -euo pipefail
