@@ -154,9 +154,8 @@ absl::Status LoadNetworks(const ModelFiles& model_files, const NetworkConfigs& c
   model.networks.prior = loader.Add<PriorTransformer>(configs.prior, files.prior.prior,
                                                       {.lora = PriorLora(options, options.lora_scale)});
   for (const DecoderFiles* decoder : model_files.decoders()) {
-    model.networks.unets[decoder->network] =
-        loader.Add<UNet2DConditionModel>(configs.unets.at(decoder->network), decoder->unet,
-                                         {.lora = UnetLora(options, options.lora_scale)});
+    model.networks.unets[decoder->network] = loader.Add<UNet2DConditionModel>(
+        configs.unets.at(decoder->network), decoder->unet, {.lora = UnetLora(options, options.lora_scale)});
   }
   model.movq = loader.Add<VQModel>(configs.movq, files.decoder.movq);
   return loader.Load();
