@@ -19,7 +19,7 @@
 
 #include "base/json_file.h"
 #include "base/status_macros.h"
-#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/kandinsky/load_kandinsky.h"
 #include "pipeline/kandinsky/model_configs.h"
 #include "pipeline/weights/safetensors.h"
 

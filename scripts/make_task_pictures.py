@@ -17,19 +17,17 @@ import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 EDGE = 64  # pixels, of every picture
-SETTINGS = {"--width": EDGE, "--height": EDGE, "--steps": 25, "--guidance-scale": 2, "--prior-guidance-scale": 1.3}
-FOLDERS = {"decoder": "", "inpaint": "inpaint", "depth": "depth"}  # of models/shapes
-# Before each command of docs/tasks.md stands the network of the server that it asks.
+# The commands of docs/tasks.md.
 COMMANDS = """
-decoder   generate a large red circle left of a large blue square on white --seed 3 -o text_to_image.png
-decoder   edit a large yellow circle left of a large blue square on white --image text_to_image.png --strength 0.7 --seed 3 -o image_to_image.png
-inpaint   inpaint a large red circle left of a large green star on white --image text_to_image.png --mask mask.png --paste-back --feather 4 --seed 3 -o inpaint.png
-inpaint   inpaint a large red circle left of a large green star on white --image text_to_image.png --mask soft_mask.png --soft-mask --seed 3 -o inpaint_soft.png
-decoder   mix --text "a large red circle in the centre" --weight 0.5 --text "a large yellow circle in the centre" --weight 0.5 --seed 3 -o mix.png
-depth     control a purple ring --depth depth.png --seed 3 -o control_net.png
-decoder   embed prompt a large red circle left of a large blue square on white --seed 3 -o embedding.json
-decoder   generate --image-embedding embedding.json --negative-image-embedding embedding.json --seed 8 -o from_embedding.png
-decoder   generate a large turquoise cross left of a large blue square on white --prior-image text_to_image.png --prior-strength 0.6 --seed 3 -o prior_start.png
+generate a large red circle left of a large blue square on white --seed 3 -o text_to_image.png
+edit a large yellow circle left of a large blue square on white --image text_to_image.png --strength 0.7 --seed 3 -o image_to_image.png
+inpaint a large red circle left of a large green star on white --image text_to_image.png --mask mask.png --paste-back --feather 4 --seed 3 -o inpaint.png
+inpaint a large red circle left of a large green star on white --image text_to_image.png --mask soft_mask.png --soft-mask --seed 3 -o inpaint_soft.png
+mix --text "a large red circle in the centre" --weight 0.5 --text "a large yellow circle in the centre" --weight 0.5 --seed 3 -o mix.png
+control a purple ring --depth depth.png --seed 3 -o control_net.png
+embed prompt a large red circle left of a large blue square on white --seed 3 -o embedding.json
+generate --image-embedding embedding.json --negative-image-embedding embedding.json --seed 9 -o from_embedding.png
+generate a large turquoise cross left of a large blue square on white --prior-image text_to_image.png --prior-strength 0.6 --seed 3 -o prior_start.png
 """
 
 
@@ -53,10 +51,10 @@ def write_inputs(folder: pathlib.Path) -> None:
 
 
 class Server:
-    """A server with the model of one network; `address` is known once it is ready."""
+    """A server with all networks of the shapes model; `address` is known once it is ready."""
 
-    def __init__(self, build: pathlib.Path, network: str) -> None:
-        settings = {"model.name": "shapes", "model.path": ROOT / "models/shapes" / FOLDERS[network], "model.threads": 1,
+    def __init__(self, build: pathlib.Path) -> None:
+        settings = {"model.name": "shapes", "model.path": ROOT / "models/shapes", "model.threads": 1,
                     "listen_address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0", "drain.lame_duck_seconds": 0}
         command = [build / "server" / "kandinsky-server"]
         for path, value in settings.items():
@@ -67,7 +65,7 @@ class Server:
             if entry.get("msg") == "ready":
                 self.address = f"127.0.0.1:{entry['port']}"
                 return
-        raise SystemExit(f"the server of {network} did not start")
+        raise SystemExit("the server did not start")
 
     def stop(self) -> None:
         self._process.terminate()
@@ -81,25 +79,14 @@ def main() -> None:
     output = pathlib.Path(sys.argv[2] if len(sys.argv) == 3 else ROOT / "docs/images/tasks")
     output.mkdir(parents=True, exist_ok=True)
     write_inputs(output)
-    servers = {}
+    server = Server(build)
     try:
-        for line in COMMANDS.strip().splitlines():
-            network, command = line.split(maxsplit=1)
-            if network not in servers:
-                servers[network] = Server(build, network)
-            settings = dict(SETTINGS)
-            if command.startswith("embed"):
-                settings = {"--prior-guidance-scale": SETTINGS["--prior-guidance-scale"]}
-            elif "--image-embedding" in command:
-                settings.pop("--prior-guidance-scale")
-            arguments = shlex.split(command) + ["--server", servers[network].address]
-            arguments += [str(part) for setting in settings.items() for part in setting]
+        for command in COMMANDS.strip().splitlines():
             print(command, flush=True)
-            subprocess.run([build / "clients/cpp/kandinsky", *arguments], cwd=output, check=True,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run([build / "clients/cpp/kandinsky", *shlex.split(command), "--server", server.address],
+                           cwd=output, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     finally:
-        for server in servers.values():
-            server.stop()
+        server.stop()
         (output / "embedding.json").unlink(missing_ok=True)  # only a step between two commands
 
 

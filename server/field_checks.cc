@@ -33,13 +33,6 @@ std::vector<int> PlaceOf(const google::protobuf::Descriptor* message, const std:
   return place;
 }
 
-RequestLimits ToRequestLimits(const v1::LimitsConfig& limits) {
-  return {.max_size = limits.max_size(),
-          .max_steps = limits.max_steps(),
-          .max_prior_steps = limits.max_prior_steps(),
-          .max_megapixel_steps = limits.max_megapixel_steps()};
-}
-
 // Whether all floats in `data` are within `range`. In place: a tensor can be most of a message.
 bool AllWithin(const std::string& data, const ValueRange& range) {
   for (size_t at = 0; at < data.size(); at += sizeof(float)) {
@@ -51,6 +44,13 @@ bool AllWithin(const std::string& data, const ValueRange& range) {
 }
 
 }  // namespace
+
+RequestLimits ToRequestLimits(const v1::LimitsConfig& limits) {
+  return {.max_size = limits.max_size(),
+          .max_steps = limits.max_steps(),
+          .max_prior_steps = limits.max_prior_steps(),
+          .max_megapixel_steps = limits.max_megapixel_steps()};
+}
 
 FieldChecks::FieldChecks(const ValidationRules& rules)
     : rules_(rules), request_limits_(ToRequestLimits(rules.limits)) {}

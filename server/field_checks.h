@@ -23,6 +23,9 @@ namespace kandinsky {
 // How the results travel. A unary reply must fit into one message.
 enum class ReplyKind { kStream, kUnary };
 
+// The operator's limits as the model takes them, for one image.
+RequestLimits ToRequestLimits(const v1::LimitsConfig& limits);
+
 // What a request is checked against.
 struct ValidationRules {
   const v1::LimitsConfig& limits;  // complete

@@ -10,7 +10,7 @@
 #include "server/command_line.h"
 #include "server/run_server.h"
 #ifdef KANDINSKY_WITH_TORCH
-#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/kandinsky/load_kandinsky.h"
 #endif
 
 namespace kandinsky {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "server/event_conversion.h"
+#include "server/field_checks.h"
 
 namespace kandinsky {
 namespace {
@@ -50,10 +51,7 @@ v1::ModelLimits Limits(const v1::LimitsConfig& limits, const Capabilities& capab
 
 // As requests get them: within the limits.
 v1::ModelDefaults Defaults(const v1::LimitsConfig& limits, const Capabilities& capabilities) {
-  const GenerationRequest request =
-      DefaultRequest(capabilities, {.max_size = limits.max_size(),
-                                    .max_steps = limits.max_steps(),
-                                    .max_prior_steps = limits.max_prior_steps()});
+  const GenerationRequest request = DefaultRequest(capabilities, ToRequestLimits(limits));
   v1::ModelDefaults result;
   result.set_width(request.width);
   result.set_height(request.height);

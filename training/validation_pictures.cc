@@ -10,7 +10,7 @@
 #include "base/mapped_file.h"
 #include "base/status_macros.h"
 #include "imaging/png.h"
-#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/kandinsky/load_kandinsky.h"
 #include "pipeline/model.h"
 
 namespace kandinsky {

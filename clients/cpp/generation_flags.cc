@@ -36,9 +36,10 @@ const std::map<std::string, v1::Priority>& Priorities() {
 void AddSamplingFlags(CLI::App& app, GenerationFlags& flags) {
   app.option_defaults()->group("Sampling");
   AddSizeFlags(app, flags.width, flags.height);
-  AddNumberFlag<int>(app, "--steps", flags.steps, {.min = 1, .max = 1000}, "Denoising steps (default 50)");
+  AddNumberFlag<int>(app, "--steps", flags.steps, {.min = 1, .max = 1000},
+                     "Denoising steps (default: the model's)");
   AddNumberFlag<double>(app, "--guidance-scale", flags.guidance_scale, {.min = 0, .max = 100},
-                        "How closely to follow the prompt; 1 or less: off (default 4)");
+                        "How closely to follow the prompt; 1 or less: off (default: the model's)");
   app.add_option("--sampler", flags.sampler, "The sampler (default: the model's own)")
       ->check(CLI::IsMember(&Samplers()));
   AddNumberFlag<double>(app, "--eta", flags.eta, {.min = 0, .max = 1}, "Noise of ddim, 0 to 1 (default 0)");
@@ -167,8 +168,10 @@ void SetOutput(const OutputFlags& flags, v1::OutputOptions& output) {
 
 void AddSizeFlags(CLI::App& app, std::optional<int>& width, std::optional<int>& height) {
   constexpr NumberRange<int> kPixels = {.min = 64, .max = 2048};
-  AddNumberFlag(app, "--width", width, kPixels, "Pixels, a multiple of 64 (default 512)");
-  AddNumberFlag(app, "--height", height, kPixels, "Pixels, a multiple of 64 (default 512)");
+  AddNumberFlag(app, "--width", width, kPixels,
+                "Pixels, a multiple of what the model wants (default: the model's)");
+  AddNumberFlag(app, "--height", height, kPixels,
+                "Pixels, a multiple of what the model wants (default: the model's)");
 }
 
 void AddPromptedFlags(CLI::App& app, GenerationFlags& flags) {

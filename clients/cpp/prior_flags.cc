@@ -86,9 +86,9 @@ void AddPriorFlags(CLI::App& app, PriorFlags& flags, const std::string& things) 
   app.add_option("--adapter", flags.adapter, "Name of a set of the model's adapters (default: none)");
   app.option_defaults()->group("Prior");
   AddNumberFlag<int>(app, "--prior-steps", flags.steps, {.min = 2, .max = 1000},
-                     "Steps of the diffusion prior (default 25)");
+                     "Steps of the diffusion prior (default: the model's)");
   AddNumberFlag<double>(app, "--prior-guidance-scale", flags.guidance_scale, {.min = 0, .max = 100},
-                        "Guidance of the prior (default 4)");
+                        "Guidance of the prior (default: the model's)");
 }
 
 void AddPriorStartFlags(CLI::App& app, PriorFlags& flags) {

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "pipeline/kandinsky/adapted_networks.h"
 #include "pipeline/kandinsky/kandinsky_generation.h"
-#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/kandinsky/load_kandinsky.h"
 #include "pipeline/kandinsky22/request_plan.h"
 #include "pipeline/models/clip_text_model.h"
 #include "pipeline/models/clip_vision_model.h"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/kandinsky/load_kandinsky.h"
 #include "pipeline/models/clip_text_model.h"
 #include "pipeline/models/clip_vision_model.h"
 #include "pipeline/models/prior_transformer.h"

@@ -12,13 +12,12 @@
 #include "base/json_file.h"
 #include "base/mapped_file.h"
 #include "base/status_macros.h"
+#include "pipeline/kandinsky22/request_check.h"
 
 namespace kandinsky {
 namespace {
 
 constexpr int kLargestSize = 8192;  // pixels; no server's limit is above it
-constexpr int kFewestPriorSteps = 2;
-constexpr float kLargestGuidance = 100;
 
 int RoundDown(int64_t size, int multiple) {
   const int64_t rounded = std::min<int64_t>(size, kLargestSize) / multiple * multiple;
@@ -54,10 +53,10 @@ class DefaultsReader {
   void Guidance(const char* key, float& field) {
     const nlohmann::json* const value = Find(key);
     if (value == nullptr) return;
-    if (value->is_number() && InRange(*value, 0, kLargestGuidance)) {
+    if (value->is_number() && InRange(*value, 0, kMaxGuidance)) {
       field = value->get<float>();
     } else {
-      Violate(key, *value, absl::StrCat("a number from 0 to ", kLargestGuidance));
+      Violate(key, *value, absl::StrCat("a number from 0 to ", kMaxGuidance));
     }
   }
 
@@ -121,7 +120,7 @@ absl::StatusOr<RequestDefaults> ParseGenerationDefaults(absl::string_view text, 
   reader.Size("height", capabilities.size_multiple, defaults.height);
   reader.Steps("steps", 1, capabilities.max_steps, defaults.steps);
   reader.Guidance("guidance_scale", defaults.guidance_scale);
-  reader.Steps("prior_steps", kFewestPriorSteps, capabilities.max_prior_steps, defaults.prior_steps);
+  reader.Steps("prior_steps", kMinPriorSteps, capabilities.max_prior_steps, defaults.prior_steps);
   reader.Guidance("prior_guidance_scale", defaults.prior_guidance_scale);
   RETURN_IF_ERROR(reader.Finish());
   return defaults;

@@ -17,10 +17,7 @@ namespace {
 constexpr int64_t kLatentChannels = 4;
 
 // Wide bounds: what is far beyond would overflow in the networks.
-constexpr float kMaxGuidance = 100;
 constexpr float kMaxWeight = 100;
-// UnCLIP's schedule divides by the number of steps less one.
-constexpr int kMinPriorSteps = 2;
 
 // The rules for everything but the contents of images and tensors. Comparisons are written so that a NaN is
 // refused.

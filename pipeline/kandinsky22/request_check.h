@@ -9,6 +9,11 @@
 
 namespace kandinsky {
 
+// Bounds of requests, and of what a model says they get without a value. UnCLIP's schedule divides by the
+// number of steps less one; guidance that is far beyond its bound would overflow in the networks.
+inline constexpr int kMinPriorSteps = 2;
+inline constexpr float kMaxGuidance = 100;
+
 // As Model::Check, for Kandinsky 2.2 models of these capabilities. Pure.
 std::vector<Violation> CheckRequest(const Capabilities& capabilities, const GenerationRequest& request,
                                     const RequestLimits& limits);

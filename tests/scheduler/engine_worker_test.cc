@@ -15,12 +15,13 @@ using ::testing::ElementsAre;
 // Workers that lose their pipelines. The restart delay passes when a test moves the clock.
 class EngineWorkerTest : public EngineTest {
  protected:
-  // As Start, with a factory that fails as long as `factory_failures_` says, and a record of the readiness.
+  // As Start, where pipelines cannot be made as long as `making_failures_` says, and a record of the
+  // readiness.
   void StartRecorded(int workers) {
     options_.queue_status_interval = absl::ZeroDuration();
     pipeline_options_.on_make = [this](int) -> absl::Status {
       ++pipelines_made_;
-      if (pipelines_made_ > 1 && factory_failures_-- > 0) return absl::UnavailableError("no device");
+      if (pipelines_made_ > 1 && making_failures_-- > 0) return absl::UnavailableError("no device");
       return absl::OkStatus();
     };
     engine_ =
@@ -60,7 +61,7 @@ class EngineWorkerTest : public EngineTest {
   }
 
   std::atomic<int> pipelines_made_ = 0;
-  std::atomic<int> factory_failures_ = 0;
+  std::atomic<int> making_failures_ = 0;
   Mutex mutex_;
   ConditionVariable changed_;
   std::vector<int> readiness_ GUARDED_BY(mutex_);
@@ -99,7 +100,7 @@ TEST_F(EngineWorkerTest, ALostWorkerIsReplacedAfterTheDelayAndReadinessFollows) 
 
 TEST_F(EngineWorkerTest, AFactoryThatFailsIsTriedAgainWithGrowingPauses) {
   pipeline_options_.failures = {Loss("bad")};
-  factory_failures_ = 3;
+  making_failures_ = 3;
   StartRecorded(1);
   EXPECT_TRUE(absl::IsUnavailable(Submit("bad")->WaitForEnd()));
   WaitUntilTold(1);

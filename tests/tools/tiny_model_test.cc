@@ -10,7 +10,7 @@
 #include <iterator>
 #include <map>
 
-#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/kandinsky/load_kandinsky.h"
 #include "pipeline/kandinsky/model_configs.h"
 #include "pipeline/tokenizers/clip_tokenizer.h"
 #include "pipeline/weights/model_directory.h"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "pipeline/kandinsky/input_tensors.h"
-#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/kandinsky/load_kandinsky.h"
 #include "pipeline/weights/safetensors.h"
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/kandinsky/load_kandinsky.h"
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 
 namespace kandinsky {

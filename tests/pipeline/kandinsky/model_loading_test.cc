@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/kandinsky/load_kandinsky.h"
 #include "pipeline/weights/safetensors.h"
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "pipeline/hint_size.h"
-#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/kandinsky/load_kandinsky.h"
 
 namespace kandinsky {
 

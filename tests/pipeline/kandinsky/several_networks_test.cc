@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/kandinsky/load_kandinsky.h"
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 #include "tests/training/temporary_folder.h"
 

@@ -1,4 +1,4 @@
-#include "pipeline/kandinsky/kandinsky_pipeline_factory.h"
+#include "pipeline/kandinsky/load_kandinsky.h"
 
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
