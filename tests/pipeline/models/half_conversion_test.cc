@@ -57,13 +57,15 @@ TEST(HalfConversionTest, TellsOfOneInfinityOrNanWhereverItIs) {
 }
 
 TEST(HalfConversionTest, TensorsOfEverySizeKeepShapeAndValues) {
-  for (const at::IntArrayRef shape : {at::IntArrayRef{3, 5}, {0, 4}, {}, {1111, 700}}) {
+  const std::vector<std::vector<int64_t>> shapes = {{3, 5}, {0, 4}, {}, {1111, 700}};
+  for (const std::vector<int64_t>& shape : shapes) {
     const torch::Tensor stored = at::randn(shape).to(at::kHalf);
     bool finite = false;
     const torch::Tensor weight = FloatWeight(stored, finite);
     EXPECT_TRUE(finite);
     EXPECT_EQ(weight.scalar_type(), at::kFloat);
-    EXPECT_TRUE(weight.equal(stored.to(at::kFloat))) << shape;
+    EXPECT_EQ(weight.sizes(), at::IntArrayRef(shape));
+    EXPECT_TRUE(weight.equal(stored.to(at::kFloat))) << at::IntArrayRef(shape);
   }
 }
 
