@@ -19,8 +19,8 @@
 
 #include "base/json_file.h"
 #include "base/status_macros.h"
-#include "pipeline/kandinsky/load_kandinsky.h"
-#include "pipeline/kandinsky/model_configs.h"
+#include "pipeline/components/model_configs.h"
+#include "pipeline/kandinsky22/networks/load_kandinsky22.h"
 #include "pipeline/weights/safetensors.h"
 
 namespace kandinsky {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "pipeline/network_names.h"
 
 namespace kandinsky {
 namespace {
@@ -52,9 +53,9 @@ GenerationRequest DefaultRequest(const Capabilities& capabilities, const Request
 
 const char* NetworkOf(const Task& task) {
   if (!MakesImage(task)) return nullptr;
-  if (std::holds_alternative<Inpaint>(task)) return "inpaint";
-  if (std::holds_alternative<ControlNet>(task)) return "controlnet_depth";
-  return "decoder";
+  if (std::holds_alternative<Inpaint>(task)) return kInpaintNetwork;
+  if (std::holds_alternative<ControlNet>(task)) return kDepthNetwork;
+  return kDecoderNetwork;
 }
 
 std::string NetworkNames(const Capabilities& capabilities) {
@@ -62,6 +63,7 @@ std::string NetworkNames(const Capabilities& capabilities) {
 }
 
 bool Offers(const Capabilities& capabilities, const Task& task) {
+  if (std::holds_alternative<EmbedPrompt>(task)) return capabilities.has_prior;
   const char* const network = NetworkOf(task);
   const auto& networks = capabilities.networks;
   return network == nullptr || std::find(networks.begin(), networks.end(), network) != networks.end();

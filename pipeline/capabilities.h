@@ -38,6 +38,7 @@ struct Capabilities {
   std::string dtype;   // "float32", "bfloat16", "float16"
   std::vector<SamplerKind> samplers;
   std::vector<std::string> adapters;  // names of the sets that requests may choose
+  bool has_prior = true;              // whether requests are about image embeddings at all
   bool has_image_encoder = true;      // whether images can be embedded
   int embedding_dim = 1280;           // values of an image embedding
   int clip_image_size = 224;          // pixels, edge of the square images that are embedded

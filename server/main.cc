@@ -10,7 +10,7 @@
 #include "server/command_line.h"
 #include "server/run_server.h"
 #ifdef KANDINSKY_WITH_TORCH
-#include "pipeline/kandinsky/load_kandinsky.h"
+#include "pipeline/kandinsky22/networks/load_kandinsky22.h"
 #endif
 
 namespace kandinsky {

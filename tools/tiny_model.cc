@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/mapped_file.h"
 #include "base/status_macros.h"
-#include "pipeline/kandinsky/model_configs.h"
+#include "pipeline/components/model_configs.h"
 #include "pipeline/models/clip_text_model.h"
 #include "pipeline/models/clip_vision_model.h"
 #include "pipeline/models/layers.h"

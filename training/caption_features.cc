@@ -34,21 +34,22 @@ DistinctCaptions Collect(const std::vector<TrainingSample>& samples) {
 }
 
 // Computes texts begin .. end - 1. Hidden states are kept up to the longest text of the call.
-NamedTensors Encode(const TextNetworks& networks, const std::vector<std::string>& texts, int64_t begin,
+NamedTensors Encode(const TextEncoder& encoder, const std::vector<std::string>& texts, int64_t begin,
                     int64_t end) {
   const at::NoGradGuard no_grad;
-  std::vector<torch::Tensor> ids;
+  std::vector<TextTokens> tokens;
+  for (int64_t i = begin; i < end; ++i) tokens.push_back(encoder.Tokenize(texts[static_cast<size_t>(i)]));
+  std::vector<const TextTokens*> rows;
   std::vector<int64_t> lengths;
-  for (int64_t i = begin; i < end; ++i) {
-    const ClipTokenizer::Tokens tokens = networks.tokenizer->Encode(texts[static_cast<size_t>(i)]);
-    ids.push_back(torch::tensor(at::ArrayRef<int64_t>(tokens.ids)));
-    lengths.push_back(tokens.kept);
+  for (const TextTokens& text : tokens) {
+    rows.push_back(&text);
+    lengths.push_back(text.kept);
   }
-  const ClipTextOutput output = networks.tower->forward(at::stack(ids));
+  const TextFeatures features = encoder.Encode(rows);
   const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
-  return {{"embeds", output.text_embeds},
-          {"hidden", output.last_hidden_state.narrow(1, 0, longest).contiguous()},
-          {"tokens", torch::tensor(at::ArrayRef<int64_t>(lengths))}};
+  return {{"embeds", features.pooled},
+          {"hidden", features.hidden_states.narrow(1, 0, longest).contiguous()},
+          {"tokens", Placement().Ids(lengths)}};
 }
 
 std::string FingerprintOf(const PriorFiles& files, const std::vector<std::string>& texts) {
@@ -67,17 +68,17 @@ absl::StatusOr<CaptionFeatures> CaptionFeatures::Open(const PriorFiles& files,
                                                       const std::vector<TrainingSample>& samples,
                                                       const std::string& cache_folder,
                                                       const FeatureCache::Progress& progress) {
-  ASSIGN_OR_RETURN(const TextNetworks networks, LoadTextNetworks(files));
+  ASSIGN_OR_RETURN(const FrozenTextEncoder text, LoadTextEncoder(files));
   DistinctCaptions captions = Collect(samples);
   const auto compute = [&](int64_t begin, int64_t end) -> absl::StatusOr<NamedTensors> {
-    return Encode(networks, captions.texts, begin, end);
+    return Encode(*text.encoder, captions.texts, begin, end);
   };
   ASSIGN_OR_RETURN(FeatureCache cache,
                    FeatureCache::Open(cache_folder, FingerprintOf(files, captions.texts),
                                       static_cast<int64_t>(captions.texts.size()), compute, progress));
   CaptionFeatures features(std::move(cache));
   features.rows_ = std::move(captions.rows);
-  features.window_ = networks.tokenizer->max_length();
+  features.window_ = text.window;
   return features;
 }
 

@@ -30,7 +30,7 @@ absl::StatusOr<std::unique_ptr<DecoderTask>> DecoderTask::Make(const TrainingOpt
                                                                const ModelDirectory& files,
                                                                const std::vector<TrainingSample>& samples,
                                                                const FeatureCache::Progress& progress) {
-  ASSIGN_OR_RETURN(const VisionNetwork vision, LoadVisionNetwork(files.prior));
+  ASSIGN_OR_RETURN(const FrozenImageEncoder vision, LoadImageEncoder(files.prior));
   ASSIGN_OR_RETURN(const UNet2DConditionConfig unet,
                    ParseUNetConfig(files.decoder.unet.config.path, files.decoder.unet.config.json));
   ASSIGN_OR_RETURN(const VQModelConfig movq,

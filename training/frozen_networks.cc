@@ -4,27 +4,24 @@
 
 namespace kandinsky {
 
-absl::StatusOr<TextNetworks> LoadTextNetworks(const PriorFiles& files) {
-  TextNetworks networks;
-  ASSIGN_OR_RETURN(networks.tokenizer, ClipTokenizer::Load(files.tokenizer_folder));
-  ASSIGN_OR_RETURN(networks.tower,
+absl::StatusOr<FrozenTextEncoder> LoadTextEncoder(const PriorFiles& files) {
+  ASSIGN_OR_RETURN(const auto tokenizer, ClipTokenizer::Load(files.tokenizer_folder));
+  ASSIGN_OR_RETURN(const auto tower,
                    LoadNetwork<ClipTextModelWithProjection>(files.text_encoder, ParseClipTextConfig));
-  return networks;
+  return FrozenTextEncoder{MakeTextEncoder(tokenizer, tower, Placement()), tokenizer->max_length()};
 }
 
-absl::StatusOr<VisionNetwork> LoadVisionNetwork(const PriorFiles& files) {
-  VisionNetwork network;
-  ASSIGN_OR_RETURN(network.tower,
+absl::StatusOr<FrozenImageEncoder> LoadImageEncoder(const PriorFiles& files) {
+  ASSIGN_OR_RETURN(const auto tower,
                    LoadNetwork<ClipVisionModelWithProjection>(files.image_encoder, ParseClipVisionConfig));
   ASSIGN_OR_RETURN(const ClipProcessorConfig processor,
                    ParseClipProcessorConfig(files.image_processor.path, files.image_processor.json));
-  network.image_size = processor.image_size;
-  network.squeezes = processor.squeezes;
-  network.mean = torch::tensor(at::ArrayRef<float>(processor.image_mean));
-  network.std = torch::tensor(at::ArrayRef<float>(processor.image_std));
   const at::NoGradGuard no_grad;
-  network.zero_embedding = network.tower->forward(at::zeros({1, 3, network.image_size, network.image_size}));
-  return network;
+  return FrozenImageEncoder{.encoder = MakeImageEncoder(tower, processor, Placement()),
+                            .image_size = processor.image_size,
+                            .squeezes = processor.squeezes,
+                            .zero_embedding = tower->forward(
+                                Placement().Zeros({1, 3, processor.image_size, processor.image_size}))};
 }
 
 }  // namespace kandinsky

@@ -8,11 +8,8 @@
 #include "absl/status/statusor.h"
 #include "base/status_macros.h"
 #include "pipeline/components/component_loader.h"
-#include "pipeline/kandinsky/model_configs.h"
-#include "pipeline/models/clip_text_model.h"
-#include "pipeline/models/clip_vision_model.h"
-#include "pipeline/models/vq_model.h"
-#include "pipeline/tokenizers/clip_tokenizer.h"
+#include "pipeline/components/model_configs.h"
+#include "pipeline/components/published_networks.h"
 #include "pipeline/weights/model_directory.h"
 
 namespace kandinsky {
@@ -29,22 +26,20 @@ absl::StatusOr<std::shared_ptr<Module>> LoadNetwork(const NetworkFiles& files, P
   return module;
 }
 
-// The text side of the prior: tokens and the text tower.
-struct TextNetworks {
-  std::shared_ptr<const ClipTokenizer> tokenizer;
-  std::shared_ptr<const ClipTextModelWithProjection> tower;
+// The text side of the prior.
+struct FrozenTextEncoder {
+  std::shared_ptr<const TextEncoder> encoder;
+  int window = 0;  // tokens of every text, padding included
 };
-absl::StatusOr<TextNetworks> LoadTextNetworks(const PriorFiles& files);
+absl::StatusOr<FrozenTextEncoder> LoadTextEncoder(const PriorFiles& files);
 
-// The vision tower and how pictures are prepared for it.
-struct VisionNetwork {
-  std::shared_ptr<const ClipVisionModelWithProjection> tower;
+// The image encoder and how images are prepared for it.
+struct FrozenImageEncoder {
+  std::shared_ptr<const ImageEncoder> encoder;
   int image_size = 0;            // pixels
-  bool squeezes = false;         // pictures into the square, instead of cropping them
-  torch::Tensor mean;            // [3]
-  torch::Tensor std;             // [3]
-  torch::Tensor zero_embedding;  // [1, E] of an all-zero tensor: what "no picture" is for the decoder
+  bool squeezes = false;         // images into the square, instead of cropping them
+  torch::Tensor zero_embedding;  // [1, E] of an all-zero tensor: what "no image" is for the decoder
 };
-absl::StatusOr<VisionNetwork> LoadVisionNetwork(const PriorFiles& files);
+absl::StatusOr<FrozenImageEncoder> LoadImageEncoder(const PriorFiles& files);
 
 }  // namespace kandinsky

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "imaging/resize.h"
-#include "pipeline/kandinsky/input_tensors.h"
+#include "pipeline/diffusion/input_tensors.h"
 #include "training/dataset/picture_preparation.h"
 #include "training/fingerprint.h"
 
@@ -20,20 +20,18 @@ constexpr int64_t kPicturesAtOnce = 8;  // bounds the memory of the autoencoder
 
 // The networks and what they are asked for.
 struct Extractor {
-  const VisionNetwork& vision;
+  const FrozenImageEncoder& vision;
   std::shared_ptr<const VQModel> movq;  // null when no latents are wanted
   const PictureFeatureRequest& request;
   const std::vector<TrainingSample>& samples;
 
   absl::StatusOr<NamedTensors> Extract(int64_t begin, int64_t end) const;
-  absl::StatusOr<torch::Tensor> ClipPixels(const Image& picture) const;
+  absl::StatusOr<Image> ForEncoder(const Image& picture) const;
 };
 
-absl::StatusOr<torch::Tensor> Extractor::ClipPixels(const Image& picture) const {
+absl::StatusOr<Image> Extractor::ForEncoder(const Image& picture) const {
   const int edge = vision.image_size;
-  ASSIGN_OR_RETURN(const Image square,
-                   vision.squeezes ? Resize(picture, edge, edge) : CropForClip(picture, edge));
-  return ToClipPixels(square, vision.mean, vision.std);
+  return vision.squeezes ? Resize(picture, edge, edge) : CropForClip(picture, edge);
 }
 
 // uint8 [1, 3, size, size].
@@ -45,12 +43,12 @@ absl::StatusOr<NamedTensors> Extractor::Extract(int64_t begin, int64_t end) cons
   std::vector<torch::Tensor> latents;
   std::vector<torch::Tensor> hints;
   for (int64_t from = begin; from < end; from += kPicturesAtOnce) {
-    std::vector<torch::Tensor> clip_pixels;
+    std::vector<Image> squares;
     std::vector<torch::Tensor> pixels;
     for (int64_t i = from; i < std::min(from + kPicturesAtOnce, end); ++i) {
       const TrainingSample& sample = samples[static_cast<size_t>(i)];
       ASSIGN_OR_RETURN(const Image picture, LoadTrainingPicture(sample));
-      ASSIGN_OR_RETURN(clip_pixels.emplace_back(), ClipPixels(picture));
+      ASSIGN_OR_RETURN(squares.emplace_back(), ForEncoder(picture));
       if (request.latents) {
         ASSIGN_OR_RETURN(const Image square, CropAndResize(picture, request.resolution));
         pixels.push_back(ToPixels(square));
@@ -61,7 +59,9 @@ absl::StatusOr<NamedTensors> Extractor::Extract(int64_t begin, int64_t end) cons
         hints.push_back(Bytes(square));
       }
     }
-    embeds.push_back(vision.tower->forward(at::cat(clip_pixels)));
+    std::vector<const Image*> images;
+    for (const Image& square : squares) images.push_back(&square);
+    embeds.push_back(vision.encoder->Embed(images));
     if (movq != nullptr) latents.push_back(movq->encode(at::cat(pixels)));
   }
   NamedTensors features = {{"image_embeds", at::cat(embeds)}};
@@ -90,7 +90,8 @@ std::string FingerprintOf(const ModelDirectory& files, const std::vector<Trainin
 
 }  // namespace
 
-absl::StatusOr<FeatureCache> OpenPictureFeatures(const ModelDirectory& files, const VisionNetwork& vision,
+absl::StatusOr<FeatureCache> OpenPictureFeatures(const ModelDirectory& files,
+                                                 const FrozenImageEncoder& vision,
                                                  const std::vector<TrainingSample>& samples,
                                                  const PictureFeatureRequest& request,
                                                  const std::string& cache_folder,

@@ -21,7 +21,8 @@ struct PictureFeatureRequest {
 // The features of every picture of a dataset, from `cache_folder` or computed: rows "image_embeds" [E], and
 // as requested "latents" [4, h, w] and "hint" uint8 [3, hint_resolution, hint_resolution]. A picture that
 // cannot be read is INVALID_ARGUMENT naming it and the line of the table.
-absl::StatusOr<FeatureCache> OpenPictureFeatures(const ModelDirectory& files, const VisionNetwork& vision,
+absl::StatusOr<FeatureCache> OpenPictureFeatures(const ModelDirectory& files,
+                                                 const FrozenImageEncoder& vision,
                                                  const std::vector<TrainingSample>& samples,
                                                  const PictureFeatureRequest& request,
                                                  const std::string& cache_folder,

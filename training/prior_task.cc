@@ -45,7 +45,7 @@ absl::StatusOr<std::unique_ptr<PriorTask>> PriorTask::Make(const TrainingOptions
                                                            const ModelDirectory& files,
                                                            const std::vector<TrainingSample>& samples,
                                                            const FeatureCache::Progress& progress) {
-  ASSIGN_OR_RETURN(const VisionNetwork vision, LoadVisionNetwork(files.prior));
+  ASSIGN_OR_RETURN(const FrozenImageEncoder vision, LoadImageEncoder(files.prior));
   ASSIGN_OR_RETURN(FeatureCache pictures,
                    OpenPictureFeatures(files, vision, samples, {}, options.data.cache_folder, progress));
   ASSIGN_OR_RETURN(CaptionFeatures captions,

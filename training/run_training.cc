@@ -14,7 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "base/process_resources.h"
 #include "base/status_macros.h"
-#include "pipeline/kandinsky/exception_translation.h"
+#include "pipeline/device/exception_translation.h"
 #include "pipeline/weights/model_directory.h"
 #include "training/dataset/caption_dataset.h"
 #include "training/lora_adapters.h"

@@ -10,7 +10,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "pipeline/kandinsky/exception_translation.h"
+#include "pipeline/device/exception_translation.h"
 #include "training/autocast.h"
 #include "training/learning_rate.h"
 

@@ -10,7 +10,7 @@
 #include "base/mapped_file.h"
 #include "base/status_macros.h"
 #include "imaging/png.h"
-#include "pipeline/kandinsky/load_kandinsky.h"
+#include "pipeline/kandinsky22/networks/load_kandinsky22.h"
 #include "pipeline/model.h"
 
 namespace kandinsky {

@@ -12,7 +12,7 @@
 #include "base/json_file.h"
 #include "base/mapped_file.h"
 #include "base/status_macros.h"
-#include "pipeline/kandinsky22/request_check.h"
+#include "pipeline/request_rules.h"
 
 namespace kandinsky {
 namespace {

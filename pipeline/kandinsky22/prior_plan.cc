@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "pipeline/network_names.h"
+
 namespace kandinsky {
 namespace {
 
@@ -14,7 +16,7 @@ class Planner {
         reads_negative_((request.guidance_scale > 1 || std::holds_alternative<EmbedPrompt>(request.task)) &&
                         request.negative_image_embedding == nullptr) {}
 
-  PriorPlan Run() {
+  SampleRecipe Run() {
     plan_.negative_embedding = request_.negative_image_embedding;
     if (const auto* task = std::get_if<EmbedImage>(&request_.task)) AddPicture(task->image);
     if (std::holds_alternative<EmbedText>(request_.task)) AddText(request_.prompt);
@@ -34,9 +36,10 @@ class Planner {
 
  private:
   int AddText(const std::string& text) {
-    const auto found = std::find(plan_.texts.begin(), plan_.texts.end(), text);
+    RecipeText planned = {kTextEncoder, text};
+    const auto found = std::find(plan_.texts.begin(), plan_.texts.end(), planned);
     if (found != plan_.texts.end()) return static_cast<int>(found - plan_.texts.begin());
-    plan_.texts.push_back(text);
+    plan_.texts.push_back(std::move(planned));
     return static_cast<int>(plan_.texts.size()) - 1;
   }
 
@@ -112,11 +115,11 @@ class Planner {
   const GenerationRequest& request_;
   const bool guided_;
   const bool reads_negative_;
-  PriorPlan plan_;
+  SampleRecipe plan_;
 };
 
 }  // namespace
 
-PriorPlan PlanPrior(const GenerationRequest& request) { return Planner(request).Run(); }
+SampleRecipe PlanPrior(const GenerationRequest& request) { return Planner(request).Run(); }
 
 }  // namespace kandinsky

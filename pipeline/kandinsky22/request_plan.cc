@@ -1,29 +1,14 @@
 #include "pipeline/kandinsky22/request_plan.h"
 
-#include <algorithm>
 #include <optional>
 #include <variant>
 
 #include "pipeline/capabilities.h"
 #include "pipeline/kandinsky22/prior_plan.h"
+#include "pipeline/request_steps.h"
 
 namespace kandinsky {
 namespace {
-
-bool HasTextPart(const Mix& mix) {
-  return std::any_of(mix.parts.begin(), mix.parts.end(),
-                     [](const MixPart& part) { return std::holds_alternative<std::string>(part.content); });
-}
-
-// Whether the unconditional half of the decoder's guidance reads an embedding that the prior makes.
-bool ReadsNegativeOfPrior(const GenerationRequest& request) {
-  const bool guided = request.guidance_scale > 1 || std::holds_alternative<EmbedPrompt>(request.task);
-  if (!guided || request.negative_image_embedding != nullptr) return false;
-  const bool has_text = request.negative_prompt.has_value() && !request.negative_prompt->empty();
-  // diffusers' interpolate returns the negative prior prompt's embedding when there is no negative prompt.
-  if (std::holds_alternative<Mix>(request.task)) return has_text || request.negative_prior_prompt.has_value();
-  return request.negative_prior_prompt.has_value() ? has_text : request.negative_prompt.has_value();
-}
 
 // Whether the image is encoded for its pixels, rather than for its meaning.
 bool EncodesLatents(const Task& task) {
@@ -85,7 +70,7 @@ class Planner {
     if (RunsPrior(request_) || std::holds_alternative<EmbedText>(request_.task)) {
       const int texts = std::max(1, static_cast<int>(prior_.texts.size()));
       // With the texts goes the prior's prefix.
-      Add({.stage = Stage::kEncode, .network = kTextEncoder, .adapter = context_.prior_adapter}, 1,
+      Add({.stage = Stage::kEncode, .network = kTextEncoder, .adapter = context_.adapters.prior}, 1,
           Flat(texts, memory.text));
     }
     if (!prior_.pictures.empty()) {
@@ -101,7 +86,7 @@ class Planner {
   void AddPrior() {
     int rows = 0;
     for (const PriorRow& row : prior_.rows) rows += row.unconditional >= 0 ? 2 : 1;
-    Add({.stage = Stage::kPrior, .network = kPrior, .adapter = context_.prior_adapter}, PriorSteps(request_),
+    Add({.stage = Stage::kPrior, .network = kPrior, .adapter = context_.adapters.prior}, PriorSteps(request_),
         Flat(rows, context_.memory.prior));
   }
 
@@ -115,40 +100,19 @@ class Planner {
     Add({.stage = Stage::kDenoise,
          .network = NetworkOf(request_.task),
          .guided = guided,
-         .adapter = context_.unet_adapter},
+         .adapter = context_.adapters.denoiser},
         steps, Spatial(guided ? 2 : 1, context_.memory.denoise));
   }
 
   const GenerationRequest& request_;
   const PlanContext& context_;
-  const PriorPlan prior_;
+  const SampleRecipe prior_;
   const int latent_height_;
   const int latent_width_;
   Plan plan_;
 };
 
 }  // namespace
-
-int StepsAtStrength(int steps, double strength) {
-  return std::min(static_cast<int>(steps * strength), steps);
-}
-
-bool RunsPrior(const GenerationRequest& request) {
-  if (std::holds_alternative<EmbedPrompt>(request.task)) return true;
-  if (!MakesImage(request.task) || request.image_embedding != nullptr) return false;
-  const auto* mix = std::get_if<Mix>(&request.task);
-  return mix == nullptr || HasTextPart(*mix) || ReadsNegativeOfPrior(request);
-}
-
-int DenoiseSteps(const GenerationRequest& request) {
-  if (!MakesImage(request.task)) return 0;
-  const InitImage* init = nullptr;
-  if (const auto* task = std::get_if<ImageToImage>(&request.task)) init = &task->init;
-  if (const auto* task = std::get_if<ControlNet>(&request.task); task != nullptr && task->init) {
-    init = &*task->init;
-  }
-  return init == nullptr ? request.steps : StepsAtStrength(request.steps, init->strength);
-}
 
 Plan PlanRequest(const GenerationRequest& request, const PlanContext& context) {
   return Planner(request, context).Run();

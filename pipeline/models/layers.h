@@ -60,6 +60,9 @@ class Conv2d : public torch::nn::Module {
   bool LoadTransformed(const torch::Tensor& stored);
   void ShareWeights(const Conv2d& source);
 
+  // What is there instead of `weight` after PrepareForInference; undefined where `weight` is.
+  const torch::Tensor& transformed_weight() const { return winograd_weight_.panels; }
+
   torch::Tensor weight;  // [out_channels, in_channels, kernel_size, kernel_size]; see PrepareForInference
   torch::Tensor bias;    // [out_channels], undefined without bias
 

@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "pipeline/kandinsky22/request_check.h"
 #include "pipeline/kandinsky22/request_plan.h"
+#include "pipeline/request_rules.h"
 #include "pipeline/simulated/simulated_pipeline.h"
 #include "pipeline/simulated/simulated_results.h"
 
@@ -14,7 +14,7 @@ SimulatedModel::SimulatedModel(const SimulatedOptions& options, Clock& clock)
       capabilities_(
           {.model_name = options.model_name,
            .family = "simulated",
-           .networks = {"decoder", "inpaint", "controlnet_depth"},
+           .networks = {kDecoderNetwork, kInpaintNetwork, kDepthNetwork},
            .device = options.device,
            .dtype = "none",
            .samplers = {SamplerKind::kDdpm, SamplerKind::kDdim, SamplerKind::kDdpmLearnedRange,
@@ -32,8 +32,7 @@ Plan SimulatedModel::PlanOf(const GenerationRequest& request) const {
   return PlanRequest(
       request, {.latent_scale = capabilities_.latent_scale,
                 .memory = {.denoise = kSimulatedBytesPerLatentPixel, .decode = kSimulatedBytesPerLatentPixel},
-                .prior_adapter = request.adapter,
-                .unet_adapter = request.adapter});
+                .adapters = {.prior = request.adapter, .denoiser = request.adapter}});
 }
 
 absl::StatusOr<std::unique_ptr<Pipeline>> SimulatedModel::MakePipeline(const std::string&) const {

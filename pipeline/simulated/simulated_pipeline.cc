@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/status_macros.h"
-#include "pipeline/kandinsky22/request_check.h"
+#include "pipeline/request_rules.h"
 #include "pipeline/simulated/simulated_generation.h"
 
 namespace kandinsky {

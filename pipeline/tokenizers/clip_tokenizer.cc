@@ -74,8 +74,8 @@ absl::StatusOr<std::shared_ptr<const ClipTokenizer>> ClipTokenizer::Load(const s
   return std::shared_ptr<const ClipTokenizer>(new ClipTokenizer(files, *std::move(encoder)));
 }
 
-ClipTokenizer::Tokens ClipTokenizer::Encode(absl::string_view utf8) const {
-  Tokens tokens;
+TextTokens ClipTokenizer::Encode(absl::string_view utf8) const {
+  TextTokens tokens;
   tokens.ids.push_back(begin_id_);
   AppendRawText(utf8, tokens.ids);
   tokens.total_tokens = static_cast<int>(tokens.ids.size()) + 1;

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "pipeline/tokenizers/byte_pair_encoder.h"
 #include "pipeline/tokenizers/clip_tokenizer_files.h"
+#include "pipeline/tokenizers/text_tokens.h"
 
 namespace kandinsky {
 
@@ -18,20 +19,13 @@ namespace kandinsky {
 // tokens typed in the text become special ids. Immutable and thread-safe.
 class ClipTokenizer {
  public:
-  struct Tokens {
-    std::vector<int64_t> ids;   // max_length() of them: begin, text, end, padding
-    std::vector<uint8_t> mask;  // as long as ids: 1 from begin to end token, 0 on padding
-    int total_tokens = 0;       // tokens of the whole text, begin and end token included
-    int kept = 0;               // ones in mask: min(total_tokens, max_length())
-  };
-
   // Reads a tokenizer folder; errors as ReadClipTokenizerFiles, and INVALID_ARGUMENT when merges and
   // vocabulary disagree.
   static absl::StatusOr<std::shared_ptr<const ClipTokenizer>> Load(const std::string& folder);
 
   // Any bytes are accepted (ill-formed UTF-8 counts as U+FFFD). A text of more than max_length() - 2 tokens
-  // is cut, the end token always stays. Takes O(n log n).
-  Tokens Encode(absl::string_view utf8) const;
+  // is cut, the end token always stays; ids and mask have max_length() entries. Takes O(n log n).
+  TextTokens Encode(absl::string_view utf8) const;
 
   int max_length() const { return max_length_; }
   // One more than the largest id; not above the vocab_size of a text encoder that fits.

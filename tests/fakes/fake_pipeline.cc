@@ -4,8 +4,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include "pipeline/kandinsky22/request_check.h"
 #include "pipeline/kandinsky22/request_plan.h"
+#include "pipeline/request_rules.h"
 #include "pipeline/simulated/simulated_results.h"
 
 namespace kandinsky {
@@ -187,8 +187,7 @@ std::vector<Violation> FakeModel::Check(const GenerationRequest& request, const 
 
 Plan FakeModel::PlanOf(const GenerationRequest& request) const {
   Plan plan = PlanRequest(request, {.latent_scale = options_.capabilities.latent_scale,
-                                    .prior_adapter = request.adapter,
-                                    .unet_adapter = request.adapter});
+                                    .adapters = {.prior = request.adapter, .denoiser = request.adapter}});
   for (PlannedPhase& phase : plan.phases) phase.cost.memory_bytes = options_.memory_bytes;
   return plan;
 }

@@ -54,8 +54,8 @@ SourceTree Tree(const std::string& path, const std::string& text) {
   for (const char* header :
        {"base/b.h", "imaging/i.h", "config/c.h", "pipeline/pipeline.h", "pipeline/tokenizers/t.h",
         "pipeline/simulated/s.h", "pipeline/models/m.h", "pipeline/samplers/s.h", "pipeline/weights/w.h",
-        "pipeline/components/c.h", "pipeline/kandinsky/k.h", "scheduler/s.h", "server/s.h", "training/t.h",
-        "training/dataset/d.h", "training/config/c.h", "tools/t.h", "clients/cpp/c.h"}) {
+        "pipeline/components/c.h", "pipeline/kandinsky22/networks/k.h", "scheduler/s.h", "server/s.h",
+        "training/t.h", "training/dataset/d.h", "training/config/c.h", "tools/t.h", "clients/cpp/c.h"}) {
     tree[header] = "";
   }
   tree[path] = text;
@@ -89,10 +89,10 @@ TEST(CheckLayersTest, IncludesPointDownOnly) {
 
 TEST(CheckLayersTest, TheSchedulerSeesTheSeamButNotTheModels) {
   EXPECT_TRUE(Allowed("scheduler/x.cc", "pipeline/pipeline.h"));
-  EXPECT_FALSE(Allowed("scheduler/x.cc", "pipeline/kandinsky/k.h"));
+  EXPECT_FALSE(Allowed("scheduler/x.cc", "pipeline/kandinsky22/networks/k.h"));
   EXPECT_FALSE(Allowed("scheduler/x.cc", "pipeline/models/m.h"));
-  EXPECT_FALSE(Allowed("server/x.cc", "pipeline/kandinsky/k.h"));
-  EXPECT_TRUE(Allowed("server/main.cc", "pipeline/kandinsky/k.h"));
+  EXPECT_FALSE(Allowed("server/x.cc", "pipeline/kandinsky22/networks/k.h"));
+  EXPECT_TRUE(Allowed("server/main.cc", "pipeline/kandinsky22/networks/k.h"));
 }
 
 TEST(CheckLayersTest, PartsOfThePipelineDoNotSeeEachOther) {
@@ -100,15 +100,15 @@ TEST(CheckLayersTest, PartsOfThePipelineDoNotSeeEachOther) {
   EXPECT_FALSE(Allowed("pipeline/models/x.cc", "pipeline/weights/w.h"));
   EXPECT_FALSE(Allowed("pipeline/tokenizers/x.cc", "pipeline/pipeline.h"));
   EXPECT_FALSE(Allowed("pipeline/x.h", "pipeline/models/m.h"));
-  EXPECT_TRUE(Allowed("pipeline/kandinsky/x.cc", "pipeline/models/m.h"));
+  EXPECT_TRUE(Allowed("pipeline/kandinsky22/networks/x.cc", "pipeline/models/m.h"));
 }
 
 TEST(CheckLayersTest, ComponentsBringWeightsIntoModelsForEveryFamily) {
   EXPECT_TRUE(Allowed("pipeline/components/x.cc", "pipeline/models/m.h"));
   EXPECT_TRUE(Allowed("pipeline/components/x.cc", "pipeline/weights/w.h"));
-  EXPECT_FALSE(Allowed("pipeline/components/x.cc", "pipeline/kandinsky/k.h"));
+  EXPECT_FALSE(Allowed("pipeline/components/x.cc", "pipeline/kandinsky22/networks/k.h"));
   EXPECT_FALSE(Allowed("pipeline/weights/x.cc", "pipeline/components/c.h"));
-  EXPECT_TRUE(Allowed("pipeline/kandinsky/x.cc", "pipeline/components/c.h"));
+  EXPECT_TRUE(Allowed("pipeline/kandinsky22/networks/x.cc", "pipeline/components/c.h"));
   EXPECT_TRUE(Allowed("training/x.cc", "pipeline/components/c.h"));
   EXPECT_TRUE(Allowed("tools/x.cc", "pipeline/components/c.h"));
 }
@@ -116,7 +116,7 @@ TEST(CheckLayersTest, ComponentsBringWeightsIntoModelsForEveryFamily) {
 TEST(CheckLayersTest, TheSimulatedPipelineSeesTheSeamAlone) {
   EXPECT_TRUE(Allowed("pipeline/simulated/x.cc", "pipeline/pipeline.h"));
   EXPECT_TRUE(Allowed("pipeline/simulated/x.cc", "imaging/i.h"));
-  EXPECT_FALSE(Allowed("pipeline/simulated/x.cc", "pipeline/kandinsky/k.h"));
+  EXPECT_FALSE(Allowed("pipeline/simulated/x.cc", "pipeline/kandinsky22/networks/k.h"));
   EXPECT_FALSE(Allowed("pipeline/simulated/x.cc", "scheduler/s.h"));
   EXPECT_FALSE(Allowed("pipeline/simulated/x.cc", "torch/torch.h"));
   EXPECT_FALSE(Allowed("scheduler/x.cc", "pipeline/simulated/s.h"));
@@ -137,7 +137,7 @@ TEST(CheckLayersTest, TheConfigLayerKnowsNoProgram) {
 
 TEST(CheckLayersTest, TrainingSeesThePipelineButNoWire) {
   EXPECT_TRUE(Allowed("training/x.cc", "torch/torch.h"));
-  EXPECT_TRUE(Allowed("training/x.cc", "pipeline/kandinsky/k.h"));
+  EXPECT_TRUE(Allowed("training/x.cc", "pipeline/kandinsky22/networks/k.h"));
   EXPECT_TRUE(Allowed("training/x.cc", "pipeline/models/m.h"));
   EXPECT_TRUE(Allowed("training/x.cc", "training/dataset/d.h"));
   EXPECT_FALSE(Allowed("training/x.cc", "training/config/c.h"));
@@ -145,7 +145,7 @@ TEST(CheckLayersTest, TrainingSeesThePipelineButNoWire) {
   EXPECT_FALSE(Allowed("training/x.cc", "scheduler/s.h"));
   EXPECT_FALSE(Allowed("training/x.cc", "google/protobuf/message.h"));
   EXPECT_FALSE(Allowed("server/x.cc", "training/t.h"));
-  EXPECT_FALSE(Allowed("pipeline/kandinsky/x.cc", "training/t.h"));
+  EXPECT_FALSE(Allowed("pipeline/kandinsky22/networks/x.cc", "training/t.h"));
 }
 
 TEST(CheckLayersTest, TheDatasetOfTrainingSeesNeitherTorchNorProto) {

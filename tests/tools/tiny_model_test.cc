@@ -10,8 +10,8 @@
 #include <iterator>
 #include <map>
 
-#include "pipeline/kandinsky/load_kandinsky.h"
-#include "pipeline/kandinsky/model_configs.h"
+#include "pipeline/components/model_configs.h"
+#include "pipeline/kandinsky22/networks/load_kandinsky22.h"
 #include "pipeline/tokenizers/clip_tokenizer.h"
 #include "pipeline/weights/model_directory.h"
 #include "pipeline/weights/strict_load.h"

@@ -12,7 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/json_file.h"
-#include "pipeline/kandinsky/model_configs.h"
+#include "pipeline/components/model_configs.h"
 #include "pipeline/weights/safetensors.h"
 #include "training/optimizer.h"
 #include "training/training_losses.h"

@@ -16,7 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "imaging/png.h"
-#include "pipeline/kandinsky/load_kandinsky.h"
+#include "pipeline/kandinsky22/networks/load_kandinsky22.h"
 #include "pipeline/weights/safetensors.h"
 #include "tests/fakes/loaded_pipeline.h"
 #include "tests/pipeline/kandinsky/small_latent_cells.h"

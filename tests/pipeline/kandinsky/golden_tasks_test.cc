@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "pipeline/kandinsky/input_tensors.h"
-#include "pipeline/kandinsky/load_kandinsky.h"
+#include "pipeline/device/placement.h"
+#include "pipeline/kandinsky22/networks/load_kandinsky22.h"
 #include "pipeline/weights/safetensors.h"
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 
@@ -143,8 +143,8 @@ class RequestReader {
 };
 
 double RelativeL2(const std::optional<FloatTensor>& actual, const torch::Tensor& expected) {
-  if (!actual || ToTensor(*actual).numel() != expected.numel()) return INFINITY;
-  const torch::Tensor difference = ToTensor(*actual).flatten() - expected.flatten();
+  if (!actual || Placement().Floats(*actual).numel() != expected.numel()) return INFINITY;
+  const torch::Tensor difference = Placement().Floats(*actual).flatten() - expected.flatten();
   return (difference.norm() / expected.norm()).item<double>();
 }
 

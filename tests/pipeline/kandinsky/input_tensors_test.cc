@@ -1,8 +1,8 @@
-#include "pipeline/kandinsky/input_tensors.h"
+#include "pipeline/diffusion/input_tensors.h"
 
 #include <gtest/gtest.h>
 
-#include "pipeline/kandinsky/model_configs.h"
+#include "pipeline/components/model_configs.h"
 #include "pipeline/weights/safetensors.h"
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 
@@ -88,13 +88,6 @@ TEST(InputTensorsTest, MasksOfOneValueKeepOrRepaintEverything) {
     EXPECT_TRUE(
         torch::equal(mask(Grey(4, 4, std::vector<uint8_t>(16, 255)), 2, 2), torch::zeros({1, 1, 2, 2})));
   }
-}
-
-TEST(InputTensorsTest, TensorsSurviveTheWayThereAndBack) {
-  const FloatTensor tensor = {{2, 3}, {1, 2, 3, 4, 5, 6}};
-  const FloatTensor back = ToFloatTensor(ToTensor(tensor).unsqueeze(0));
-  EXPECT_EQ(back.shape, tensor.shape);
-  EXPECT_EQ(back.values, tensor.values);
 }
 
 }  // namespace

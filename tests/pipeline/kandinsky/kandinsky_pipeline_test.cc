@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/kandinsky/load_kandinsky.h"
+#include "pipeline/kandinsky22/networks/load_kandinsky22.h"
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 
 namespace kandinsky {

@@ -1,4 +1,4 @@
-#include "pipeline/kandinsky/model_configs.h"
+#include "pipeline/components/model_configs.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "pipeline/hint_size.h"
-#include "pipeline/kandinsky/load_kandinsky.h"
+#include "pipeline/kandinsky22/networks/load_kandinsky22.h"
 
 namespace kandinsky {
 

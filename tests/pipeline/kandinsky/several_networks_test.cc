@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "pipeline/kandinsky/load_kandinsky.h"
+#include "pipeline/kandinsky22/networks/load_kandinsky22.h"
 #include "tests/pipeline/kandinsky/pipeline_test_support.h"
 #include "tests/training/temporary_folder.h"
 
@@ -45,13 +45,21 @@ TEST(SeveralNetworksTest, OneModelOffersAllTasksAndHoldsWhatTheyShareOnce) {
   const auto all = LoadPipeline(kShapes);
   const Capabilities& capabilities = all->capabilities();
   EXPECT_THAT(capabilities.networks, ElementsAre("decoder", "inpaint", "controlnet_depth"));
-  int64_t unets = 0;
-  for (const char* unet : {"/decoder/unet", "/inpaint/decoder/unet", "/depth/decoder/unet"}) {
-    unets += static_cast<int64_t>(fs::file_size(kShapes + unet + "/diffusion_pytorch_model.safetensors"));
-  }
-  const auto inpaint = LoadPipeline(kShapes + "/inpaint");
-  EXPECT_THAT(inpaint->capabilities().networks, ElementsAre("inpaint"));
-  EXPECT_LT(capabilities.weight_bytes, inpaint->capabilities().weight_bytes + unets);
+  const auto bytes = [](const std::string& decoder, std::vector<std::string> further) {
+    const auto loaded = LoadKandinsky({.model_path = kShapes + decoder,
+                                       .prior_path = kShapes + "/prior",
+                                       .network_paths = std::move(further),
+                                       .threads = 1},
+                                      1);
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
+    return loaded->model->capabilities().weight_bytes;
+  };
+  const int64_t decoder = bytes("/decoder", {});
+  const int64_t inpaint = bytes("/inpaint/decoder", {});
+  const int64_t depth = bytes("/depth/decoder", {});
+  const int64_t shared = decoder + inpaint - bytes("/decoder", {kShapes + "/inpaint"});
+  EXPECT_GT(shared, 0);
+  EXPECT_EQ(capabilities.weight_bytes, decoder + inpaint + depth - 2 * shared);
 }
 
 TEST(SeveralNetworksTest, TasksOfDifferentNetworksGiveTogetherTheBitsOfEachNetworkAlone) {

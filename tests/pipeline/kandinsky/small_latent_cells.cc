@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "pipeline/kandinsky/model_configs.h"
+#include "pipeline/components/model_configs.h"
 #include "pipeline/models/vq_model.h"
 #include "pipeline/weights/safetensors.h"
 #include "tests/pipeline/models/model_test_support.h"

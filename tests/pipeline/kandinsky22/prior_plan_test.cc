@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "pipeline/kandinsky22/request_plan.h"
+#include "pipeline/request_steps.h"
 
 namespace kandinsky {
 namespace {
@@ -18,12 +19,13 @@ GenerationRequest Prompt(const std::string& prompt) {
 }
 
 // "run.row: text | unconditional text", in the order of the rows.
-std::vector<std::string> Rows(const PriorPlan& plan) {
+std::vector<std::string> Rows(const SampleRecipe& plan) {
   std::vector<std::string> rows;
   for (const PriorRow& row : plan.rows) {
-    rows.push_back(std::to_string(row.run) + "." + std::to_string(row.run_row) + ": " +
-                   plan.texts[static_cast<size_t>(row.text)] +
-                   (row.unconditional < 0 ? "" : " | " + plan.texts[static_cast<size_t>(row.unconditional)]));
+    rows.push_back(
+        std::to_string(row.run) + "." + std::to_string(row.run_row) + ": " +
+        plan.texts[static_cast<size_t>(row.text)].text +
+        (row.unconditional < 0 ? "" : " | " + plan.texts[static_cast<size_t>(row.unconditional)].text));
   }
   return rows;
 }
@@ -32,7 +34,7 @@ ImageEmbedding Embedding() { return std::make_shared<FloatTensor>(FloatTensor{{2
 InputImage Picture() { return std::make_shared<Image>(); }
 
 TEST(PriorPlanTest, APromptIsOneRowGuidedByTheEmptyText) {
-  const PriorPlan plan = PlanPrior(Prompt("cat"));
+  const SampleRecipe plan = PlanPrior(Prompt("cat"));
   EXPECT_THAT(Rows(plan), ElementsAre("0.0: cat | "));
   EXPECT_THAT(plan.run_rows, ElementsAre(1));
   EXPECT_FALSE(plan.negative_row.has_value());
@@ -41,7 +43,7 @@ TEST(PriorPlanTest, APromptIsOneRowGuidedByTheEmptyText) {
 TEST(PriorPlanTest, ANegativePromptDoublesTheDrawsAndIsItsOwnUnconditionalText) {
   GenerationRequest request = Prompt("cat");
   request.negative_prompt = "dog";
-  const PriorPlan plan = PlanPrior(request);
+  const SampleRecipe plan = PlanPrior(request);
   EXPECT_THAT(Rows(plan), ElementsAre("0.0: cat | dog", "0.1: dog"));
   EXPECT_THAT(plan.run_rows, ElementsAre(2));
   EXPECT_EQ(plan.negative_row, 1);
@@ -51,7 +53,7 @@ TEST(PriorPlanTest, WithoutDecoderGuidanceTheNegativeIsDrawnButNotSampled) {
   GenerationRequest request = Prompt("cat");
   request.negative_prompt = "dog";
   request.guidance_scale = 1;
-  const PriorPlan plan = PlanPrior(request);
+  const SampleRecipe plan = PlanPrior(request);
   EXPECT_THAT(Rows(plan), ElementsAre("0.0: cat | dog"));
   EXPECT_THAT(plan.run_rows, ElementsAre(2));
 }
@@ -66,7 +68,7 @@ TEST(PriorPlanTest, WithoutPriorGuidanceNoRowHasAnUnconditionalText) {
 TEST(PriorPlanTest, ANegativePriorPromptMakesTheTwoRunsOfTheOriginalPackage) {
   GenerationRequest request = Prompt("cat");
   request.negative_prior_prompt = "ugly";
-  PriorPlan plan = PlanPrior(request);
+  SampleRecipe plan = PlanPrior(request);
   EXPECT_THAT(Rows(plan), ElementsAre("0.0: cat | ugly"));
   EXPECT_THAT(plan.run_rows, ElementsAre(2, 1));
   EXPECT_FALSE(plan.negative_row.has_value());
@@ -81,7 +83,7 @@ TEST(PriorPlanTest, AGivenNegativeEmbeddingReplacesOnlyTheNegativeRow) {
   GenerationRequest request = Prompt("cat");
   request.negative_prompt = "dog";
   request.negative_image_embedding = Embedding();
-  const PriorPlan plan = PlanPrior(request);
+  const SampleRecipe plan = PlanPrior(request);
   EXPECT_THAT(Rows(plan), ElementsAre("0.0: cat | dog"));
   EXPECT_THAT(plan.run_rows, ElementsAre(2));
   EXPECT_NE(plan.negative_embedding, nullptr);
@@ -90,7 +92,7 @@ TEST(PriorPlanTest, AGivenNegativeEmbeddingReplacesOnlyTheNegativeRow) {
 TEST(PriorPlanTest, AGivenEmbeddingNeedsNoRunAtAll) {
   GenerationRequest request;
   request.image_embedding = Embedding();
-  const PriorPlan plan = PlanPrior(request);
+  const SampleRecipe plan = PlanPrior(request);
   EXPECT_THAT(plan.rows, IsEmpty());
   EXPECT_THAT(plan.run_rows, IsEmpty());
   ASSERT_EQ(plan.embedding.size(), 1u);
@@ -101,7 +103,7 @@ TEST(PriorPlanTest, AMixRunsOncePerTextAndOnceMoreForItsNegative) {
   GenerationRequest request;
   request.task =
       Mix{{{std::string("cat"), 0.3f}, {Picture(), 0.5f}, {std::string("sea"), 0.2f}, {Embedding(), -1}}};
-  PriorPlan plan = PlanPrior(request);
+  SampleRecipe plan = PlanPrior(request);
   EXPECT_THAT(Rows(plan), ElementsAre("0.0: cat | ", "1.0: sea | "));
   EXPECT_THAT(plan.run_rows, ElementsAre(1, 1, 1));
   EXPECT_FALSE(plan.negative_row.has_value());
@@ -120,7 +122,7 @@ TEST(PriorPlanTest, ANegativePriorPromptAloneIsTheNegativeOfAMix) {
   GenerationRequest request;
   request.task = Mix{{{std::string("cat"), 1.0f}}};
   request.negative_prior_prompt = "ugly";
-  const PriorPlan plan = PlanPrior(request);
+  const SampleRecipe plan = PlanPrior(request);
   EXPECT_THAT(Rows(plan), ElementsAre("0.0: cat | ugly", "1.1: ugly"));
   EXPECT_THAT(plan.run_rows, ElementsAre(2, 2));
   EXPECT_EQ(plan.negative_row, 1);
@@ -129,7 +131,7 @@ TEST(PriorPlanTest, ANegativePriorPromptAloneIsTheNegativeOfAMix) {
 TEST(PriorPlanTest, AMixWithoutTextsHasNothingToSampleButStillDraws) {
   GenerationRequest request;
   request.task = Mix{{{Picture(), 1.0f}, {Embedding(), 1.0f}}};
-  const PriorPlan plan = PlanPrior(request);
+  const SampleRecipe plan = PlanPrior(request);
   EXPECT_THAT(plan.rows, IsEmpty());
   EXPECT_THAT(plan.run_rows, ElementsAre(1));
   EXPECT_FALSE(RunsPrior(request));

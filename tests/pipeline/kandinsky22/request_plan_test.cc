@@ -1,4 +1,5 @@
 #include "pipeline/kandinsky22/request_plan.h"
+#include "pipeline/request_steps.h"
 
 #include <gtest/gtest.h>
 
@@ -127,7 +128,7 @@ TEST(RequestPlan, KeysSayNetworkSizeGuidanceAndAdapter) {
   GenerationRequest request = With(TextToImage());
   request.width = 768;
   request.height = 512;
-  const PlanContext context = {.latent_scale = 8, .prior_adapter = "p", .unet_adapter = "u"};
+  const PlanContext context = {.latent_scale = 8, .adapters = {.prior = "p", .denoiser = "u"}};
   const std::vector<PlannedPhase> phases = PlanRequest(request, context).phases;
   ASSERT_EQ(phases.size(), 4u);
   EXPECT_EQ(phases[0].key, (BatchKey{.stage = Stage::kEncode, .network = kTextEncoder, .adapter = "p"}));

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "base/json_file.h"
-#include "pipeline/kandinsky/model_configs.h"
+#include "pipeline/components/model_configs.h"
 #include "pipeline/models/layers.h"
 #include "pipeline/weights/safetensors.h"
 #include "pipeline/weights/strict_load.h"

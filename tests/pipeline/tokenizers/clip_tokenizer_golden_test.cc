@@ -10,13 +10,13 @@ namespace {
 
 // Ids recorded from transformers' fast CLIPTokenizer.
 
-std::vector<int64_t> WithoutPadding(const ClipTokenizer::Tokens& tokens) {
+std::vector<int64_t> WithoutPadding(const TextTokens& tokens) {
   return {tokens.ids.begin(), tokens.ids.begin() + tokens.kept};
 }
 
 void ExpectGoldenIds(const ClipTokenizer& tokenizer, const nlohmann::json& cases) {
   for (const nlohmann::json& golden : cases) {
-    const ClipTokenizer::Tokens tokens = tokenizer.Encode(golden["text"].get<std::string>());
+    const TextTokens tokens = tokenizer.Encode(golden["text"].get<std::string>());
     EXPECT_EQ(WithoutPadding(tokens), golden["ids"].get<std::vector<int64_t>>()) << golden["text"];
     if (golden.contains("total")) {
       EXPECT_EQ(tokens.total_tokens, golden["total"].get<int>()) << golden["text"];

@@ -73,7 +73,7 @@ class ClipTokenizerTest : public ::testing::Test {
 };
 
 TEST_F(ClipTokenizerTest, PadsAndMasksUpToTheWindow) {
-  const ClipTokenizer::Tokens tokens = Load()->Encode("a cat");
+  const TextTokens tokens = Load()->Encode("a cat");
   ASSERT_EQ(tokens.ids.size(), 77u);
   ASSERT_EQ(tokens.mask.size(), 77u);
   EXPECT_EQ(tokens.total_tokens, tokens.kept);
@@ -86,7 +86,7 @@ TEST_F(ClipTokenizerTest, PadsAndMasksUpToTheWindow) {
 
 TEST_F(ClipTokenizerTest, GivesBeginAndEndForAnEmptyText) {
   for (const char* text : {"", " ", " \n\t "}) {
-    const ClipTokenizer::Tokens tokens = Load()->Encode(text);
+    const TextTokens tokens = Load()->Encode(text);
     EXPECT_EQ(tokens.total_tokens, 2);
     EXPECT_EQ(tokens.kept, 2);
     EXPECT_EQ(tokens.ids[0], 912);
@@ -97,7 +97,7 @@ TEST_F(ClipTokenizerTest, GivesBeginAndEndForAnEmptyText) {
 TEST_F(ClipTokenizerTest, CutsLongTextsButKeepsTheEndToken) {
   std::string text;
   for (int i = 0; i < 100; ++i) text += "! a ";
-  const ClipTokenizer::Tokens tokens = Load()->Encode(text);
+  const TextTokens tokens = Load()->Encode(text);
   EXPECT_EQ(tokens.total_tokens, 202);
   EXPECT_EQ(tokens.kept, 77);
   EXPECT_EQ(tokens.ids.size(), 77u);
