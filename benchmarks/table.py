@@ -107,6 +107,14 @@ def convolution_rows(build):
             for peer, key in (("our direct convolution", "direct_s"), ("oneDNN, channels_last", "onednn_s"))]
 
 
+def sampler_rows(build):
+    """The samplers' step of eight images, computed together and one by one."""
+    result = run_json([f"{build}/benchmarks/sampler_step", "--threads", "2"])
+    return [(f"Sampler step of 8 images of 768x768, {name}", "the same, image by image", f"{times['together_us']:.0f} us",
+             f"{times['one_by_one_us']:.0f} us", times["one_by_one_us"] / times["together_us"])
+            for name, times in result.items()]
+
+
 def instructions(program, *options):
     """Instructions of a program, or of what --toggle-collect names in it, counted by callgrind."""
     with tempfile.TemporaryDirectory() as folder:
@@ -148,6 +156,7 @@ def main():
     rows = front_end_rows(arguments.build, arguments.rounds)
     rows += scheduler_rows(arguments.build)
     rows += progress_rows(arguments.build)
+    rows += sampler_rows(arguments.build)
     rows += group_norm_rows(arguments.build)
     rows += movq_rows(arguments.build, arguments.python, arguments.rounds)
     rows += load_rows(arguments.build, arguments.python, arguments.rounds)

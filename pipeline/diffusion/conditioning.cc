@@ -2,7 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <utility>
+#include <vector>
+
+#include "pipeline/samplers/batch_rows.h"
 
 namespace kandinsky {
 namespace {
@@ -13,6 +17,10 @@ torch::Tensor FurtherChannels(const Denoiser& denoiser, const ConditioningInputs
     return at::cat({inputs.image_latents * inputs.keep_mask, inputs.keep_mask}, 1);
   }
   return {};
+}
+
+torch::Tensor Blend(const torch::Tensor& keep, const torch::Tensor& image, const torch::Tensor& painted) {
+  return (keep * image).add_((1 - keep) * painted);
 }
 
 }  // namespace
@@ -41,17 +49,38 @@ torch::Tensor Conditioning::NetworkInput(const torch::Tensor& latents) const {
   return input.expand({rows(), -1, -1, -1});
 }
 
-torch::Tensor Conditioning::AfterStep(int step, torch::Tensor latents) const {
-  if (!inputs_.keep_mask.defined()) return latents;
-  const torch::Tensor& keep = inputs_.keep_mask;
-  const auto blend = [&](const torch::Tensor& image, const torch::Tensor& painted) {
-    return keep * image + (1 - keep) * painted;
-  };
-  if (step + 1 < sampler_.step_count()) {
-    return blend(sampler_.AddNoise(inputs_.image_latents, initial_latents_, step + 1), latents);
+torch::Tensor Conditioning::AfterStep(absl::Span<const RowStep> rows, torch::Tensor latents) {
+  enum Group : size_t { kUnmasked, kBlended, kFinished, kGroups };
+  RowGroups groups;
+  std::array<std::vector<torch::Tensor>, kGroups> masks;
+  std::array<std::vector<torch::Tensor>, kGroups> images;
+  std::vector<torch::Tensor> noise;
+  std::vector<NoiseMixture> mixtures;
+  for (const auto& [conditioning, step] : rows) {
+    const ConditioningInputs& inputs = conditioning->inputs_;
+    const bool last = step + 1 == conditioning->sampler_.step_count();
+    const Group group = !inputs.keep_mask.defined() ? kUnmasked : last ? kFinished : kBlended;
+    groups.Add(group, 1);
+    if (group == kUnmasked) continue;
+    masks[group].push_back(inputs.keep_mask);
+    images[group].push_back(inputs.image_latents);
+    if (group == kFinished) continue;
+    noise.push_back(conditioning->initial_latents_);
+    mixtures.push_back(conditioning->sampler_.MixtureAt(step + 1));
   }
-  // diffusers blends twice at the end, which shows with soft masks only.
-  return blend(inputs_.image_latents, blend(inputs_.image_latents, latents));
+  std::array<torch::Tensor, kGroups> blended;
+  for (size_t group = 0; group < kGroups; ++group) {
+    torch::Tensor& result = blended[group];
+    result = groups.Gather(group, latents);
+    if (masks[group].empty()) continue;
+    const torch::Tensor keep = at::cat(masks[group]);
+    torch::Tensor image = at::cat(images[group]);
+    if (group == kBlended) image = MixRows(mixtures, image, at::cat(noise));
+    result = Blend(keep, image, result);
+    // diffusers blends twice at the end, which shows with soft masks only.
+    if (group == kFinished) result = Blend(keep, image, result);
+  }
+  return groups.Merge(blended);
 }
 
 }  // namespace kandinsky

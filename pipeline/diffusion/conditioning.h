@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "absl/types/span.h"
 #include "pipeline/diffusion/denoiser.h"
 #include "pipeline/samplers/sampler.h"
 
@@ -40,9 +41,14 @@ class Conditioning {
   // The denoiser's rows at the sampler's step number `step`.
   DenoiserRows RowsAt(int step) { return {state_.get(), step}; }
 
-  // What becomes of the `latents` that the sampler made in its step number `step`: an inpainting blends the
-  // image into them, with the noise of the next time-step.
-  torch::Tensor AfterStep(int step, torch::Tensor latents) const;
+  // The step of one row of a batch: the sampler's step number `step`.
+  struct RowStep {
+    const Conditioning* conditioning;
+    int step;
+  };
+  // What becomes of the `latents` [rows.size(), channels, h, w] that the samplers made: an inpainting blends
+  // the image into its own, with the noise of the next time-step. A row's bits depend on the row alone.
+  static torch::Tensor AfterStep(absl::Span<const RowStep> rows, torch::Tensor latents);
 
  private:
   const Sampler& sampler_;

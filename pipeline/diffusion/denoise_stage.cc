@@ -5,6 +5,8 @@
 #include "absl/status/status.h"
 #include "pipeline/diffusion/input_tensors.h"
 #include "pipeline/diffusion/stages.h"
+#include "pipeline/samplers/batch_step.h"
+#include "pipeline/samplers/guidance.h"
 
 namespace kandinsky {
 namespace {
@@ -23,19 +25,24 @@ torch::Tensor PredictNoise(absl::Span<DiffusionSample* const> batch) {
   return batch.front()->networks.denoiser->Predict(torch::cat(inputs), rows);
 }
 
-// Classifier-free guidance on the noise channels of one sample's rows. The variance channels, which only
-// some samplers read, are those of the conditional row.
-torch::Tensor GuidedOutput(const DiffusionSample& sample, const torch::Tensor& network_rows) {
-  const torch::Tensor rows = network_rows.to(torch::kFloat32);
-  const int64_t channels = sample.size.channels;
-  const torch::Tensor conditional = rows.narrow(0, rows.size(0) - 1, 1);
-  torch::Tensor noise = conditional.narrow(1, 0, channels);
-  if (sample.guided()) {
-    const torch::Tensor unconditional = rows.narrow(0, 0, 1).narrow(1, 0, channels);
-    noise = unconditional + sample.request.guidance_scale * (noise - unconditional);
+// The latents of all samples after the step, [batch, channels, h, w], from the rows of the batched pass.
+// Guidance is on the noise channels; the variance channels, which only some samplers read, are those of the
+// conditional row.
+torch::Tensor NextLatents(absl::Span<DiffusionSample* const> batch, const torch::Tensor& rows) {
+  std::vector<std::optional<float>> scales;
+  std::vector<SampledRows> images;
+  std::vector<Conditioning::RowStep> steps;
+  std::vector<torch::Tensor> latents;
+  for (DiffusionSample* sample : batch) {
+    const int step = SamplerStep(*sample);
+    scales.push_back(sample->guided() ? std::optional(sample->request.guidance_scale) : std::nullopt);
+    const auto draw = [sample] { return sample->DrawNoise(sample->latents.sizes()); };
+    images.push_back({sample->sampler.get(), step, draw});
+    steps.push_back({sample->conditioning.get(), step});
+    latents.push_back(sample->latents);
   }
-  if (!sample.sampler->uses_predicted_variance()) return noise.contiguous();
-  return at::cat({noise, conditional.narrow(1, channels, channels)}, 1);
+  const NetworkOutput output = Guide(rows, scales, batch.front()->size.channels);
+  return Conditioning::AfterStep(steps, StepBatch(images, output, at::cat(latents)));
 }
 
 // What one step changes about a sample.
@@ -46,12 +53,9 @@ struct DenoiseUpdate {
   std::optional<FloatTensor> result;
 };
 
-DenoiseUpdate ComputeUpdate(DiffusionSample& sample, const torch::Tensor& rows) {
+DenoiseUpdate ComputeUpdate(const DiffusionSample& sample, torch::Tensor latents) {
   DenoiseUpdate update;
-  const int step = SamplerStep(sample);
-  const auto draw = [&] { return sample.DrawNoise(sample.latents.sizes()); };
-  update.latents = sample.sampler->Step(step, GuidedOutput(sample, rows), sample.latents, draw);
-  update.latents = sample.conditioning->AfterStep(step, std::move(update.latents));
+  update.latents = std::move(latents);
   if (!sample.IsLastStep()) return update;
   if (!torch::isfinite(update.latents).all().item<bool>()) {
     update.failure = absl::InternalError("the latents are not finite");
@@ -80,12 +84,10 @@ void Commit(DenoiseUpdate update, DiffusionSample& sample) {
 void RunDenoiseStage(absl::Span<DiffusionSample* const> batch) {
   const torch::Tensor rows = PredictNoise(batch);
   RandomStateGuard random_state(batch);
+  const torch::Tensor latents = NextLatents(batch, rows);
   std::vector<DenoiseUpdate> updates;
-  int64_t offset = 0;
-  for (DiffusionSample* sample : batch) {
-    const int64_t count = sample->conditioning->rows();
-    updates.push_back(ComputeUpdate(*sample, rows.narrow(0, offset, count)));
-    offset += count;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    updates.push_back(ComputeUpdate(*batch[i], latents.narrow(0, static_cast<int64_t>(i), 1)));
   }
 
   random_state.Keep();

@@ -1,9 +1,12 @@
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "pipeline/diffusion/stage_preparation.h"
 #include "pipeline/diffusion/stages.h"
+#include "pipeline/samplers/batch_step.h"
+#include "pipeline/samplers/guidance.h"
 
 namespace kandinsky {
 namespace {
@@ -35,18 +38,23 @@ torch::Tensor PredictRows(absl::Span<DiffusionSample* const> batch) {
   return batch.front()->networks.prior->Predict(torch::stack(noisy), timesteps, texts);
 }
 
-// The guided prediction for every row of the recipe, from the sample's rows of the batched pass.
-torch::Tensor CombineRows(const DiffusionSample& sample, const torch::Tensor& rows) {
-  std::vector<torch::Tensor> predictions;
-  int64_t next = 0;
-  for (const PriorRow& planned : sample.recipe.rows) {
-    torch::Tensor prediction = rows[next++];
-    if (planned.unconditional >= 0) {
-      prediction = prediction + sample.request.prior_guidance_scale * (rows[next++] - prediction);
+// The latents of all samples after the step, a row for every row of their recipes, from the rows of the
+// batched pass.
+torch::Tensor NextLatents(absl::Span<DiffusionSample* const> batch, const torch::Tensor& rows) {
+  std::vector<std::optional<float>> scales;
+  std::vector<SampledRows> images;
+  std::vector<torch::Tensor> latents;
+  for (DiffusionSample* sample : batch) {
+    for (const PriorRow& planned : sample->recipe.rows) {
+      const float scale = sample->request.prior_guidance_scale;
+      scales.push_back(planned.unconditional >= 0 ? std::optional(scale) : std::nullopt);
     }
-    predictions.push_back(std::move(prediction));
+    const torch::Tensor& own = sample->prior_latents;
+    const auto draw = [sample, width = own.size(1)] { return sample->DrawPriorNoise(width); };
+    images.push_back({sample->prior_sampler.get(), SamplerStep(*sample), draw, own.size(0)});
+    latents.push_back(own);
   }
-  return torch::stack(predictions);
+  return StepBatch(images, Guide(rows, scales, rows.size(1)), at::cat(latents));
 }
 
 // What one step changes about a sample.
@@ -55,11 +63,9 @@ struct PriorUpdate {
   absl::Status failure;  // after the last step only
 };
 
-PriorUpdate ComputeUpdate(const DiffusionModel& model, DiffusionSample& sample, const torch::Tensor& rows) {
+PriorUpdate ComputeUpdate(const DiffusionModel& model, DiffusionSample& sample, torch::Tensor latents) {
   PriorUpdate update;
-  const auto draw = [&] { return sample.DrawPriorNoise(sample.prior_latents.size(1)); };
-  update.latents =
-      sample.prior_sampler->Step(SamplerStep(sample), CombineRows(sample, rows), sample.prior_latents, draw);
+  update.latents = std::move(latents);
   if (!sample.IsLastStep()) return update;
   if (!torch::isfinite(update.latents).all().item<bool>()) {
     update.failure = absl::InternalError("the image embedding is not finite");
@@ -88,11 +94,12 @@ void Commit(PriorUpdate update, DiffusionSample& sample) {
 void RunPriorStage(const DiffusionModel& model, absl::Span<DiffusionSample* const> batch) {
   const torch::Tensor rows = PredictRows(batch);
   RandomStateGuard random_state(batch);
+  const torch::Tensor latents = NextLatents(batch, rows);
   std::vector<PriorUpdate> updates;
   int64_t offset = 0;
   for (DiffusionSample* sample : batch) {
-    const int64_t count = sample->step_cost().network_rows;
-    updates.push_back(ComputeUpdate(model, *sample, rows.narrow(0, offset, count)));
+    const int64_t count = sample->prior_latents.size(0);
+    updates.push_back(ComputeUpdate(model, *sample, latents.narrow(0, offset, count)));
     offset += count;
   }
 

@@ -8,11 +8,50 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "pipeline/samplers/sampler.h"
+#include "pipeline/samplers/step_terms.h"
 
 namespace kandinsky {
 namespace {
 
 enum class Variance { kFixedSmall, kLearnedRange, kUnclip };
+
+enum Coefficient : size_t {
+  kCleanWeight = kCleanCoefficients,
+  kSampleWeight,
+  kDeviation,
+  kLogSmallest = kDeviation,  // where the network predicts the variance
+  kLogLargest,
+};
+
+// e to the elements, in place. On the CPU row by row: the library divides a tensor among threads and vectors
+// by its whole size, and a row's bits must not depend on the rows beside it.
+torch::Tensor ExpByRow(torch::Tensor rows) {
+  if (!rows.is_cpu()) return rows.exp_();
+  for (torch::Tensor& row : rows.unbind()) row.exp_();
+  return rows;
+}
+
+// `share` is -1 for the smallest variance and 1 for the largest; networks may go beyond.
+torch::Tensor PredictedDeviation(const torch::Tensor& share, const torch::Tensor& log_smallest,
+                                 const torch::Tensor& log_largest) {
+  const torch::Tensor fraction = (share + 1).div_(2);
+  const torch::Tensor log_variance = (fraction * log_largest).add_((1 - fraction) * log_smallest);
+  return ExpByRow(0.5 * log_variance);
+}
+
+StepResult AncestralStep(const StepInputs& inputs) {
+  const std::vector<torch::Tensor>& c = inputs.coefficients;
+  const torch::Tensor clean = PredictCleanSample(inputs);
+  torch::Tensor next = (c[kCleanWeight] * clean).add_(c[kSampleWeight] * inputs.sample);
+  if (inputs.rule.draws_noise) {
+    const torch::Tensor deviation =
+        inputs.rule.reads_variance
+            ? PredictedDeviation(inputs.variance.contiguous(), c[kLogSmallest], c[kLogLargest])
+            : c[kDeviation];
+    next.add_(deviation * inputs.noise);
+  }
+  return {.next = std::move(next)};
+}
 
 class AncestralSampler : public Sampler {
  public:
@@ -26,13 +65,11 @@ class AncestralSampler : public Sampler {
 
   bool uses_predicted_variance() const override { return variance_ == Variance::kLearnedRange; }
 
-  torch::Tensor AddNoise(const torch::Tensor& clean, const torch::Tensor& noise, int index) const override {
-    return DiffuseCleanSample(schedule_.alpha_cumprod_or(timesteps_[static_cast<size_t>(index)], 1.0f), clean,
-                              noise);
+  NoiseMixture MixtureAt(int index) const override {
+    return schedule_.MixtureAt(timesteps_[static_cast<size_t>(index)]);
   }
 
-  torch::Tensor Step(int index, const torch::Tensor& model_output, const torch::Tensor& sample,
-                     NoiseSource noise) override {
+  StepTerms TermsAt(int index) const override {
     const int timestep = timesteps_[static_cast<size_t>(index)];
     const int previous = index + 1 < step_count() ? timesteps_[static_cast<size_t>(index) + 1] : -1;
     const float alpha_cumprod = schedule_.alpha_cumprod_or(timestep, 1.0f);
@@ -41,21 +78,25 @@ class AncestralSampler : public Sampler {
     const float beta_cumprod_previous = 1.0f - alpha_cumprod_previous;
     const auto [alpha, beta] = Rates(timestep, previous, alpha_cumprod / alpha_cumprod_previous);
 
-    const bool predicted = uses_predicted_variance();
-    const int64_t channels = predicted ? model_output.size(1) / 2 : 0;
-    const torch::Tensor prediction = predicted ? model_output.narrow(1, 0, channels) : model_output;
-    const torch::Tensor clean = PredictCleanSample(config_, alpha_cumprod, prediction, sample);
-    const float clean_weight = std::sqrt(alpha_cumprod_previous) * beta / beta_cumprod;
-    const float sample_weight = std::sqrt(alpha) * beta_cumprod_previous / beta_cumprod;
-    torch::Tensor mean = clean_weight * clean + sample_weight * sample;
-    if (timestep == 0) return mean;
+    StepTerms terms{.rule = {.function = AncestralStep,
+                             .predicts_noise = config_.prediction_type == "epsilon",
+                             .clip = ClipOf(config_)},
+                    .coefficients = {std::sqrt(beta_cumprod), std::sqrt(alpha_cumprod),
+                                     std::sqrt(alpha_cumprod_previous) * beta / beta_cumprod,
+                                     std::sqrt(alpha) * beta_cumprod_previous / beta_cumprod}};
+    if (timestep == 0) return terms;
     // The published decoders end at time-step 1, so the last step does draw noise, scaled by 1e-10 where the
     // variance is fixed.
+    terms.rule.draws_noise = true;
+    terms.rule.reads_variance = uses_predicted_variance();
     const float variance = std::max(beta_cumprod_previous / beta_cumprod * beta, 1e-20f);
-    if (!predicted) return mean + StandardDeviation(variance) * noise();
-    const torch::Tensor deviation =
-        PredictedDeviation(model_output.narrow(1, channels, channels), variance, beta);
-    return mean + deviation * noise();
+    if (terms.rule.reads_variance) {
+      terms.coefficients.push_back(std::log(variance));
+      terms.coefficients.push_back(std::log(beta));
+    } else {
+      terms.coefficients.push_back(StandardDeviation(variance));
+    }
+    return terms;
   }
 
  private:
@@ -73,13 +114,6 @@ class AncestralSampler : public Sampler {
 
   float StandardDeviation(float variance) const {
     return variance_ == Variance::kUnclip ? std::exp(0.5f * std::log(variance)) : std::sqrt(variance);
-  }
-
-  // `share` is -1 for the smallest variance and 1 for the largest; networks may go beyond.
-  static torch::Tensor PredictedDeviation(const torch::Tensor& share, float smallest, float largest) {
-    const torch::Tensor fraction = (share + 1) / 2;
-    const torch::Tensor log_variance = fraction * std::log(largest) + (1 - fraction) * std::log(smallest);
-    return torch::exp(0.5 * log_variance);
   }
 
   const SamplerConfig config_;

@@ -4,9 +4,24 @@
 #include "absl/status/status.h"
 #include "base/status_macros.h"
 #include "pipeline/samplers/sampler.h"
+#include "pipeline/samplers/step_terms.h"
 
 namespace kandinsky {
 namespace {
+
+enum Coefficient : size_t { kCleanWeight = kCleanCoefficients, kDirection, kDeviation };
+
+StepResult DdimStep(const StepInputs& inputs) {
+  const std::vector<torch::Tensor>& c = inputs.coefficients;
+  const torch::Tensor clean = PredictCleanSample(inputs);
+  // The un-clipped prediction gives the direction, as in diffusers (use_clipped_model_output false).
+  const torch::Tensor epsilon = inputs.rule.predicts_noise
+                                    ? inputs.prediction
+                                    : (inputs.sample - c[kCleanShare] * clean).div_(c[kNoiseShare]);
+  torch::Tensor next = (c[kCleanWeight] * clean).add_(c[kDirection] * epsilon);
+  if (inputs.rule.draws_noise) next.add_(c[kDeviation] * inputs.noise);
+  return {.next = std::move(next)};
+}
 
 class DdimSampler : public Sampler {
  public:
@@ -17,13 +32,11 @@ class DdimSampler : public Sampler {
         timesteps_(std::move(timesteps)),
         eta_(eta) {}
 
-  torch::Tensor AddNoise(const torch::Tensor& clean, const torch::Tensor& noise, int index) const override {
-    return DiffuseCleanSample(schedule_.alpha_cumprod_or(timesteps_[static_cast<size_t>(index)], 1.0f), clean,
-                              noise);
+  NoiseMixture MixtureAt(int index) const override {
+    return schedule_.MixtureAt(timesteps_[static_cast<size_t>(index)]);
   }
 
-  torch::Tensor Step(int index, const torch::Tensor& model_output, const torch::Tensor& sample,
-                     NoiseSource noise) override {
+  StepTerms TermsAt(int index) const override {
     const int timestep = timesteps_[static_cast<size_t>(index)];
     // Not the next entry of the list: diffusers' DDIM subtracts the stride.
     const int previous = timestep - config_.num_train_timesteps / step_count();
@@ -31,19 +44,16 @@ class DdimSampler : public Sampler {
     const float alpha_cumprod = schedule_.alpha_cumprod_or(timestep, 1.0f);
     const float alpha_cumprod_previous = schedule_.alpha_cumprod_or(previous, final_alpha);
     const float beta_cumprod = 1.0f - alpha_cumprod;
-
-    const torch::Tensor clean = PredictCleanSample(config_, alpha_cumprod, model_output, sample);
-    // The un-clipped prediction gives the direction, as in diffusers (use_clipped_model_output false).
-    const torch::Tensor epsilon = config_.prediction_type == "epsilon"
-                                      ? model_output
-                                      : (sample - std::sqrt(alpha_cumprod) * clean) / std::sqrt(beta_cumprod);
     const float variance =
         (1.0f - alpha_cumprod_previous) / beta_cumprod * (1.0f - alpha_cumprod / alpha_cumprod_previous);
     const float deviation = eta_ * std::sqrt(variance);
     const float direction = std::sqrt(1.0f - alpha_cumprod_previous - deviation * deviation);
-    torch::Tensor next = std::sqrt(alpha_cumprod_previous) * clean + direction * epsilon;
-    if (eta_ > 0) next = next + deviation * noise();
-    return next;
+    return {.rule = {.function = DdimStep,
+                     .predicts_noise = config_.prediction_type == "epsilon",
+                     .clip = ClipOf(config_),
+                     .draws_noise = eta_ > 0},
+            .coefficients = {std::sqrt(beta_cumprod), std::sqrt(alpha_cumprod),
+                             std::sqrt(alpha_cumprod_previous), direction, deviation}};
   }
 
  private:

@@ -5,11 +5,12 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "pipeline/samplers/sampler.h"
+#include "pipeline/samplers/step_terms.h"
 
 namespace kandinsky {
 namespace {
 
-// One noise level in the terms of the paper: a sample is alpha * picture + sigma * noise.
+// One noise level in the terms of the paper: a sample is alpha * image + sigma * noise.
 struct Level {
   explicit Level(float relative_sigma)
       : alpha(1.0f / std::sqrt(relative_sigma * relative_sigma + 1.0f)),
@@ -21,48 +22,51 @@ struct Level {
   float lambda;  // half the logarithm of the signal-to-noise ratio; infinite at the end
 };
 
+enum Coefficient : size_t { kSampleWeight = kCleanCoefficients, kCleanWeight, kSlopeFactor, kSlopeWeight };
+
+StepResult DpmSolverStep(const StepInputs& inputs) {
+  const std::vector<torch::Tensor>& c = inputs.coefficients;
+  const torch::Tensor clean = PredictCleanSample(inputs);
+  torch::Tensor next = (c[kSampleWeight] * inputs.sample).sub_(c[kCleanWeight] * clean);
+  if (inputs.rule.looks_back) {
+    const torch::Tensor slope = c[kSlopeFactor] * (clean - inputs.history);
+    next.sub_(c[kSlopeWeight] * slope);
+  }
+  return {.next = std::move(next), .clean = clean};
+}
+
 class DpmSolverMultistepSampler : public Sampler {
  public:
   DpmSolverMultistepSampler(SamplerConfig config, const std::vector<float>& timesteps,
                             const std::vector<float>& levels)
       : Sampler(timesteps), config_(std::move(config)), levels_(levels.begin(), levels.end()) {}
 
-  torch::Tensor AddNoise(const torch::Tensor& clean, const torch::Tensor& noise, int index) const override {
+  NoiseMixture MixtureAt(int index) const override {
     const Level& level = levels_[static_cast<size_t>(index)];
-    return level.alpha * clean + level.sigma * noise;
+    return {level.alpha, level.sigma};
   }
 
-  torch::Tensor Step(int index, const torch::Tensor& model_output, const torch::Tensor& sample,
-                     NoiseSource /*noise*/) override {
+  StepTerms TermsAt(int index) const override {
     const Level& from = levels_[static_cast<size_t>(index)];
     const Level& to = levels_[static_cast<size_t>(index) + 1];
-    const torch::Tensor clean = config_.prediction_type == "epsilon"
-                                    ? (sample - from.sigma * model_output) / from.alpha
-                                    : model_output;
-    pending_ = {index, clean};
     const float stride = to.lambda - from.lambda;
     const float weight = to.alpha * (std::exp(-stride) - 1.0f);
-    torch::Tensor next = (to.sigma / from.sigma) * sample - weight * clean;
-    const bool looks_back = latest_.index == index - 1 && index > 0 && index + 1 < step_count();
-    if (!looks_back) return next;
+    StepTerms terms{
+        .rule = {.function = DpmSolverStep, .predicts_noise = config_.prediction_type == "epsilon"},
+        .coefficients = {from.sigma, from.alpha, to.sigma / from.sigma, weight}};
+    if (index == 0 || index + 1 == step_count()) return terms;
+    terms.history = CleanOf(index - 1);
+    if (!terms.history.defined()) return terms;
+    terms.rule.looks_back = true;
     const float stride_before = from.lambda - levels_[static_cast<size_t>(index) - 1].lambda;
-    const torch::Tensor slope = 1.0f / (stride_before / stride) * (clean - latest_.clean);
-    return next - 0.5f * weight * slope;
+    terms.coefficients.push_back(1.0f / (stride_before / stride));
+    terms.coefficients.push_back(0.5f * weight);
+    return terms;
   }
 
-  void Commit() override { latest_ = pending_; }
-
  private:
-  // The clean sample that the step `index` predicted.
-  struct Prediction {
-    int index = -1;
-    torch::Tensor clean;
-  };
-
   const SamplerConfig config_;
   const std::vector<Level> levels_;
-  Prediction pending_;
-  Prediction latest_;
 };
 
 absl::Status CheckSolver(const SamplerConfig& config) {

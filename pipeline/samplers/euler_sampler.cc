@@ -7,11 +7,24 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "pipeline/samplers/sampler.h"
+#include "pipeline/samplers/step_terms.h"
 
 namespace kandinsky {
 namespace {
 
 enum class Noise { kNone, kEveryStep };
+
+enum Coefficient : size_t { kLevel, kStride, kDeviation };
+
+StepResult EulerStep(const StepInputs& inputs) {
+  const std::vector<torch::Tensor>& c = inputs.coefficients;
+  const torch::Tensor clean =
+      inputs.rule.predicts_noise ? inputs.sample - c[kLevel] * inputs.prediction : inputs.prediction;
+  const torch::Tensor derivative = (inputs.sample - clean).div_(c[kLevel]);
+  torch::Tensor next = inputs.sample + derivative * c[kStride];
+  if (inputs.rule.draws_noise) next.add_(inputs.noise * c[kDeviation]);
+  return {.next = std::move(next)};
+}
 
 class EulerSampler : public Sampler {
  public:
@@ -25,20 +38,15 @@ class EulerSampler : public Sampler {
     return config_.timestep_spacing == "leading" ? std::sqrt(largest * largest + 1.0f) : largest;
   }
 
-  torch::Tensor AddNoise(const torch::Tensor& clean, const torch::Tensor& noise, int index) const override {
-    return clean + noise * levels_[static_cast<size_t>(index)];
-  }
+  NoiseMixture MixtureAt(int index) const override { return {1.0f, levels_[static_cast<size_t>(index)]}; }
 
-  torch::Tensor Step(int index, const torch::Tensor& model_output, const torch::Tensor& sample,
-                     NoiseSource noise) override {
+  StepTerms TermsAt(int index) const override {
     const float level = levels_[static_cast<size_t>(index)];
     const auto [target, deviation] = TargetOf(level, levels_[static_cast<size_t>(index) + 1]);
-    const torch::Tensor clean =
-        config_.prediction_type == "epsilon" ? sample - level * model_output : model_output;
-    const torch::Tensor derivative = (sample - clean) / level;
-    torch::Tensor next = sample + derivative * (target - level);
-    if (noise_ == Noise::kEveryStep) next = next + noise() * deviation;
-    return next;
+    return {.rule = {.function = EulerStep,
+                     .predicts_noise = config_.prediction_type == "epsilon",
+                     .draws_noise = noise_ == Noise::kEveryStep},
+            .coefficients = {level, target - level, deviation}};
   }
 
  private:

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,6 +44,12 @@ struct SamplerConfig {
   std::optional<float> lambda_min_clipped;  // absent: minus infinity
 };
 
+// What a noisy sample consists of: `clean` times the clean sample plus `noise` times standard normal noise.
+struct NoiseMixture {
+  float clean;
+  float noise;
+};
+
 // beta, alpha = 1 - beta and their cumulative product for every training time-step, in float32 with the
 // rounding of diffusers' tables.
 struct NoiseSchedule {
@@ -52,6 +59,12 @@ struct NoiseSchedule {
   // alphas_cumprod[timestep], or `beyond` for a negative time-step (the clean end).
   float alpha_cumprod_or(int timestep, float beyond) const {
     return timestep >= 0 ? alphas_cumprod[static_cast<size_t>(timestep)] : beyond;
+  }
+
+  // At time-step `timestep`, >= 0.
+  NoiseMixture MixtureAt(int timestep) const {
+    const float alpha_cumprod = alphas_cumprod[static_cast<size_t>(timestep)];
+    return {std::sqrt(alpha_cumprod), std::sqrt(1.0f - alpha_cumprod)};
   }
 };
 

@@ -1,26 +1,30 @@
 #include "pipeline/samplers/sampler.h"
 
-#include <cmath>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "pipeline/samplers/step_terms.h"
 
 namespace kandinsky {
 
-torch::Tensor PredictCleanSample(const SamplerConfig& config, float alpha_cumprod,
-                                 const torch::Tensor& model_output, const torch::Tensor& sample) {
-  torch::Tensor clean = model_output;
-  if (config.prediction_type == "epsilon") {
-    clean = (sample - std::sqrt(1.0f - alpha_cumprod) * model_output) / std::sqrt(alpha_cumprod);
+torch::Tensor Sampler::AddNoise(const torch::Tensor& clean, const torch::Tensor& noise, int index) const {
+  const NoiseMixture mixture = MixtureAt(index);
+  return mixture.clean * clean + mixture.noise * noise;
+}
+
+torch::Tensor PredictCleanSample(const StepInputs& inputs) {
+  torch::Tensor clean = inputs.prediction;
+  if (inputs.rule.predicts_noise) {
+    const torch::Tensor noise = inputs.coefficients[kNoiseShare] * inputs.prediction;
+    clean = (inputs.sample - noise).div_(inputs.coefficients[kCleanShare]);
   }
-  if (config.clip_sample) clean = clean.clamp(-config.clip_sample_range, config.clip_sample_range);
+  if (inputs.rule.clip.has_value()) clean = clean.clamp(-*inputs.rule.clip, *inputs.rule.clip);
   return clean;
 }
 
-torch::Tensor DiffuseCleanSample(float alpha_cumprod, const torch::Tensor& clean,
-                                 const torch::Tensor& noise) {
-  return std::sqrt(alpha_cumprod) * clean + std::sqrt(1.0f - alpha_cumprod) * noise;
+std::optional<float> ClipOf(const SamplerConfig& config) {
+  return config.clip_sample ? std::optional(config.clip_sample_range) : std::nullopt;
 }
 
 absl::Status CheckSamplerConfig(const SamplerConfig& config, bool can_threshold) {

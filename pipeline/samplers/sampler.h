@@ -3,28 +3,27 @@
 #include <torch/types.h>
 
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "pipeline/samplers/noise_schedule.h"
 
 namespace kandinsky {
 
-// Returns fresh standard normal noise of the sample's shape. A sampler calls it exactly when, and only when,
-// diffusers draws from the generator, so that a seed gives the same picture.
-using NoiseSource = absl::FunctionRef<torch::Tensor()>;
+struct StepTerms;
 
-// Turns network outputs into the next latents ("scheduler" in diffusers). One per generation, because some
-// samplers look back at earlier steps; used by one thread.
+// How one image goes from noise to a clean sample ("scheduler" in diffusers): its time-steps, the
+// coefficients of each step, and what later steps look back at. One per generation; used by one thread.
 //
-// A generation steps through the indices first, first + 1, ..., step_count() - 1 and calls Commit() after
-// each. `first` is 0, or later where the start is a picture with noise instead of noise alone; what a step
-// computes depends on the full number of steps, and no step before `first` counts as history.
+// A generation steps through the indices first, first + 1, ..., step_count() - 1: StepBatch (batch_step.h)
+// computes a step of a whole batch, and Commit() ends it for this image. `first` is 0, or later where the
+// start is an image with noise instead of noise alone; what a step computes depends on the full number of
+// steps, and no step before `first` counts as history.
 //
-// A step can be repeated: until Commit(), Step() has changed nothing that a later Step() sees. A caller whose
-// batch failed calls it again with the same index, as if the failed call had never been.
+// A step can be repeated: until Commit() it has changed nothing that a later step sees. A caller whose batch
+// failed steps again with the same index, as if the failed call had never been.
 class Sampler {
  public:
   virtual ~Sampler() = default;
@@ -37,29 +36,41 @@ class Sampler {
   // Factor of the initial standard normal noise, where the start is noise alone.
   virtual float init_noise_sigma() const { return 1.0f; }
 
-  // Whether the network's variance channels are used. Then Step() takes twice the sample's channels: first
-  // the (guided) prediction, then the variance that the network predicts for the condition.
+  // Whether the network has to predict a variance.
   virtual bool uses_predicted_variance() const { return false; }
 
-  // `clean` as noisy as samples are at timesteps()[index], 0 <= index < step_count(). `noise` is standard
-  // normal; all float32, one shape. Also right for several rows.
-  virtual torch::Tensor AddNoise(const torch::Tensor& clean, const torch::Tensor& noise, int index) const = 0;
+  // What samples at timesteps()[index] consist of, 0 <= index < step_count().
+  virtual NoiseMixture MixtureAt(int index) const = 0;
 
-  // One step from timesteps()[index], 0 <= index < step_count(): `model_output` is the (guided) prediction
-  // for `sample`, same shape but for uses_predicted_variance() (channels are dimension 1), float32. Returns
-  // the next sample; `sample` itself is not changed.
-  virtual torch::Tensor Step(int index, const torch::Tensor& model_output, const torch::Tensor& sample,
-                             NoiseSource noise) = 0;
+  // `clean` as noisy as samples are at timesteps()[index]. `noise` is standard normal; both of one shape,
+  // device and float dtype. Also right for several rows.
+  torch::Tensor AddNoise(const torch::Tensor& clean, const torch::Tensor& noise, int index) const;
 
-  // The last Step() counts: it becomes history for those that follow. Cannot fail.
-  virtual void Commit() {}
+  // The step from timesteps()[index], for StepBatch.
+  virtual StepTerms TermsAt(int index) const = 0;
+
+  // For StepBatch: the step `index` predicted these clean samples. They are history once it is committed.
+  void Propose(int index, torch::Tensor clean) { proposed_ = {index, std::move(clean)}; }
+
+  // The last step counts: it becomes history for those that follow. Cannot fail.
+  void Commit() { latest_ = proposed_; }
 
  protected:
   explicit Sampler(std::vector<float> timesteps) : timesteps_(std::move(timesteps)) {}
   explicit Sampler(const std::vector<int>& timesteps) : timesteps_(timesteps.begin(), timesteps.end()) {}
 
+  // The clean samples that the committed step `index` predicted; undefined when another was the last one.
+  torch::Tensor CleanOf(int index) const { return latest_.index == index ? latest_.clean : torch::Tensor(); }
+
  private:
+  struct Prediction {
+    int index = -1;
+    torch::Tensor clean;
+  };
+
   const std::vector<float> timesteps_;
+  Prediction proposed_;
+  Prediction latest_;
 };
 
 // Ho, Jain, Abbeel, "Denoising Diffusion Probabilistic Models" (2020), with diffusers' DDPMScheduler
@@ -81,7 +92,7 @@ absl::StatusOr<std::unique_ptr<Sampler>> MakeDdimSampler(const SamplerConfig& co
 // Euler's method on the probability flow ODE (Karras, Aittala, Aila, Laine, "Elucidating the Design Space of
 // Diffusion-Based Generative Models", 2022, algorithm 2 without churn), with diffusers'
 // EulerDiscreteScheduler semantics and without its scale_model_input, which the Kandinsky pipelines do not
-// call: samples are the picture plus noise of the level's deviation, which starts at about 25, and the
+// call: samples are the image plus noise of the level's deviation, which starts at about 25, and the
 // network sees them so. Draws no noise.
 absl::StatusOr<std::unique_ptr<Sampler>> MakeEulerSampler(const SamplerConfig& config, int steps);
 
@@ -102,13 +113,10 @@ absl::StatusOr<std::unique_ptr<Sampler>> MakeDpmSolverMultistepSampler(const Sam
 // variance, evenly spaced time-steps from the last to 0. `steps` >= 2.
 absl::StatusOr<std::unique_ptr<Sampler>> MakeUnclipSampler(const SamplerConfig& config, int steps);
 
-// Shared by the samplers. The clean sample that `model_output` implies at `alpha_cumprod`, by
-// config.prediction_type, clipped by config.clip_sample.
-torch::Tensor PredictCleanSample(const SamplerConfig& config, float alpha_cumprod,
-                                 const torch::Tensor& model_output, const torch::Tensor& sample);
+// Shared by the samplers.
 
-// sqrt(alpha_cumprod) * clean + sqrt(1 - alpha_cumprod) * noise.
-torch::Tensor DiffuseCleanSample(float alpha_cumprod, const torch::Tensor& clean, const torch::Tensor& noise);
+// The bound of predicted clean samples, absent where they are not clipped.
+std::optional<float> ClipOf(const SamplerConfig& config);
 
 // Refuses configuration values that change the result of every sampler and that they do not implement: a
 // prediction_type other than epsilon or sample, thresholding unless `can_threshold` is false (the class has

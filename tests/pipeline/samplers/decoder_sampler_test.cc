@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/pipeline/samplers/step_alone.h"
+
 namespace kandinsky {
 namespace {
 
@@ -52,7 +54,7 @@ std::string Refusal(SamplerKind kind, const SamplerConfig& config, int steps = 1
 torch::Tensor StepOnce(Sampler& sampler, int index, float output, const torch::Tensor& sample) {
   const int64_t channels = sampler.uses_predicted_variance() ? 2 * sample.size(1) : sample.size(1);
   const torch::Tensor outputs = torch::full({sample.size(0), channels}, output);
-  return sampler.Step(index, outputs, sample, [&] { return torch::zeros_like(sample); });
+  return StepAlone(sampler, index, outputs, sample, [&] { return torch::zeros_like(sample); });
 }
 
 TEST(DecoderSamplerTest, OffersEveryKindForThePublishedFiles) {
@@ -238,7 +240,7 @@ TEST(DecoderSamplerTest, OnlyAncestralSamplersDrawNoise) {
     int draws = 0;
     for (int index = 0; index < 3; ++index) {
       const torch::Tensor output = torch::zeros({1, sampler->uses_predicted_variance() ? 8 : 4});
-      sampler->Step(index, output, sample, [&] {
+      StepAlone(*sampler, index, output, sample, [&] {
         ++draws;
         return torch::zeros_like(sample);
       });
@@ -254,11 +256,15 @@ TEST(DecoderSamplerTest, PredictedVarianceScalesTheNoiseBetweenItsBounds) {
   const std::unique_ptr<Sampler> sampler = MakeOrFail(SamplerKind::kDdpmLearnedRange, PublishedConfig(), 50);
   const auto deviation = [&](float share) {
     const torch::Tensor output = torch::cat({torch::zeros({1, 1}), torch::full({1, 1}, share)}, 1);
-    return sampler->Step(0, output, torch::zeros({1, 1}), [] { return torch::ones({1, 1}); }).item<float>();
+    return StepAlone(*sampler, 0, output, torch::zeros({1, 1}),
+                     [] {
+                       return torch::ones({1, 1});
+                     })
+        .item<float>();
   };
   const std::unique_ptr<Sampler> fixed = MakeOrFail(SamplerKind::kDdpm, PublishedConfig(), 50);
   const torch::Tensor zero = torch::zeros({1, 1});
-  const float smallest = fixed->Step(0, zero, zero, [] { return torch::ones({1, 1}); }).item<float>();
+  const float smallest = StepAlone(*fixed, 0, zero, zero, [] { return torch::ones({1, 1}); }).item<float>();
   EXPECT_NEAR(deviation(-1.0f), smallest, 1e-6f);
   EXPECT_GT(deviation(0.0f), smallest);
   EXPECT_GT(deviation(1.0f), deviation(0.0f));
@@ -291,10 +297,10 @@ TEST(DecoderSamplerTest, TheNumberOfThreadsChangesNoBit) {
       const auto sampler = MakeOrFail(kind, PublishedConfig(), 10);
       const torch::Tensor output = sampler->uses_predicted_variance() ? outputs : outputs.narrow(1, 0, 4);
       at::set_num_threads(1);
-      const torch::Tensor expected = sampler->Step(3, output, sample, [&] { return noise; });
+      const torch::Tensor expected = StepAlone(*sampler, 3, output, sample, [&] { return noise; });
       for (const int threads : {2, 3}) {
         at::set_num_threads(threads);
-        const torch::Tensor actual = sampler->Step(3, output, sample, [&] { return noise; });
+        const torch::Tensor actual = StepAlone(*sampler, 3, output, sample, [&] { return noise; });
         EXPECT_TRUE(torch::equal(actual, expected))
             << "sampler " << static_cast<int>(kind) << ", " << height << "x" << width << ", " << threads
             << " threads, " << (actual != expected).sum().item<int64_t>() << " elements";

@@ -12,6 +12,7 @@
 
 #include "pipeline/samplers/decoder_sampler.h"
 #include "pipeline/weights/safetensors.h"
+#include "tests/pipeline/samplers/step_alone.h"
 
 namespace kandinsky {
 namespace {
@@ -85,9 +86,9 @@ class Case {
         return Get("noise")[step];
       };
       // A step that does not count, as when its batch fails: it leaves no trace.
-      sampler.Step(step, output + 1, sample - 1, draw);
+      StepAlone(sampler, step, output + 1, sample - 1, draw);
       draws = 0;
-      sample = sampler.Step(step, output, sample, draw);
+      sample = StepAlone(sampler, step, output, sample, draw);
       sampler.Commit();
       EXPECT_EQ(draws, Get("drawn")[step - first_].item<int>());
       const torch::Tensor expected = Get("trajectory")[step - first_];

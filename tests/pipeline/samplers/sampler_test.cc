@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/pipeline/samplers/step_alone.h"
+
 namespace kandinsky {
 namespace {
 
@@ -45,7 +47,7 @@ StepWeights ProbeStep(Sampler& sampler, int index) {
   const torch::Tensor zero = torch::zeros({1});
   const torch::Tensor one = torch::ones({1});
   const auto run = [&](const torch::Tensor& clean, const torch::Tensor& sample, const torch::Tensor& noise) {
-    return sampler.Step(index, clean, sample, [&] { return noise; }).item<float>();
+    return StepAlone(sampler, index, clean, sample, [&] { return noise; }).item<float>();
   };
   return {run(one, zero, zero), run(zero, one, zero), run(zero, zero, one)};
 }
@@ -158,7 +160,7 @@ TEST(UnclipSamplerTest, LastStepDrawsNoNoise) {
   int draws = 0;
   const torch::Tensor one = torch::ones({3});
   for (int index = 0; index < 5; ++index) {
-    (*sampler)->Step(index, one, one, [&] {
+    StepAlone(**sampler, index, one, one, [&] {
       ++draws;
       return torch::zeros({3});
     });
@@ -171,7 +173,7 @@ TEST(UnclipSamplerTest, ClipsThePredictionToItsRange) {
   ASSERT_TRUE(sampler.ok());
   const torch::Tensor zero = torch::zeros({1});
   const auto step = [&](float prediction) {
-    return (*sampler)->Step(2, torch::full({1}, prediction), zero, [&] { return zero; }).item<float>();
+    return StepAlone(**sampler, 2, torch::full({1}, prediction), zero, [&] { return zero; }).item<float>();
   };
   EXPECT_FLOAT_EQ(step(10.0f), step(1000.0f));
   EXPECT_NE(step(9.0f), step(10.0f));
@@ -206,7 +208,7 @@ TEST(DdpmSamplerTest, DrawsNoiseAtEveryStepIncludingTheLast) {
   ASSERT_TRUE(sampler.ok());
   int draws = 0;
   for (int index = 0; index < 10; ++index) {
-    (*sampler)->Step(index, torch::ones({2}), torch::ones({2}), [&] {
+    StepAlone(**sampler, index, torch::ones({2}), torch::ones({2}), [&] {
       ++draws;
       return torch::zeros({2});
     });
@@ -222,7 +224,7 @@ TEST(DdpmSamplerTest, ClipSampleComesFromTheConfiguration) {
   const torch::Tensor sample = torch::full({1}, 3.0f);
   const torch::Tensor zero = torch::zeros({1});
   const auto last = [&](Sampler& sampler) {
-    return sampler.Step(9, zero, sample, [&] { return zero; }).item<float>();
+    return StepAlone(sampler, 9, zero, sample, [&] { return zero; }).item<float>();
   };
   EXPECT_FLOAT_EQ(last(**clipped), 1.0f);
   EXPECT_GT(last(**unclipped), 2.9f);
@@ -247,7 +249,7 @@ TEST(DdimSamplerTest, DrawsNoiseOnlyWithEta) {
     ASSERT_TRUE(sampler.ok());
     int draws = 0;
     for (int index = 0; index < 10; ++index) {
-      (*sampler)->Step(index, one, one, [&] {
+      StepAlone(**sampler, index, one, one, [&] {
         ++draws;
         return torch::zeros({2});
       });
