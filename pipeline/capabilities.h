@@ -47,7 +47,7 @@ struct Capabilities {
   int size_multiple = 64;             // width and height must be multiples of it (pixels)
   int max_steps = 1000;               // denoise steps that the scheduler file allows
   int max_prior_steps = 1000;         // prior steps that the scheduler file allows
-  int max_mix_parts = 16;             // texts, images and embeddings that can be mixed
+  int max_mix_parts = 16;             // texts, images and embeddings that can be mixed, whatever the task
   int max_batch_rows = 0;             // 0: no limit known to the model
   int64_t weight_bytes = 0;
   RequestDefaults defaults = {};

@@ -6,7 +6,7 @@ namespace kandinsky {
 
 const char* TaskName(const Task& task) {
   static constexpr std::array<const char*, std::variant_size_v<Task>> kNames = {
-      "text_to_image", "image_to_image", "inpaint",        "mix",           "control_net", "embed_text",
+      "text_to_image", "image_to_image", "inpaint",        "control_net",   "embed_text",
       "embed_image",   "embed_prompt",   "encode_latents", "decode_latents"};
   return kNames[task.index()];
 }

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
+#include <vector>
 
 #include "pipeline/task.h"
 
@@ -32,21 +34,35 @@ struct PriorStart {
   double strength = 0.3;  // share of the prior steps that is run, above 0 to 1; prior_steps x strength >= 1
 };
 
-// One image (or embedding) to make. A plain value.
+// Text, image or embedding, by its weight, which may be negative.
+struct MixPart {
+  std::variant<std::string, InputImage, ImageEmbedding> content;  // images as in ImageOrEmbedding
+  float weight = 1.0f;
+};
+
+// The image embedding as the weighted sum of those of all parts, not normalized (interpolate of diffusers'
+// KandinskyV22PriorPipeline).
+struct Mix {
+  std::vector<MixPart> parts;  // >= 1
+};
+
+// One image (or embedding) to make. A plain value. Where the image embedding comes from and what `task`
+// starts from are independent.
 struct GenerationRequest {
-  // Unused (empty) with `image_embedding`, Mix, EmbedImage, EncodeLatents and DecodeLatents.
+  // Unused (empty) with `mix`, `image_embedding`, EmbedImage, EncodeLatents and DecodeLatents.
   std::string prompt;
   // Absent and empty differ, as in diffusers: with a text (also "") the prior runs for it too and its image
-  // embedding is the negative one; without, the embedding of the zero image is. In Mix, and beside a
+  // embedding is the negative one; without, the embedding of the zero image is. With `mix`, and beside a
   // negative_prior_prompt, empty is as good as absent.
   std::optional<std::string> negative_prompt;
   // The original package's second negative: with it (also "") only the prior's unconditional pass sees this
-  // text; negative_prompt, if not empty, gets a prior run of its own. In Mix all runs see it, and without a
-  // negative_prompt its own embedding is the negative one.
+  // text; negative_prompt, if not empty, gets a prior run of its own. With `mix` all runs see it, and without
+  // a negative_prompt its own embedding is the negative one.
   std::optional<std::string> negative_prior_prompt;
-  std::optional<PriorStart> prior_start;  // not in Mix, and without negative_prior_prompt
-  // Instead of what the prior makes of the prompts; null: made by it. The negative one alone replaces only
-  // the negative embedding (the prior's random numbers stay as they are).
+  std::optional<PriorStart> prior_start;  // without `mix`, `image_embedding` and negative_prior_prompt
+  std::optional<Mix> mix;                 // instead of the prompt
+  // Instead of prompt and mix; null: made of them. The negative one alone replaces only the negative
+  // embedding (the prior's random numbers stay as they are).
   ImageEmbedding image_embedding;
   ImageEmbedding negative_image_embedding;
   std::string adapter;  // one of Capabilities::adapters, to make images or for EmbedPrompt; empty: none

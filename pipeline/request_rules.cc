@@ -34,9 +34,10 @@ class RuleChecker {
     if (MakesImage(task)) CheckDenoising();
     if (!capabilities_.has_prior) CheckWithoutPrior();
     // Also where the prior does not run: its random numbers are drawn.
-    if (capabilities_.has_prior && (MakesImage(task) || Is<EmbedPrompt>())) CheckPriorNumbers();
+    if (capabilities_.has_prior && EmbedsPrompt()) CheckPriorNumbers();
     std::visit([this](const auto& alternative) { Check(alternative); }, task);
     if (capabilities_.has_prior) {
+      if (request_.mix) CheckMix(*request_.mix);
       CheckImageEmbedding();
       CheckPriorStart();
     }
@@ -49,6 +50,9 @@ class RuleChecker {
   bool Is() const {
     return std::holds_alternative<Alternative>(request_.task);
   }
+
+  // Whether the task needs the image embedding of a prompt, or what stands for it.
+  bool EmbedsPrompt() const { return MakesImage(request_.task) || Is<EmbedPrompt>(); }
 
   template <typename... Parts>
   void Violate(std::string field, const Parts&... parts) {
@@ -88,10 +92,10 @@ class RuleChecker {
 
   // Texts that nothing would read.
   void CheckTexts() {
-    const bool mixes = Is<Mix>();
+    const bool mixes = EmbedsPrompt() && request_.mix.has_value();
     const bool given = MakesImage(request_.task) && request_.image_embedding != nullptr;
     if ((mixes || given) && !request_.prompt.empty()) {
-      Violate("prompt", "must be empty ", mixes ? "in mix" : "with image_embedding");
+      Violate("prompt", "must be empty with ", mixes ? "mix" : "image_embedding");
     }
     if (mixes || !given) return;
     for (const auto& [field, text] : {std::pair("negative_prompt", &request_.negative_prompt),
@@ -134,6 +138,7 @@ class RuleChecker {
     refuse("prior_steps", request_.prior_steps != 0);
     refuse("prior_guidance_scale", request_.prior_guidance_scale != 0);
     refuse("prior_start", request_.prior_start.has_value());
+    refuse("mix", request_.mix.has_value());
     refuse("image_embedding", request_.image_embedding != nullptr);
     refuse("negative_image_embedding", request_.negative_image_embedding != nullptr);
   }
@@ -146,8 +151,8 @@ class RuleChecker {
 
   void CheckPriorStart() {
     if (!request_.prior_start) return;
-    if (Is<Mix>()) {
-      Violate("prior_start", "must be unset in mix");
+    if (request_.mix) {
+      Violate("prior_start", "must be unset with mix");
     } else if (MakesImage(request_.task) && request_.image_embedding != nullptr) {
       Violate("prior_start", "must be unset with image_embedding, which takes the prior's place");
     } else if (!RunsPrior(request_)) {
@@ -185,18 +190,6 @@ class RuleChecker {
     CheckInteger(kField, task.feather, 0, kMaxFeather);
     if (task.feather > 0 && !task.paste_back) Violate(kField, "must be 0 without paste_back");
   }
-  void Check(const Mix& task) {
-    // A list that is too long is not looked at: all that may be wrong with it would make a long answer.
-    const auto count = static_cast<int64_t>(task.parts.size());
-    if (count < 1 || count > capabilities_.max_mix_parts) {
-      return Violate("mix.parts", "must be 1 to ", capabilities_.max_mix_parts);
-    }
-    for (size_t i = 0; i < task.parts.size(); ++i) {
-      const std::string path = absl::StrCat("mix.parts[", i, "]");
-      if (std::holds_alternative<InputImage>(task.parts[i].content)) NeedImageEncoder(path + ".image");
-      CheckNumber(path + ".weight", task.parts[i].weight, -kMaxWeight, kMaxWeight);
-    }
-  }
   void Check(const ControlNet& task) {
     if (task.init) CheckInit("control_net.strength", *task.init);
   }
@@ -206,12 +199,26 @@ class RuleChecker {
   void Check(const EncodeLatents&) {}
   void Check(const DecodeLatents&) {}
 
+  void CheckMix(const Mix& mix) {
+    if (!EmbedsPrompt()) return Violate("mix", "does not go with this task");
+    // A list that is too long is not looked at: all that may be wrong with it would make a long answer.
+    const auto count = static_cast<int64_t>(mix.parts.size());
+    if (count < 1 || count > capabilities_.max_mix_parts) {
+      return Violate("mix.parts", "must be 1 to ", capabilities_.max_mix_parts);
+    }
+    for (size_t i = 0; i < mix.parts.size(); ++i) {
+      const std::string path = absl::StrCat("mix.parts[", i, "]");
+      if (std::holds_alternative<InputImage>(mix.parts[i].content)) NeedImageEncoder(path + ".image");
+      CheckNumber(path + ".weight", mix.parts[i].weight, -kMaxWeight, kMaxWeight);
+    }
+  }
+
   void CheckImageEmbedding() {
     if (request_.image_embedding == nullptr) return;
-    if (Is<Mix>()) {
-      Violate("image_embedding", "must be unset in mix");
-    } else if (!MakesImage(request_.task)) {
+    if (!MakesImage(request_.task)) {
       Violate("image_embedding", "does not go with this task");
+    } else if (request_.mix) {
+      Violate("image_embedding", "must be unset with mix");
     }
   }
 
@@ -240,6 +247,7 @@ class InputChecker {
 
   absl::Status Run() const {
     RETURN_IF_ERROR(std::visit([this](const auto& task) { return Check(task); }, request_.task));
+    if (request_.mix) RETURN_IF_ERROR(CheckParts(*request_.mix));
     for (const auto& [field, embedding] :
          {std::pair("image_embedding", request_.image_embedding),
           std::pair("negative_image_embedding", request_.negative_image_embedding)}) {
@@ -283,18 +291,19 @@ class InputChecker {
   }
   absl::Status CheckEmbeddable(const char*, const std::string&) const { return absl::OkStatus(); }
 
+  absl::Status CheckParts(const Mix& mix) const {
+    for (const MixPart& part : mix.parts) {
+      RETURN_IF_ERROR(std::visit(
+          [this](const auto& content) { return CheckEmbeddable("mix.parts", content); }, part.content));
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status Check(const TextToImage&) const { return absl::OkStatus(); }
   absl::Status Check(const ImageToImage& task) const { return CheckImage("image", task.init.image, 3); }
   absl::Status Check(const Inpaint& task) const {
     RETURN_IF_ERROR(CheckImage("image", task.image, 3));
     return CheckImage("mask", task.mask, 1);
-  }
-  absl::Status Check(const Mix& task) const {
-    for (const MixPart& part : task.parts) {
-      RETURN_IF_ERROR(std::visit(
-          [this](const auto& content) { return CheckEmbeddable("mix.parts", content); }, part.content));
-    }
-    return absl::OkStatus();
   }
   absl::Status Check(const ControlNet& task) const {
     const int scale = capabilities_.latent_scale;

@@ -22,15 +22,15 @@ bool ReadsNegativeOfPrior(const GenerationRequest& request) {
   if (!guided || request.negative_image_embedding != nullptr) return false;
   const bool has_text = request.negative_prompt.has_value() && !request.negative_prompt->empty();
   // diffusers' interpolate returns the negative prior prompt's embedding when there is no negative prompt.
-  if (std::holds_alternative<Mix>(request.task)) return has_text || request.negative_prior_prompt.has_value();
+  if (request.mix) return has_text || request.negative_prior_prompt.has_value();
   return request.negative_prior_prompt.has_value() ? has_text : request.negative_prompt.has_value();
 }
 
 bool RunsPrior(const GenerationRequest& request) {
-  if (std::holds_alternative<EmbedPrompt>(request.task)) return true;
-  if (!MakesImage(request.task) || request.image_embedding != nullptr) return false;
-  const auto* mix = std::get_if<Mix>(&request.task);
-  return mix == nullptr || HasTextPart(*mix) || ReadsNegativeOfPrior(request);
+  const bool embeds_prompt = std::holds_alternative<EmbedPrompt>(request.task) ||
+                             (MakesImage(request.task) && request.image_embedding == nullptr);
+  if (!embeds_prompt) return false;
+  return !request.mix || HasTextPart(*request.mix) || ReadsNegativeOfPrior(request);
 }
 
 int DenoiseSteps(const GenerationRequest& request) {

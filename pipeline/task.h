@@ -2,9 +2,7 @@
 
 #include <memory>
 #include <optional>
-#include <string>
 #include <variant>
-#include <vector>
 
 #include "imaging/image.h"
 #include "pipeline/float_tensor.h"
@@ -30,8 +28,9 @@ struct InitImage {
   double strength = 0.3;
 };
 
-// One alternative per task, so that no impossible combination can be built. The first five make images.
-struct TextToImage {};
+// One alternative per task, so that no impossible combination can be built. The first four make images: they
+// say what denoising starts from and sees, not what the image embedding is made of.
+struct TextToImage {};  // starts from noise
 struct ImageToImage {
   InitImage init;
 };
@@ -48,15 +47,6 @@ struct Inpaint {
   bool paste_back = false;
   int feather = 0;  // pixels over which the copy fades at the edge of the repainted area
 };
-// Text, picture or embedding, by its weight: the image embedding is the weighted sum of all parts, which is
-// not normalised. Weights may be negative.
-struct MixPart {
-  std::variant<std::string, InputImage, ImageEmbedding> content;  // pictures as in ImageOrEmbedding
-  float weight = 1.0f;
-};
-struct Mix {
-  std::vector<MixPart> parts;  // >= 1
-};
 // Follows the outlines of a depth map. Only for the network "controlnet_depth", which needs one.
 struct ControlNet {
   SharedFloatTensor hint;  // [3, height, width], sides by HintEdge() (hint_size.h), 0 (far) to 1 (near)
@@ -68,7 +58,7 @@ struct EmbedText {};  // of the prompt -> embedding, hidden_states, token_ids
 struct EmbedImage {   // -> embedding
   InputImage image;   // as in ImageOrEmbedding
 };
-struct EmbedPrompt {};  // the prior alone -> embedding, negative_embedding
+struct EmbedPrompt {};  // of the prompt or the mix -> embedding, negative_embedding
 // The image autoencoder alone -> latents.
 struct EncodeLatents {
   std::variant<InputImage, SharedFloatTensor> image;  // RGB, or [3, height, width] in -1..1
@@ -78,14 +68,14 @@ struct DecodeLatents {
   SharedFloatTensor latents;  // [4, height, width] of the request, each divided by the latent scale
 };
 
-using Task = std::variant<TextToImage, ImageToImage, Inpaint, Mix, ControlNet, EmbedText, EmbedImage,
-                          EmbedPrompt, EncodeLatents, DecodeLatents>;
+using Task = std::variant<TextToImage, ImageToImage, Inpaint, ControlNet, EmbedText, EmbedImage, EmbedPrompt,
+                          EncodeLatents, DecodeLatents>;
 
-// "text_to_image", "image_to_image", "inpaint", "mix", "control_net", "embed_text", "embed_image",
-// "embed_prompt", "encode_latents", "decode_latents".
+// "text_to_image", "image_to_image", "inpaint", "control_net", "embed_text", "embed_image", "embed_prompt",
+// "encode_latents", "decode_latents".
 const char* TaskName(const Task& task);
 
-// Whether the task denoises latents: one of the first five.
+// Whether the task denoises latents: one of the first four.
 bool MakesImage(const Task& task);
 
 }  // namespace kandinsky

@@ -23,7 +23,8 @@ generate a large red circle left of a large blue square on white --seed 3 -o tex
 edit a large yellow circle left of a large blue square on white --image text_to_image.png --strength 0.7 --seed 3 -o image_to_image.png
 inpaint a large red circle left of a large green star on white --image text_to_image.png --mask mask.png --paste-back --feather 4 --seed 3 -o inpaint.png
 inpaint a large red circle left of a large green star on white --image text_to_image.png --mask soft_mask.png --soft-mask --seed 3 -o inpaint_soft.png
-mix --text "a large red circle in the centre" --weight 0.5 --text "a large yellow circle in the centre" --weight 0.5 --seed 3 -o mix.png
+generate --mix-text "a large red circle in the centre" --mix-weight 0.5 --mix-text "a large yellow circle in the centre" --mix-weight 0.5 --seed 3 -o mix.png
+edit --mix-text "a large yellow circle left of a large blue square on white" --mix-weight 0.5 --mix-text "a large red circle left of a large blue square on white" --mix-weight 0.5 --image text_to_image.png --strength 0.7 --seed 3 -o mix_image_to_image.png
 control a purple ring --depth depth.png --seed 3 -o control_net.png
 embed prompt a large red circle left of a large blue square on white --seed 3 -o embedding.json
 generate --image-embedding embedding.json --negative-image-embedding embedding.json --seed 9 -o from_embedding.png

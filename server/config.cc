@@ -122,7 +122,7 @@ v1::ServerConfig WithDefaults(const v1::ServerConfig& config) {
 std::string PrintConfig(const v1::ServerConfig& config) { return PrintMessage(config); }
 
 int64_t MostTextBytes(const v1::LimitsConfig& limits) {
-  constexpr int kMostPrompts = 16 + 3;  // the parts of a mix, and prompt and negative prompts
+  constexpr int kMostPrompts = 16 + 3;  // the parts of a mixture, and prompt and negative prompts
   constexpr int kOtherFields = 4096;
   return int64_t{kMostPrompts} * limits.max_prompt_bytes() + kOtherFields;
 }

@@ -149,12 +149,9 @@ EmbeddingCheck<v1::GenerateImageEmbeddingResponse> ValidateEmbedding(
   ValidatedEmbedding<v1::GenerateImageEmbeddingResponse> validated;
   GenerationRequest native = checks.DefaultRequest();
   native.task = EmbedPrompt();
-  checks.Prompt("prompt", request.prompt());
-  native.prompt = request.prompt();
-  native.strict_prompt = request.strict_prompt();
   checks.Name("adapter", request.adapter());
   native.adapter = request.adapter();
-  ReadPrior(request, checks, native, validated.inputs);
+  ReadPrior(request, /*replaced=*/false, checks, native, validated.inputs);
   const std::vector<uint64_t> seeds =
       checks.Seeds({.count_field = "count",
                     .count = request.has_count() ? std::optional(request.count()) : std::nullopt,

@@ -60,9 +60,6 @@ void AddTask(const Task& task, Json& json) {
     json["paste_back"] = inpaint->paste_back;
     json["feather_pixels"] = inpaint->feather;
   }
-  if (const auto* mix = std::get_if<Mix>(&task)) {
-    for (const MixPart& part : mix->parts) json["mix"].push_back(PartOf(part));
-  }
   if (const auto* control = std::get_if<ControlNet>(&task); control != nullptr && control->init.has_value()) {
     json["strength"] = control->init->strength;
   }
@@ -75,6 +72,9 @@ std::string GenerationParameters(const GenerationRequest& request, uint64_t seed
   json["prompt"] = request.prompt;
   if (request.negative_prompt) json["negative_prompt"] = *request.negative_prompt;
   if (request.negative_prior_prompt) json["negative_prior_prompt"] = *request.negative_prior_prompt;
+  if (request.mix) {
+    for (const MixPart& part : request.mix->parts) json["mix"].push_back(PartOf(part));
+  }
   json["task"] = TaskName(request.task);
   AddTask(request.task, json);
   if (request.prior_start) json["prior_start_strength"] = request.prior_start->strength;

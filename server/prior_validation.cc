@@ -1,6 +1,9 @@
 #include "server/prior_validation.h"
 
 #include <optional>
+#include <string>
+
+#include "absl/strings/str_cat.h"
 
 namespace kandinsky {
 namespace {
@@ -9,7 +12,45 @@ InputImage& StartPicture(GenerationRequest& request) {
   return std::get<InputImage>(request.prior_start->from);
 }
 
+// Checks the picture of a part; its place in the native request is empty until it is prepared.
+void AddPartPicture(const std::string& field, const std::string& bytes, size_t index, FieldChecks& checks,
+                    std::vector<RequestInput>& inputs) {
+  const std::optional<EncodedPicture> picture = checks.Picture(field, bytes);
+  if (!picture.has_value()) return;
+  const auto place = [index](GenerationRequest& request) -> InputImage& {
+    return std::get<InputImage>(request.mix->parts[index].content);
+  };
+  inputs.push_back(PictureForClip(*picture, checks.capabilities(), InEach(place)));
+}
+
+MixPart ReadPart(const v1::MixPart& part, int index, FieldChecks& checks, std::vector<RequestInput>& inputs) {
+  const std::string path = absl::StrCat("mix.parts[", index, "]");
+  MixPart native;
+  if (part.has_text()) {
+    checks.Prompt(path + ".text", part.text());
+    native.content = part.text();
+  } else if (part.has_image()) {
+    AddPartPicture(path + ".image", part.image(), static_cast<size_t>(index), checks, inputs);
+    native.content = InputImage();
+  } else if (part.has_embedding()) {
+    native.content = checks.Embedding(path + ".embedding", part.embedding());
+  } else {
+    checks.Violate(path, "must have a text, an image or an embedding");
+  }
+  if (part.has_weight()) native.weight = part.weight();
+  return native;
+}
+
 }  // namespace
+
+void ReadMix(const v1::Mix& mix, FieldChecks& checks, GenerationRequest& request,
+             std::vector<RequestInput>& inputs) {
+  std::vector<MixPart>& parts = request.mix.emplace().parts;
+  parts.resize(static_cast<size_t>(mix.parts_size()));
+  // The model refuses a longer list as a whole.
+  const int read = mix.parts_size() > checks.capabilities().max_mix_parts ? 0 : mix.parts_size();
+  for (int i = 0; i < read; ++i) parts[static_cast<size_t>(i)] = ReadPart(mix.parts(i), i, checks, inputs);
+}
 
 void ReadPriorStart(const v1::PriorStart& start, FieldChecks& checks, GenerationRequest& request,
                     std::vector<RequestInput>& inputs) {

@@ -9,16 +9,25 @@
 
 namespace kandinsky {
 
-// The fields that GenerateRequest and GenerateImageEmbeddingRequest share: what the prior is given.
+// The fields that GenerateRequest and GenerateImageEmbeddingRequest share: what the image embedding is made
+// of.
+
+// Reads texts, pictures and embeddings to mix.
+void ReadMix(const v1::Mix& mix, FieldChecks& checks, GenerationRequest& request,
+             std::vector<RequestInput>& inputs);
 
 // Reads the picture or embedding that the prior starts from.
 void ReadPriorStart(const v1::PriorStart& start, FieldChecks& checks, GenerationRequest& request,
                     std::vector<RequestInput>& inputs);
 
-// Reads the negative prompts, the prior's numbers and its start.
+// Reads the prompts or the mixture, the prior's numbers and its start. A prompt that something else replaces
+// (`replaced`, or the mixture) is left to the model, which wants it to be empty.
 template <typename Message>
-void ReadPrior(const Message& message, FieldChecks& checks, GenerationRequest& request,
+void ReadPrior(const Message& message, bool replaced, FieldChecks& checks, GenerationRequest& request,
                std::vector<RequestInput>& inputs) {
+  if (!replaced && !message.has_mix()) checks.Prompt("prompt", message.prompt());
+  request.prompt = message.prompt();
+  request.strict_prompt = message.strict_prompt();
   if (message.has_negative_prompt()) {
     checks.Text("negative_prompt", message.negative_prompt());
     request.negative_prompt = message.negative_prompt();
@@ -31,6 +40,7 @@ void ReadPrior(const Message& message, FieldChecks& checks, GenerationRequest& r
   if (message.has_prior_guidance_scale()) {
     request.prior_guidance_scale = WithoutMinusZero(message.prior_guidance_scale());
   }
+  if (message.has_mix()) ReadMix(message.mix(), checks, request, inputs);
   if (message.has_prior_start()) ReadPriorStart(message.prior_start(), checks, request, inputs);
 }
 

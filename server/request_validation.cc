@@ -22,11 +22,10 @@ class Validator {
 
   std::variant<ValidatedRequest, std::vector<FieldViolation>> Run(
       const std::function<uint64_t()>& draw_seed) {
-    ReadPrompt();
     ReadNumbers();
     const std::vector<uint64_t> seeds = CheckSeeds(draw_seed);
     const auto images = static_cast<int>(seeds.size());
-    ReadPrior(request_, checks_, image_, validated_.inputs);
+    ReadPrior(request_, request_.has_image_embedding(), checks_, image_, validated_.inputs);
     ReadTask(request_, checks_, image_, validated_.inputs);
     ReadSampler();
     CheckOutput(request_.output(), checks_, validated_.encoding);
@@ -48,13 +47,6 @@ class Validator {
   }
 
  private:
-  void ReadPrompt() {
-    // Else nothing reads it, and the model wants it to be empty.
-    if (!request_.has_mix() && !request_.has_image_embedding()) checks_.Prompt("prompt", request_.prompt());
-    image_.prompt = request_.prompt();
-    image_.strict_prompt = request_.strict_prompt();
-  }
-
   void ReadNumbers() {
     if (request_.has_width()) image_.width = request_.width();
     if (request_.has_height()) image_.height = request_.height();

@@ -29,9 +29,6 @@ class TaskReader {
       case v1::GenerateRequest::kInpaint:
         ReadInpaint(request_.inpaint());
         break;
-      case v1::GenerateRequest::kMix:
-        ReadMix(request_.mix());
-        break;
       case v1::GenerateRequest::kControlNet:
         ReadControlNet(request_.control_net());
         break;
@@ -99,42 +96,6 @@ class TaskReader {
                                   InEach([](GenerationRequest& request) -> InputImage& {
                                     return std::get<Inpaint>(request.task).mask;
                                   })));
-  }
-
-  void ReadMix(const v1::Mix& task) {
-    Mix native;
-    native.parts.resize(static_cast<size_t>(task.parts_size()));
-    // The model refuses a longer list as a whole.
-    const int read = task.parts_size() > checks_.capabilities().max_mix_parts ? 0 : task.parts_size();
-    for (int i = 0; i < read; ++i) native.parts[static_cast<size_t>(i)] = ReadMixPart(task.parts(i), i);
-    image_.task = std::move(native);
-  }
-
-  MixPart ReadMixPart(const v1::MixPart& part, int index) {
-    const std::string path = absl::StrCat("mix.parts[", index, "]");
-    MixPart native;
-    if (part.has_text()) {
-      checks_.Prompt(path + ".text", part.text());
-      native.content = part.text();
-    } else if (part.has_image()) {
-      AddMixPicture(path + ".image", part.image(), static_cast<size_t>(index));
-      native.content = InputImage();
-    } else if (part.has_embedding()) {
-      native.content = checks_.Embedding(path + ".embedding", part.embedding());
-    } else {
-      checks_.Violate(path, "must have a text, an image or an embedding");
-    }
-    if (part.has_weight()) native.weight = part.weight();
-    return native;
-  }
-
-  void AddMixPicture(const std::string& field, const std::string& bytes, size_t index) {
-    const std::optional<EncodedPicture> picture = checks_.Picture(field, bytes);
-    if (!picture.has_value()) return;
-    const auto place = [index](GenerationRequest& request) -> InputImage& {
-      return std::get<InputImage>(std::get<Mix>(request.task).parts[index].content);
-    };
-    inputs_.push_back(PictureForClip(*picture, checks_.capabilities(), InEach(place)));
   }
 
   void ReadControlNet(const v1::ControlNet& task) {

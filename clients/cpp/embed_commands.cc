@@ -223,16 +223,18 @@ void AddEmbedImage(CommandSet& commands, CLI::App& group) {
 
 void AddEmbedPrompt(CommandSet& commands, CLI::App& group) {
   const auto flags = std::make_shared<PromptFlags>();
-  CLI::App& app = commands.Add(
-      group, "prompt", "Image embeddings that the prior makes of a prompt, for --image-embedding",
-      [flags](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
-        return RunEmbedPrompt(*flags, client, call, output);
-      });
-  AddPromptFlag(app, flags->prior)->required();
+  CLI::App& app =
+      commands.Add(group, "prompt",
+                   "Image embeddings that the prior makes of a prompt or a mixture, for --image-embedding",
+                   [flags](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
+                     return RunEmbedPrompt(*flags, client, call, output);
+                   });
   app.add_option("-o,--output", flags->output, kOutputHelp);
   AddPriorFlags(app, flags->prior, "Embeddings");
-  AddPriorStartFlags(app, flags->prior);
   app.callback([flags, &app] {
+    if (!HasPrompt(flags->prior)) {
+      throw CLI::RequiredError("a prompt, --mix-text, --mix-image or --mix-embedding");
+    }
     CheckPriorFlags(app, flags->prior);
     CheckEmbeddingName(flags->output);
   });

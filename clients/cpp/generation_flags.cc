@@ -67,14 +67,6 @@ void AddServingFlags(CLI::App& app, GenerationFlags& flags) {
                "Only asks whether the request is valid, and what it takes");
 }
 
-void AddCommonFlags(CLI::App& app, GenerationFlags& flags) {
-  AddSamplingFlags(app, flags);
-  AddOutputFlags(app, flags.output, {"png", "jpeg", "webp", "raw", "latent"});
-  app.add_flag("--embed-parameters", flags.embed_parameters, "Writes how it was made into the PNG file");
-  AddPreviewFlags(app, flags);
-  AddServingFlags(app, flags);
-}
-
 // How many images are asked for.
 int ImageCount(const GenerationFlags& flags) {
   return flags.prior.count.value_or(std::max<int>(static_cast<int>(flags.prior.seeds.size()), 1));
@@ -91,16 +83,30 @@ void CheckPreviewFlags(const CLI::App& app, const GenerationFlags& flags) {
   }
 }
 
-void CheckPrompted(const CLI::App& app, const GenerationFlags& flags) {
-  const bool embedding = !flags.image_embedding.empty();
-  if (flags.prior.prompt.empty() && !embedding) throw CLI::RequiredError("a prompt or --image-embedding");
+void CheckGenerationFlags(const CLI::App& app, const GenerationFlags& flags) {
+  if (!HasPrompt(flags.prior) && flags.image_embedding.empty()) {
+    throw CLI::RequiredError("a prompt, --mix-text, --mix-image, --mix-embedding or --image-embedding");
+  }
+  CheckPriorFlags(app, flags.prior);
   // Settings of the prior are no contradiction: they say how it would work.
-  for (const char* flag :
-       {"prompt", "--negative-prompt", "--negative-prior-prompt", "--prior-image", "--prior-embedding"}) {
+  for (const char* flag : {"prompt", "--negative-prompt", "--negative-prior-prompt", "--prior-image",
+                           "--prior-embedding", "--mix-text", "--mix-image", "--mix-embedding"}) {
     RefuseTogether(app, flag, "--image-embedding",
                    "the embedding takes the place of what the prior makes of a prompt");
   }
-  CheckGenerationFlags(app, flags);
+  const v1::OutputFormat format = CheckOutputFlags(flags.output);
+  if (flags.embed_parameters && format != v1::OUTPUT_FORMAT_PNG) {
+    throw CLI::ValidationError("--embed-parameters",
+                               absl::StrCat("goes with png, and the file is ", FormatName(format)));
+  }
+  RefuseJsonBesideFile(app, flags.output.output);
+  if (const int count = ImageCount(flags); count > 1 && OutputDescriptor(flags.output.output) >= 0) {
+    throw CLI::ValidationError("--output",
+                               absl::StrCat(flags.output.output, " takes one image, not ", count));
+  }
+  CheckPreviewFlags(app, flags);
+  RefuseAlone(app, "--detach", "--request-id");
+  RefuseTogether(app, "--detach", "--validate-only", "there is no work that could go on");
 }
 
 absl::Status SetEmbeddings(const GenerationFlags& flags, v1::GenerateRequest& request) {
@@ -174,35 +180,15 @@ void AddSizeFlags(CLI::App& app, std::optional<int>& width, std::optional<int>& 
                 "Pixels, a multiple of what the model wants (default: the model's)");
 }
 
-void AddPromptedFlags(CLI::App& app, GenerationFlags& flags) {
-  AddPromptFlag(app, flags.prior);
+void AddGenerationFlags(CLI::App& app, GenerationFlags& flags) {
   app.add_option("--image-embedding", flags.image_embedding, "Embedding file, instead of the prompt");
   AddPriorFlags(app, flags.prior, "Images");
-  AddPriorStartFlags(app, flags.prior);
-  AddCommonFlags(app, flags);
-  app.callback([&app, &flags] { CheckPrompted(app, flags); });
-}
-
-void CheckGenerationFlags(const CLI::App& app, const GenerationFlags& flags) {
-  CheckPriorFlags(app, flags.prior);
-  const v1::OutputFormat format = CheckOutputFlags(flags.output);
-  if (flags.embed_parameters && format != v1::OUTPUT_FORMAT_PNG) {
-    throw CLI::ValidationError("--embed-parameters",
-                               absl::StrCat("goes with png, and the file is ", FormatName(format)));
-  }
-  RefuseJsonBesideFile(app, flags.output.output);
-  if (const int count = ImageCount(flags); count > 1 && OutputDescriptor(flags.output.output) >= 0) {
-    throw CLI::ValidationError("--output",
-                               absl::StrCat(flags.output.output, " takes one image, not ", count));
-  }
-  CheckPreviewFlags(app, flags);
-  RefuseAlone(app, "--detach", "--request-id");
-  RefuseTogether(app, "--detach", "--validate-only", "there is no work that could go on");
-}
-
-void AddPromptlessFlags(CLI::App& app, GenerationFlags& flags) {
-  AddPriorFlags(app, flags.prior, "Images");
-  AddCommonFlags(app, flags);
+  AddSamplingFlags(app, flags);
+  AddOutputFlags(app, flags.output, {"png", "jpeg", "webp", "raw", "latent"});
+  app.add_flag("--embed-parameters", flags.embed_parameters, "Writes how it was made into the PNG file");
+  AddPreviewFlags(app, flags);
+  AddServingFlags(app, flags);
+  app.callback([&app, &flags] { CheckGenerationFlags(app, flags); });
 }
 
 int RunTask(const GenerationFlags& flags, const SetTask& set_task, ImageClient& client,

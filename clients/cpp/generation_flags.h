@@ -53,15 +53,8 @@ void SetOutput(const OutputFlags& flags, v1::OutputOptions& output);
 
 void AddSizeFlags(CLI::App& app, std::optional<int>& width, std::optional<int>& height);
 
-// The flags of a task that has a prompt, or an image embedding in its place.
-void AddPromptedFlags(CLI::App& app, GenerationFlags& flags);
-
-// The flags of a task that has neither.
-void AddPromptlessFlags(CLI::App& app, GenerationFlags& flags);
-
-// Throws CLI::ParseError for flags of `app` that make no sense together. To be called in its callback, which
-// AddPromptedFlags sets.
-void CheckGenerationFlags(const CLI::App& app, const GenerationFlags& flags);
+// All of them. Sets the callback of `app`, which refuses those that make no sense together.
+void AddGenerationFlags(CLI::App& app, GenerationFlags& flags);
 
 // Sets the fields of one task; errors are those of input_files.h.
 using SetTask = std::function<absl::Status(v1::GenerateRequest& request)>;

@@ -97,26 +97,31 @@ CLI::App& AddTask(CommandSet& commands, const std::string& name, const std::stri
 void AddGenerate(CommandSet& commands) {
   const auto flags = std::make_shared<GenerationFlags>();
   CLI::App& app =
-      commands.Add("generate", "Makes images from a prompt",
+      commands.Add("generate", "Makes images from a prompt or a mixture",
                    [flags](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
                      // Without a task a request is text to image.
                      return RunTask(
                          *flags, [](v1::GenerateRequest&) { return absl::OkStatus(); }, client, call, output);
                    });
-  AddPromptedFlags(app, *flags);
+  app.footer(
+      "Example: kandinsky generate --mix-text \"a cat\" --mix-weight 0.3 --mix-image sea.png --mix-weight "
+      "0.7");
+  AddGenerationFlags(app, *flags);
 }
 
 void AddEdit(CommandSet& commands) {
   const auto flags = std::make_shared<EditFlags>();
-  CLI::App& app = AddTask(commands, "edit", "Changes an image by a prompt", flags, SetImageToImage);
+  CLI::App& app =
+      AddTask(commands, "edit", "Changes an image by a prompt or a mixture", flags, SetImageToImage);
   app.add_option("--image", flags->image, "The image: a PNG, JPEG or WebP file")->required();
   AddNumberFlag(app, "--strength", flags->strength, kStrengths, kStrengthHelp);
-  AddPromptedFlags(app, flags->generation);
+  AddGenerationFlags(app, flags->generation);
 }
 
 void AddInpaint(CommandSet& commands) {
   const auto flags = std::make_shared<InpaintFlags>();
-  CLI::App& app = AddTask(commands, "inpaint", "Paints a part of an image by a prompt", flags, SetInpaint);
+  CLI::App& app =
+      AddTask(commands, "inpaint", "Paints a part of an image by a prompt or a mixture", flags, SetInpaint);
   app.add_option("--image", flags->image, "The image: a PNG, JPEG or WebP file")->required();
   app.add_option("--mask", flags->mask, "The part: an image file of the same size, white where to paint")
       ->required();
@@ -128,20 +133,20 @@ void AddInpaint(CommandSet& commands) {
   AddNumberFlag<int>(app, "--feather", flags->feather, {.min = 0, .max = 256},
                      "Pixels over which that copy fades out (default 0)")
       ->needs(paste);
-  AddPromptedFlags(app, flags->generation);
+  AddGenerationFlags(app, flags->generation);
 }
 
 void AddControl(CommandSet& commands) {
   const auto flags = std::make_shared<ControlFlags>();
-  CLI::App& app =
-      AddTask(commands, "control", "Makes images from a prompt and a depth map", flags, SetControlNet);
+  CLI::App& app = AddTask(commands, "control", "Makes images from a prompt or a mixture and a depth map",
+                          flags, SetControlNet);
   app.add_option("--depth", flags->depth,
                  "The depth map, near is bright: an image file, or a .npy file of floats in 0..1")
       ->required();
   CLI::Option* const image =
       app.add_option("--image", flags->image, "Image file to start from (default: noise)");
   AddNumberFlag(app, "--strength", flags->strength, kStrengths, kStrengthHelp)->needs(image);
-  AddPromptedFlags(app, flags->generation);
+  AddGenerationFlags(app, flags->generation);
 }
 
 }  // namespace

@@ -16,7 +16,6 @@
 #include "clients/cpp/generation_commands.h"
 #include "clients/cpp/image_commands.h"
 #include "clients/cpp/latents_commands.h"
-#include "clients/cpp/mix_command.h"
 #include "clients/cpp/models_command.h"
 #include "clients/cpp/standard_streams.h"
 
@@ -46,7 +45,6 @@ void CancelOnSignals(const std::shared_ptr<Cancellation>& cancellation) {
 int RunCommand(int argc, char** argv, std::ostream& out) {
   CommandSet commands;
   AddImageCommands(commands);
-  AddMixCommand(commands);
   AddEmbedCommands(commands);
   AddLatentsCommands(commands);
   AddGenerationCommands(commands);

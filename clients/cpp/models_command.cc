@@ -103,7 +103,7 @@ void PrintText(const v1::Model& model, std::ostream& out) {
   line("prior guidance", absl::StrCat(defaults.prior_guidance_scale()));
   line("images",
        absl::StrCat("at most ", limits.max_images(), " of a request, ", limits.max_mix_parts(),
-                    " parts of a mix, ", limits.max_megapixel_steps(), " megapixels x images x steps"));
+                    " parts of a mixture, ", limits.max_megapixel_steps(), " megapixels x images x steps"));
   line("input images",
        absl::StrCat("at most ", BytesText(limits.max_image_bytes()), ", ", limits.max_image_pixels(),
                     " pixels; ", model.embeds_images() ? "can be embedded" : "cannot be embedded"));

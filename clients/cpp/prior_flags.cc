@@ -59,19 +59,17 @@ absl::Status SetCommon(const PriorFlags& flags, Request& request) {
   if (flags.guidance_scale) request.set_prior_guidance_scale(*flags.guidance_scale);
   if (flags.seed) request.set_seed(*flags.seed);
   for (const uint64_t seed : flags.seeds) request.add_seeds(seed);
-  return HasStart(flags) ? SetStart(flags, *request.mutable_prior_start()) : absl::OkStatus();
+  if (HasStart(flags)) return SetStart(flags, *request.mutable_prior_start());
+  return flags.mix.empty() ? absl::OkStatus() : SetMix(flags.mix, *request.mutable_mix());
 }
 
 }  // namespace
 
-CLI::Option* AddPromptFlag(CLI::App& app, PriorFlags& flags) {
-  return app.add_option(
+void AddPriorFlags(CLI::App& app, PriorFlags& flags, const std::string& things) {
+  app.add_option(
       "prompt", flags.prompt,
       "What to draw; several words need no quotes, after -- no word is a flag, and - alone reads it "
       "from the standard input");
-}
-
-void AddPriorFlags(CLI::App& app, PriorFlags& flags, const std::string& things) {
   app.add_option("--negative-prompt", flags.negative_prompt, "What to keep away from");
   app.add_option("--negative-prior-prompt", flags.negative_prior_prompt,
                  "What to keep away from, for the prior's unconditional pass only");
@@ -89,25 +87,31 @@ void AddPriorFlags(CLI::App& app, PriorFlags& flags, const std::string& things) 
                      "Steps of the diffusion prior (default: the model's)");
   AddNumberFlag<double>(app, "--prior-guidance-scale", flags.guidance_scale, {.min = 0, .max = 100},
                         "Guidance of the prior (default: the model's)");
-}
-
-void AddPriorStartFlags(CLI::App& app, PriorFlags& flags) {
-  app.option_defaults()->group("Prior");
   app.add_option("--prior-image", flags.start_image,
                  "Image file that the prior starts from instead of noise");
   app.add_option("--prior-embedding", flags.start_embedding, "The same with an embedding file");
   AddNumberFlag<double>(app, "--prior-strength", flags.start_strength,
                         {.min = 0, .max = 1, .above_min = true},
                         "How far the prior may leave it, above 0 to 1 (default 0.3)");
+  AddMixFlags(app, flags.mix);
 }
 
 void AddModelFlag(CLI::App& app, std::string& model) {
   app.add_option("--model", model, "Name of the model (default: the server's)");
 }
 
+bool HasPrompt(const PriorFlags& flags) { return !flags.prompt.empty() || !flags.mix.empty(); }
+
 void CheckPriorFlags(const CLI::App& app, const PriorFlags& flags) {
   RefuseTogether(app, "--seed", "--seeds", "give one of them");
   RefuseTogether(app, "--prior-image", "--prior-embedding", "the prior starts from one of them");
+  if (!flags.mix.empty()) {
+    const std::string& part = flags.mix.front().flag;
+    RefuseTogether(app, "prompt", part, "the mixture takes the prompt's place; make the prompt a --mix-text");
+    for (const char* start : {"--prior-image", "--prior-embedding"}) {
+      RefuseTogether(app, start, part, "only a prompt can start from it");
+    }
+  }
   if (flags.count && !flags.seeds.empty() && flags.seeds.size() != static_cast<size_t>(*flags.count)) {
     throw CLI::ValidationError(absl::StrCat("--count ", *flags.count, " and --seeds with ",
                                             flags.seeds.size(), " contradict each other: give one of them"));

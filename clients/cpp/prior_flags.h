@@ -7,15 +7,17 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "clients/cpp/mix_flags.h"
 #include "kandinsky/v1/embedding.pb.h"
 #include "kandinsky/v1/image_generation.pb.h"
 
 namespace kandinsky {
 
-// The flags of what the diffusion prior does: of all commands that make images, and of `embed prompt`. What
-// is not given stays unset in the request, so that the server's default holds.
+// The flags of what the image embedding is made of: of all commands that make images, and of `embed prompt`.
+// What is not given stays unset in the request, so that the server's default holds.
 struct PriorFlags {
   std::vector<std::string> prompt;  // its words
+  std::vector<MixPartFlag> mix;     // empty: none
   std::optional<std::string> negative_prompt;
   std::optional<std::string> negative_prior_prompt;
   bool strict_prompt = false;
@@ -31,16 +33,13 @@ struct PriorFlags {
   std::string adapter;
 };
 
-// The prompt, a positional argument.
-CLI::Option* AddPromptFlag(CLI::App& app, PriorFlags& flags);
-
-// Everything but the prompt and where the prior starts. `things` are what is made, e.g. "Images".
+// All of them; the prompt is a positional argument. `things` are what is made, e.g. "Images".
 void AddPriorFlags(CLI::App& app, PriorFlags& flags, const std::string& things);
 
-// Where the prior starts.
-void AddPriorStartFlags(CLI::App& app, PriorFlags& flags);
-
 void AddModelFlag(CLI::App& app, std::string& model);
+
+// Whether there is a prompt or a mixture.
+bool HasPrompt(const PriorFlags& flags);
 
 // Throws CLI::ParseError for flags of `app` that make no sense together.
 void CheckPriorFlags(const CLI::App& app, const PriorFlags& flags);

@@ -80,6 +80,16 @@ void PrepareDenoise(const DiffusionModel& model, DiffusionSample& sample, const 
   sample.latents = sample.conditioning->InitialLatents(noise);
 }
 
+// The image embeddings, as the result or for the denoise loop; `rows` as in PrepareDenoise.
+void UseEmbeddings(const DiffusionModel& model, DiffusionSample& sample, const torch::Tensor& rows) {
+  if (!std::holds_alternative<EmbedPrompt>(sample.request.task)) {
+    PrepareDenoise(model, sample, rows);
+    return;
+  }
+  sample.result.embedding = ToFloatTensor(SumTerms(sample, rows));
+  sample.result.negative_embedding = ToFloatTensor(NegativeEmbedding(model, sample, rows));
+}
+
 // Initial latents of the prior's rows, from noise or from the start that the request names.
 void PreparePrior(DiffusionSample& sample, int steps, int64_t width) {
   const torch::Tensor noise = sample.DrawPriorNoise(width);
@@ -112,18 +122,12 @@ void PrepareAfterEncode(const DiffusionModel& model, DiffusionSample& sample) {
   if (planned > 0) {
     PreparePrior(sample, planned, width);
   } else {
-    PrepareDenoise(model, sample, {});
+    UseEmbeddings(model, sample, {});
   }
 }
 
 void PrepareAfterPrior(const DiffusionModel& model, DiffusionSample& sample, const torch::Tensor& rows) {
-  const torch::Tensor embeddings = sample.networks.prior->ToEmbeddings(rows);
-  if (!std::holds_alternative<EmbedPrompt>(sample.request.task)) {
-    PrepareDenoise(model, sample, embeddings);
-    return;
-  }
-  sample.result.embedding = ToFloatTensor(SumTerms(sample, embeddings));
-  sample.result.negative_embedding = ToFloatTensor(NegativeEmbedding(model, sample, embeddings));
+  UseEmbeddings(model, sample, sample.networks.prior->ToEmbeddings(rows));
 }
 
 }  // namespace kandinsky

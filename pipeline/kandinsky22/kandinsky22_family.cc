@@ -16,9 +16,9 @@ SampleRecipe Kandinsky22Family::RecipeOf(const GenerationRequest& request) const
 
 std::vector<RequestText> Kandinsky22Family::TextsOf(const GenerationRequest& request) const {
   std::vector<RequestText> texts;
-  if (const auto* mix = std::get_if<Mix>(&request.task)) {
-    for (size_t i = 0; i < mix->parts.size(); ++i) {
-      const auto* text = std::get_if<std::string>(&mix->parts[i].content);
+  if (request.mix) {
+    for (size_t i = 0; i < request.mix->parts.size(); ++i) {
+      const auto* text = std::get_if<std::string>(&request.mix->parts[i].content);
       if (text != nullptr) texts.push_back({absl::StrCat("mix.parts[", i, "].text"), *text});
     }
   } else if (RunsPrior(request) || std::holds_alternative<EmbedText>(request.task)) {

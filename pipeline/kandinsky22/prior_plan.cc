@@ -23,8 +23,8 @@ class Planner {
     const bool embeds_prompt =
         MakesImage(request_.task) || std::holds_alternative<EmbedPrompt>(request_.task);
     if (!embeds_prompt) return std::move(plan_);
-    if (const auto* mix = std::get_if<Mix>(&request_.task)) {
-      PlanMix(*mix);
+    if (request_.mix) {
+      PlanMix(*request_.mix);
     } else if (request_.image_embedding != nullptr) {
       plan_.embedding.push_back({request_.image_embedding});
     } else {

@@ -33,6 +33,17 @@ uint64_t Fingerprint(const SharedFloatTensor& tensor) {
   return tensor == nullptr ? 0 : Fingerprint(tensor->values.data(), tensor->values.size() * sizeof(float));
 }
 
+// Of the prompt, or of what stands for it.
+uint64_t PromptFingerprint(const GenerationRequest& request) {
+  uint64_t hash = Fingerprint(request.prompt);
+  if (!request.mix) return hash;
+  for (const MixPart& part : request.mix->parts) {
+    hash ^= std::visit([](const auto& content) { return Fingerprint(content); }, part.content);
+    hash = Fingerprint(&part.weight, sizeof(part.weight), hash);
+  }
+  return hash;
+}
+
 FloatTensor Values(uint64_t seed, std::vector<int64_t> shape) {
   size_t count = 1;
   for (const int64_t size : shape) count *= static_cast<size_t>(size);
@@ -70,7 +81,7 @@ void AddEmbeddings(const GenerationRequest& request, int64_t dim, GenerationResu
   } else if (const auto* task = std::get_if<EmbedImage>(&request.task)) {
     result.embedding = Values(Fingerprint(task->image), {dim});
   } else if (std::holds_alternative<EmbedPrompt>(request.task)) {
-    result.embedding = Values(Fingerprint(request.prompt) ^ request.seed, {dim});
+    result.embedding = Values(PromptFingerprint(request) ^ request.seed, {dim});
     result.negative_embedding =
         Values(Fingerprint(request.negative_prompt.value_or("")) ^ ~request.seed, {dim});
   }
@@ -99,9 +110,9 @@ GenerationResult SimulatedResult(const GenerationRequest& request, int embedding
 
 std::vector<PromptTokens> SimulatedPromptTokens(const GenerationRequest& request) {
   std::vector<PromptTokens> tokens;
-  if (const auto* mix = std::get_if<Mix>(&request.task)) {
-    for (size_t i = 0; i < mix->parts.size(); ++i) {
-      const auto* text = std::get_if<std::string>(&mix->parts[i].content);
+  if (request.mix) {
+    for (size_t i = 0; i < request.mix->parts.size(); ++i) {
+      const auto* text = std::get_if<std::string>(&request.mix->parts[i].content);
       if (text == nullptr) continue;
       tokens.push_back(CountTokens("", *text));
       tokens.back().field = "mix.parts[" + std::to_string(i) + "].text";

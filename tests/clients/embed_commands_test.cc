@@ -106,7 +106,7 @@ TEST_F(EmbedCommandsTest, ImagesAreSentAndTheirFilesReadBack) {
                             Path("e.json"), "--json"});
   EXPECT_THAT(server_->received().embed_images.images(), ElementsAre("first", "second"));
   EXPECT_EQ(nlohmann::json::parse(program->Output())["embeddings"][1]["file"], Path("e-1.json"));
-  Run({"mix", "--embedding", Path("e-0.json"), "--output", Path("cat.png")});
+  Run({"generate", "--mix-embedding", Path("e-0.json"), "--output", Path("cat.png")});
   EXPECT_THAT(server_->received().generate.mix().parts(0).embedding().values(), ElementsAre(0.1f, 2));
 }
 
@@ -147,6 +147,20 @@ TEST_F(EmbedCommandsTest, PromptSendsWhatThePriorIsToDo) {
   EXPECT_EQ(request.seed(), 7u);
   EXPECT_EQ(request.adapter(), "ink");
   EXPECT_TRUE(request.strict_prompt());
+}
+
+TEST_F(EmbedCommandsTest, PromptTakesAMixtureInstead) {
+  Serve(Generated(1));
+  Run({"embed", "prompt", "--mix-text", "a cat", "--mix-weight", "0.3", "--mix-image",
+       File("a.png", "picture"), "--negative-prior-prompt", "fog"});
+  const v1::GenerateImageEmbeddingRequest request = server_->received().generate_image_embedding;
+  EXPECT_EQ(request.prompt(), "");
+  ASSERT_EQ(request.mix().parts_size(), 2);
+  EXPECT_EQ(request.mix().parts(0).text(), "a cat");
+  EXPECT_EQ(request.mix().parts(0).weight(), 0.3f);
+  EXPECT_EQ(request.mix().parts(1).image(), "picture");
+  EXPECT_FALSE(request.mix().parts(1).has_weight());
+  EXPECT_EQ(request.negative_prior_prompt(), "fog");
 }
 
 TEST_F(EmbedCommandsTest, WhatAPromptGaveServesBothHalvesOfTheGuidance) {
@@ -201,9 +215,13 @@ TEST_F(EmbedCommandsTest, AnAnswerThatLacksEmbeddingsIsDataLoss) {
 }
 
 TEST_F(EmbedCommandsTest, WrongUsageHasItsOwnExitCode) {
-  const std::vector<std::vector<std::string>> wrong = {
-      {"embed"},          {"embed", "video", "a"}, {"embed", "text"},
-      {"embed", "image"}, {"embed", "prompt"},     {"embed", "prompt", "cat", "--prior-strength", "0.5"}};
+  const std::vector<std::vector<std::string>> wrong = {{"embed"},
+                                                       {"embed", "video", "a"},
+                                                       {"embed", "text"},
+                                                       {"embed", "image"},
+                                                       {"embed", "prompt"},
+                                                       {"embed", "prompt", "cat", "--prior-strength", "0.5"},
+                                                       {"embed", "prompt", "cat", "--mix-text", "dog"}};
   for (const std::vector<std::string>& arguments : wrong) {
     EXPECT_EQ(Start(arguments)->Wait(), kExitUsage) << testing::PrintToString(arguments);
   }

@@ -127,7 +127,9 @@ TEST_F(ProgramTest, HelpNamesEveryFlag) {
                                           "--seeds",           "--count",
                                           "--model",           "--adapter",
                                           "--prior-steps",     "--prior-guidance-scale"};
-  const std::vector<std::string> start = {"--prior-image", "--prior-embedding", "--prior-strength"};
+  const std::vector<std::string> start = {"--prior-image", "--prior-embedding", "--prior-strength",
+                                          "--mix-text",    "--mix-image",       "--mix-embedding",
+                                          "--mix-weight"};
   const std::vector<std::string> making = {"--width",
                                            "--height",
                                            "--steps",
@@ -158,7 +160,6 @@ TEST_F(ProgramTest, HelpNamesEveryFlag) {
       {{"inpaint"},
        all({image, {"--image", "--mask", "--mask-white-keeps", "--soft-mask", "--paste-back", "--feather"}})},
       {{"control"}, all({image, {"--depth", "--image", "--strength"}})},
-      {{"mix"}, all({call, prior, making, {"--text", "--image", "--embedding", "--weight"}})},
       {{"embed", "text"}, all({call, {"--output", "--hidden-states", "--strict-text", "--model"}})},
       {{"embed", "image"}, all({call, {"--output", "--model"}})},
       {{"embed", "prompt"}, all({call, prior, start, {"--output"}})},

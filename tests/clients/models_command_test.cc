@@ -99,7 +99,7 @@ TEST_F(ModelsCommandTest, PrintsEverythingAboutOneModel) {
             "guidance       2\n"
             "prior steps    20; at most 900\n"
             "prior guidance 1.3\n"
-            "images         at most 8 of a request, 16 parts of a mix, 1000 megapixels x images x steps\n"
+            "images         at most 8 of a request, 16 parts of a mixture, 1000 megapixels x images x steps\n"
             "input images   at most 8.4 MB, 16000000 pixels; can be embedded\n"
             "text           77 tokens are read by text_encoder\n"
             "device         cpu\n"

@@ -131,7 +131,7 @@ TEST_F(NumberFlagsProgramTest, EveryFlagWithANumberHasARangeAndReadsDecimalDigit
                                   {{"edit", "cat"}, whole, with(fractions, "--strength")},
                                   {{"inpaint", "cat"}, with(whole, "--feather"), fractions},
                                   {{"control", "cat"}, whole, with(fractions, "--strength")},
-                                  {{"mix", "--text", "cat"}, whole, with(fractions, "--weight")},
+                                  {{"generate", "--mix-text", "cat"}, whole, with(fractions, "--mix-weight")},
                                   {{"embed", "text", "cat"}, {}, {"--timeout"}},
                                   {{"embed", "image", "a.png"}, {}, {"--timeout"}},
                                   {{"embed", "prompt", "cat"},

@@ -115,7 +115,7 @@ TEST_F(ResultFilesTest, AFileIsNeverCalledWhatItIsNot) {
             "kandinsky: --output: a.png: its content would not be what .png says; name it .jpg or .jpeg\n");
   const std::vector<std::vector<std::string>> wrong = {
       {"generate", "cat", "--preview-to", "p-{step}.jpg"},
-      {"mix", "--text", "cat", "-o", "a.gif"},
+      {"generate", "--mix-text", "cat", "-o", "a.gif"},
       {"latents", "encode", "a.png", "-o", "a.png"},
       {"latents", "encode", "a.png", "-o", "a.npz"},
       {"latents", "decode", "a.npy", "-o", "a.tiff"},

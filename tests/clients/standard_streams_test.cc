@@ -58,7 +58,7 @@ class StandardStreamsTest : public ProgramTest {
   // A run of every command that prints something, when all goes well.
   std::vector<std::vector<std::string>> EveryCommand() const {
     return {{"generate", "cat", "-o", Path("cat.png")},
-            {"mix", "--text", "cat", "-o", Path("cat.png"), "--json"},
+            {"generate", "--mix-text", "cat", "-o", Path("cat.png"), "--json"},
             {"embed", "text", "cat"},
             {"embed", "image", File("cat.jpg", "picture"), "--json"},
             {"embed", "prompt", "cat", "-o", Path("e.json")},
@@ -131,7 +131,7 @@ TEST_F(StandardStreamsTest, ADashReadsTheStandardInput) {
   EXPECT_EQ(run({"generate", "a", "-", "b", "-o", out}, "x").generate.prompt(), "a - b");
   EXPECT_EQ(run({"generate", "cat", "--negative-prompt", "-", "-o", out}, "dog\n").generate.negative_prompt(),
             "dog");
-  EXPECT_EQ(run({"mix", "--text", "-", "-o", out}, "dog\n").generate.mix().parts(0).text(), "dog");
+  EXPECT_EQ(run({"generate", "--mix-text", "-", "-o", out}, "dog\n").generate.mix().parts(0).text(), "dog");
   EXPECT_EQ(run({"edit", "cat", "--image", "-", "-o", out}, "picture\n").generate.image_to_image().image(),
             "picture\n");
   EXPECT_THAT(

@@ -165,22 +165,22 @@ TEST_F(TaskFlagsTest, ControlSendsADepthTensor) {
   EXPECT_FALSE(request.control_net().has_strength());
 }
 
-TEST_F(TaskFlagsTest, MixKeepsTheOrderAndGivesEachPartTheWeightBehindIt) {
-  const v1::GenerateRequest request = Request({"mix",
-                                               "--text",
+TEST_F(TaskFlagsTest, AMixtureKeepsTheOrderAndGivesEachPartTheWeightBehindIt) {
+  const v1::GenerateRequest request = Request({"generate",
+                                               "--mix-text",
                                                "a: cat",
-                                               "--image",
+                                               "--mix-image",
                                                File("a:b.png", "picture"),
-                                               "--weight",
+                                               "--mix-weight",
                                                "-0.5",
-                                               "--embedding",
+                                               "--mix-embedding",
                                                File("e.json", kEmbeddingFile),
-                                               "--weight=2",
-                                               "--text",
+                                               "--mix-weight=2",
+                                               "--mix-text",
                                                "--dog",
-                                               "--text",
+                                               "--mix-text",
                                                "[x, y]",
-                                               "--weight",
+                                               "--mix-weight",
                                                "0.25",
                                                "--negative-prompt",
                                                "blur",
@@ -202,11 +202,29 @@ TEST_F(TaskFlagsTest, MixKeepsTheOrderAndGivesEachPartTheWeightBehindIt) {
   EXPECT_EQ(request.seed(), 7u);
 }
 
+TEST_F(TaskFlagsTest, AMixtureGoesWithEveryStart) {
+  const std::string cat = File("cat.png", "picture");
+  const std::string part = File("sea.png", "sea");
+  const auto mixed = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--mix-text", "a cat", "--mix-weight", "0.3", "--mix-image", part});
+    const v1::GenerateRequest request = Request(arguments);
+    EXPECT_EQ(request.mix().parts(0).text(), "a cat");
+    EXPECT_EQ(request.mix().parts(0).weight(), 0.3f);
+    EXPECT_EQ(request.mix().parts(1).image(), "sea");
+    return request;
+  };
+  EXPECT_EQ(mixed({"generate"}).task_case(), v1::GenerateRequest::TASK_NOT_SET);
+  EXPECT_EQ(mixed({"edit", "--image", cat, "--strength", "0.5"}).image_to_image().image(), "picture");
+  EXPECT_EQ(mixed({"inpaint", "--image", cat, "--mask", cat}).inpaint().mask(), "picture");
+  EXPECT_EQ(mixed({"control", "--depth", cat, "--image", cat}).control_net().image(), "picture");
+}
+
 TEST_F(TaskFlagsTest, AWeightNeedsAPartBeforeItOfItsOwn) {
-  EXPECT_THAT(Error({"mix", "--weight", "1", "--text", "cat"}, kExitUsage), HasSubstr("--weight"));
-  EXPECT_THAT(Error({"mix", "--text", "cat", "--weight", "1", "--weight", "2"}, kExitUsage),
-              HasSubstr("--weight"));
-  EXPECT_THAT(Error({"mix"}, kExitUsage), HasSubstr("--text"));
+  EXPECT_THAT(Error({"generate", "--mix-weight", "1", "--mix-text", "cat"}, kExitUsage),
+              HasSubstr("--mix-weight"));
+  EXPECT_THAT(Error({"generate", "--mix-text", "cat", "--mix-weight", "1", "--mix-weight", "2"}, kExitUsage),
+              HasSubstr("--mix-weight"));
+  EXPECT_THAT(Error({"generate"}, kExitUsage), HasSubstr("--mix-text"));
 }
 
 TEST_F(TaskFlagsTest, PromptsKeepBracketsAndCommas) {
@@ -237,8 +255,9 @@ TEST_F(TaskFlagsTest, AFileThatCannotBeReadIsNamedWithItsFlagBeforeAnyCall) {
       {"--mask", {"inpaint", "hat", "--image", cat, "--mask", missing}},
       {"--depth", {"control", "cat", "--depth", missing}},
       {"--image", {"control", "cat", "--depth", cat, "--image", missing}},
-      {"--image", {"mix", "--image", cat, "--image", missing}},
-      {"--embedding", {"mix", "--embedding", embedding, "--embedding", missing}},
+      {"--mix-image", {"generate", "--mix-image", cat, "--mix-image", missing}},
+      {"--mix-image", {"edit", "--image", cat, "--mix-image", missing}},
+      {"--mix-embedding", {"generate", "--mix-embedding", embedding, "--mix-embedding", missing}},
       {"--prior-image", {"generate", "cat", "--prior-image", missing}},
       {"--prior-embedding", {"generate", "cat", "--prior-embedding", missing}},
       {"--image-embedding", {"generate", "--image-embedding", missing}},
@@ -274,8 +293,9 @@ TEST_F(TaskFlagsTest, FlagsThatDoNotGoTogetherAreWrongUsage) {
       {"generate", "cat", "--format", "gif"},
       {"generate", "cat", "--quality", "0"},
       {"generate", "cat", "--sampler", "heun"},
-      {"mix", "cat", "--text", "dog"},
-      {"mix", "--text", "dog", "--weight", "heavy"}};
+      {"edit", "--mix-text", "cat"},
+      {"inpaint", "--image", cat, "--mix-text", "cat"},
+      {"generate", "--mix-text", "dog", "--mix-weight", "heavy"}};
   for (const std::vector<std::string>& arguments : wrong) Error(arguments, kExitUsage);
 }
 

@@ -15,10 +15,10 @@ using ::testing::Not;
 using ::testing::StartsWith;
 
 TEST(NearestNameTest, IsWhatWasProbablyMeant) {
-  const std::vector<std::string> names = {"generate", "edit", "mix", "list"};
+  const std::vector<std::string> names = {"generate", "edit", "get", "list"};
   EXPECT_EQ(NearestName("genrate", names), "generate");
   EXPECT_EQ(NearestName("generat", names), "generate");
-  EXPECT_EQ(NearestName("mx", names), "mix");
+  EXPECT_EQ(NearestName("gt", names), "get");
   EXPECT_EQ(NearestName("listt", names), "list");
   EXPECT_EQ(NearestName("edti", names), "");
   EXPECT_EQ(NearestName("paint", names), "");
@@ -27,8 +27,7 @@ TEST(NearestNameTest, IsWhatWasProbablyMeant) {
 
 class UsageTest : public ProgramTest {};
 
-constexpr char kCommands[] =
-    "generate, edit, inpaint, control, mix, embed, latents, get, list, cancel, models";
+constexpr char kCommands[] = "generate, edit, inpaint, control, embed, latents, get, list, cancel, models";
 
 TEST_F(UsageTest, AnUnknownCommandNamesTheNearestAndAll) {
   EXPECT_EQ(UsageError({"genrate", "a", "cat"}),
@@ -71,7 +70,15 @@ TEST_F(UsageTest, FlagsThatContradictEachOtherAreRefusedWithBothNames) {
       {"--prior-image", "--prior-embedding", "generate", "cat", "--prior-image", file, "--prior-embedding",
        file},
       {"--json", "--output", "generate", "cat", "--json", "--output", "-"},
-      {"--json", "--output", "mix", "--text", "cat", "--json", "--output", "/dev/stdout"},
+      {"prompt", "--mix-text", "generate", "cat", "--mix-text", "dog"},
+      {"prompt", "--mix-image", "edit", "cat", "--image", file, "--mix-image", file},
+      {"prompt", "--mix-text", "embed", "prompt", "cat", "--mix-text", "dog"},
+      {"--mix-embedding", "--image-embedding", "inpaint", "--image", file, "--mask", file, "--mix-embedding",
+       file, "--image-embedding", file},
+      {"--prior-image", "--mix-text", "control", "--depth", file, "--mix-text", "dog", "--prior-image", file},
+      {"--prior-embedding", "--mix-text", "embed", "prompt", "--mix-text", "dog", "--prior-embedding", file},
+      {"--json", "--output", "edit", "--image", file, "--mix-text", "cat", "--json", "--output",
+       "/dev/stdout"},
       {"--json", "--output", "latents", "encode", file, "--json", "-o", "-"},
       {"--json", "--output", "latents", "decode", file, "--json", "-o", "-"},
       {"--json", "--output", "get", "a", "--json", "-o", "-"},

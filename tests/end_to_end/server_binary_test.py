@@ -149,10 +149,14 @@ class TasksTest(unittest.TestCase):
         with Server(self.models["decoder"]) as server:
             original = self.picture.read_bytes()
             edited = self.make(server, "edited.png", "edit", "a cat", "--image", self.picture, "--strength", "0.6", *self.SMALL)
-            mixed = self.make(server, "mixed.png", "mix", "--text", "a cat", "--weight", "0.3", "--image", self.picture, *self.SMALL)
-            self.assertEqual(len({original, edited, mixed}), 3)
+            mixture = ("--mix-text", "a cat", "--mix-weight", "0.3", "--mix-image", self.picture)
+            mixed = self.make(server, "mixed.png", "generate", *mixture, *self.SMALL)
+            both = self.make(server, "both.png", "edit", *mixture, "--image", self.picture, "--strength", "0.6", *self.SMALL)
+            self.assertEqual(len({original, edited, mixed, both}), 4)
             embedding = self.make(server, "embedding.json", "embed", "prompt", "a red cat", "--seed", 7)
             self.assertIn("image_embedding", json.loads(embedding))
+            mixed_embedding = self.make(server, "mixed.json", "embed", "prompt", *mixture, "--seed", 7)
+            self.assertNotEqual(mixed_embedding, embedding)
             again = self.make(server, "again.jpg", "generate", "--image-embedding", self.folder / "embedding.json", *self.SMALL)
             self.assertEqual(again[:2], b"\xff\xd8")
             self.make(server, "embedded.json", "embed", "image", self.picture)
@@ -165,7 +169,9 @@ class TasksTest(unittest.TestCase):
         with Server(self.models["inpaint"]) as server:
             painted = self.make(server, "painted.png", "inpaint", "a dog", "--image", self.picture, "--mask", self.picture,
                                 "--paste-back", *self.SMALL)
-            self.assertNotEqual(painted, self.picture.read_bytes())
+            mixed = self.make(server, "mixed.png", "inpaint", "--mix-text", "a dog", "--mix-weight", "0.5", "--mix-image",
+                              self.picture, "--image", self.picture, "--mask", self.picture, "--paste-back", *self.SMALL)
+            self.assertEqual(len({painted, mixed, self.picture.read_bytes()}), 3)
             refused = run(client_command(server, "generate", "a cat", *self.SMALL, "-o", self.folder / "none.png"))
             self.assertEqual(refused.returncode, 1)
             self.assertIn("FAILED_PRECONDITION", refused.stderr)
@@ -175,7 +181,9 @@ class TasksTest(unittest.TestCase):
             plain = self.make(server, "control.png", "control", "a cat", "--depth", self.picture, *self.SMALL)
             started = self.make(server, "started.png", "control", "a cat", "--depth", self.picture, "--image", self.picture,
                                 "--strength", "0.5", *self.SMALL)
-            self.assertNotEqual(plain, started)
+            mixed = self.make(server, "mixed.png", "control", "--mix-text", "a cat", "--mix-image", self.picture, "--depth",
+                              self.picture, "--image", self.picture, "--strength", "0.5", *self.SMALL)
+            self.assertEqual(len({plain, started, mixed}), 3)
 
 
 class DeterminismTest(unittest.TestCase):
@@ -186,7 +194,8 @@ class DeterminismTest(unittest.TestCase):
         "decoder": (
             ("generate", "a red cat"), ("generate", "a house", "--negative-prompt", "blurry"),
             ("generate", "a red cat", "--guidance-scale", "1"), ("generate", "a dog", "--sampler", "ddim"),
-            ("edit", "a cat", "--image", "{picture}", "--strength", "0.6"), ("mix", "--text", "a cat", "--image", "{picture}"),
+            ("edit", "a cat", "--image", "{picture}", "--strength", "0.6"), ("generate", "--mix-text", "a cat", "--mix-image", "{picture}"),
+            ("edit", "--mix-text", "a cat", "--mix-image", "{picture}", "--image", "{picture}", "--strength", "0.6"),
             ("generate", "a tree", "--width", "128"), ("generate", "a tree", "--width", "128", "--steps", "9")),
         "inpaint": (("inpaint", "a dog", "--image", "{picture}", "--mask", "{picture}"),
                     ("inpaint", "a cat", "--image", "{picture}", "--mask", "{picture}", "--soft-mask"),

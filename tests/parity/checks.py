@@ -11,8 +11,18 @@ OTHER_SAMPLERS = {name: {"sampler": name} for name in reference.SAMPLERS if name
 IMAGE_TO_IMAGE = PLAIN | {"steps": 8, "task": {"kind": "image_to_image", "image": "square", "strength": 0.5}}
 INPAINT = PLAIN | {"task": {"kind": "inpaint", "image": "square", "mask": "disc", "soft": False}}
 CONTROL_NET = PLAIN | {"task": {"kind": "control_net", "hint": "depth", "image": None, "strength": None}}
-MIX = {"seeds": [11], "task": {"kind": "mix", "parts": [
-    {"text": "red cat, 4k photo", "weight": 0.6}, {"image": "crop_wide", "weight": 0.4}]}}
+MIX = {"seeds": [11], "mix": [{"text": "red cat, 4k photo", "weight": 0.6}, {"image": "crop_wide", "weight": 0.4}]}
+MIX_INFLUENCES = {
+    "weight": {"mix": [MIX["mix"][0] | {"weight": 0.3}, MIX["mix"][1]]},
+    "picture": {"mix": [MIX["mix"][0], {"image": "crop_tall", "weight": 0.4}]},
+    "text": {"mix": [{"text": "blue house", "weight": 0.6}, MIX["mix"][1]]},
+    "embedding": {"mix": MIX["mix"] + [{"embedding": "embedding", "weight": 0.2}]},
+    # The random numbers alone tell how many runs the prior had.
+    "one more text": {"mix": MIX["mix"] + [{"text": "blue house", "weight": 0.0}]},
+    "negative prompt": {"negative_prompt": "low quality, bad quality"},
+    "negative prior prompt": {"negative_prior_prompt": "blurry"},
+    "seed": {"seeds": [12]},
+}
 
 COMMON = {
     "prompt": {"prompt": "ночной город, дождь, неоновые огни"},
@@ -43,13 +53,13 @@ TASK_INFLUENCES = {
         "steps": 8, "task": {"kind": "control_net", "hint": "depth", "image": "square", "strength": 0.5}}, {
         "hint": {"task": {"hint": "depth_other"}}, "picture": {"task": {"image": "reduced"}},
         "strength": {"task": {"strength": 0.75}}}),
-    "mix": (MIX, {
-        "weight": {"task": {"parts": [MIX["task"]["parts"][0] | {"weight": 0.3}, MIX["task"]["parts"][1]]}},
-        "picture": {"task": {"parts": [MIX["task"]["parts"][0], {"image": "crop_tall", "weight": 0.4}]}},
-        "text": {"task": {"parts": [{"text": "blue house", "weight": 0.6}, MIX["task"]["parts"][1]]}},
-        "embedding": {"task": {"parts": MIX["task"]["parts"] + [{"embedding": "embedding", "weight": 0.2}]}},
-        "negative prompt": COMMON["negative prompt"], "negative prior prompt": {"negative_prior_prompt": "blurry"},
-        "seed": COMMON["seed"]}),
+    "mix": (MIX, MIX_INFLUENCES),
+    "mix and image_to_image": (IMAGE_TO_IMAGE | MIX | {"prompt": ""}, MIX_INFLUENCES | {
+        "start": {"task": {"image": "reduced"}}, "strength": {"task": {"strength": 0.75}}}),
+    "mix and inpaint": (INPAINT | MIX | {"prompt": ""}, MIX_INFLUENCES | {
+        "start": {"task": {"image": "reduced"}}, "softness": {"task": {"soft": True}}}),
+    "mix and control_net": (CONTROL_NET | MIX | {"prompt": ""}, MIX_INFLUENCES | {
+        "hint": {"task": {"hint": "depth_other"}}, "start": {"task": {"image": "square", "strength": 0.7}}}),
     "prior start": (PLAIN | {"prior_start": {"image": "crop_wide", "strength": 0.2}}, {
         "none": {"prior_start": None}, "picture": {"prior_start": {"image": "crop_tall", "strength": 0.2}},
         "embedding": {"prior_start": {"embedding": "embedding", "strength": 0.2}},
@@ -64,7 +74,8 @@ TASK_INFLUENCES = {
 }
 # Models in which each of these is looked at; "a" where nothing is said.
 TASK_MODELS = {"image_to_image": ("a", "b"), "inpaint": ("inpaint",), "soft inpaint": ("inpaint",),
-               "control_net": ("depth",), "control_net from a picture": ("depth",), "ddim": ("a", "b")}
+               "control_net": ("depth",), "control_net from a picture": ("depth",), "ddim": ("a", "b"),
+               "mix and inpaint": ("inpaint",), "mix and control_net": ("depth",)}
 
 
 def changed(request: dict, change: dict) -> dict:

@@ -32,7 +32,7 @@ TOLERANCES = {"latents": 1e-4, "pixels": 1e-4, "embedding": 1e-5, "negative_embe
 MIN_PSNR = 50.0  # dB, of the decoded PNG against diffusers' picture
 PREVIEW_TRIES = 5
 TIMEOUT_SECONDS = 240
-IMAGE_TASKS = ("text_to_image", "image_to_image", "inpaint", "mix", "control_net")
+IMAGE_TASKS = ("text_to_image", "image_to_image", "inpaint", "control_net")
 
 
 def kind_of(case: dict) -> str:

@@ -357,7 +357,7 @@ def write_tasks(output: pathlib.Path, models: dict[str, reference.Model], live: 
             checks.check_rounding(case["name"], models[case["model"]], inputs, case["request"], results)
         except Exception as error:
             raise RuntimeError(f"{case['name']}: {error}") from error
-        kind = (case["model"], case["request"]["task"]["kind"])
+        kind = (case["model"], case["request"]["task"]["kind"], case["request"]["mix"] is None)
         if not live and kind in with_picture:
             results.pop("image", None)
         with_picture.add(kind)

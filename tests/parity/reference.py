@@ -62,7 +62,7 @@ SAMPLERS = {
 # A request without the keys that say nothing new; all keys are described in README.md.
 DEFAULTS = {
     "prompt": "", "negative_prompt": None, "negative_prior_prompt": None, "prior_start": None,
-    "image_embedding": None, "negative_image_embedding": None, "task": {"kind": "text_to_image"},
+    "mix": None, "image_embedding": None, "negative_image_embedding": None, "task": {"kind": "text_to_image"},
     "width": 64, "height": 64, "steps": 6, "guidance_scale": 4.0, "prior_steps": 5, "prior_guidance_scale": 4.0,
     "sampler": "default", "eta": 0.0, "seeds": [0],
 }
@@ -112,7 +112,7 @@ class Model:
         """The image embedding and the negative one, [1, E] each."""
         if request["image_embedding"]:
             positive, negative = inputs.row(request["image_embedding"]), self.prior.get_zero_embed()
-        elif request["task"]["kind"] == "mix":
+        elif request["mix"]:
             positive, negative = self._mix(request, inputs, generator)
         else:
             positive, negative = self._prompt_embeddings(request, inputs, generator)
@@ -139,7 +139,7 @@ class Model:
 
     def _mix(self, request: dict, inputs: Inputs, generator: torch.Generator) -> tuple:
         """interpolate() knows no embeddings; these are added to its sum."""
-        parts = request["task"]["parts"]
+        parts = request["mix"]
         items = [(part.get("text") or inputs.picture(part["image"]), part["weight"])
                  for part in parts if "embedding" not in part]
         mixture = self.prior.interpolate(
@@ -255,5 +255,5 @@ def _control_net(task: dict, inputs: Inputs):
 
 
 # Kind of task to a function that gives the pipeline's class and what it needs beside the embeddings.
-IMAGE_TASKS = {"text_to_image": _text_to_image, "mix": _text_to_image, "image_to_image": _image_to_image,
-               "inpaint": _inpaint, "control_net": _control_net}
+IMAGE_TASKS = {"text_to_image": _text_to_image, "image_to_image": _image_to_image, "inpaint": _inpaint,
+               "control_net": _control_net}

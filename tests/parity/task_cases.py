@@ -221,7 +221,21 @@ def inpaint_cases() -> list[dict]:
 
 def mix_cases() -> list[dict]:
     def mix(name: str, parts: list[dict], model: str = "a", **changes: object) -> dict:
-        return case(name, model, "mix", {"parts": parts}, **changes)
+        return case(name, model, "text_to_image", mix=parts, **changes)
+
+    def change(name: str, parts: list[dict], image: str, strength: float, model: str = "a", **changes: object) -> dict:
+        return case(name, model, "image_to_image", {"image": image, "strength": strength}, mix=parts, **changes)
+
+    def paint(name: str, parts: list[dict], mask: str, soft: bool = False, **changes: object) -> dict:
+        return case(name, "inpaint", "inpaint", {"image": "square", "mask": mask, "soft": soft}, mix=parts, **changes)
+
+    def follow(name: str, parts: list[dict], image: str | None = None, strength: float | None = None,
+               **changes: object) -> dict:
+        return case(name, "depth", "control_net", {"hint": "depth", "image": image, "strength": strength}, mix=parts,
+                    **changes)
+
+    def embed(name: str, parts: list[dict], model: str = "a", **changes: object) -> dict:
+        return case(name, model, "embed_prompt", mix=parts, **changes)
 
     cat = {"text": "red cat, 4k photo", "weight": 0.6}
     house = {"text": "a small house in the forest", "weight": 0.4}
@@ -245,6 +259,31 @@ def mix_cases() -> list[dict]:
             seeds=[412]),
         mix("mix_negative_embedding", [cat, small], negative_image_embedding="other_embedding", seeds=[413]),
         mix("mix_ddim", [house, wide], "b", sampler="ddim", negative_prompt="ugly", seeds=[414]),
+        change("mix_image_to_image", [cat, wide], "square", 0.5, steps=8, seeds=[420, 421]),
+        change("mix_image_to_image_negative_prior", [cat, house], "reduced", 0.5, steps=8,
+               negative_prior_prompt="blurry", seeds=[422]),
+        change("mix_image_to_image_both_negatives", [tall, cat], "square", 0.7, "b", negative_prompt="low quality",
+               negative_prior_prompt="blurry", sampler="euler_ancestral", seeds=[423]),
+        change("mix_image_to_image_pictures", [small, transparent], "enlarged_tall", 0.6, height=128, seeds=[424]),
+        paint("mix_inpaint", [cat, wide], "disc", seeds=[425, 426]),
+        paint("mix_inpaint_negative_prompt", [wide, house], "disc", negative_prompt="ugly", seeds=[427]),
+        paint("mix_inpaint_embedding", [cat, embedding], "disc", negative_prior_prompt="blurry", seeds=[428]),
+        paint("mix_inpaint_soft", [cat, tall], "soft_disc", soft=True, negative_prior_prompt="", seeds=[429]),
+        follow("mix_control_net", [cat, wide], seeds=[430, 431]),
+        follow("mix_control_net_both_negatives", [house, cat], negative_prompt="low quality",
+               negative_prior_prompt="blurry", seeds=[432]),
+        follow("mix_control_net_picture", [cat, wide], "square", 0.5, steps=8, seeds=[433]),
+        follow("mix_control_net_picture_negative_prior", [small, house], "reduced", 0.7,
+               negative_prior_prompt="blurry", sampler="ddim", seeds=[434]),
+        embed("mix_embed", [cat, wide, house], seeds=[440, 441]),
+        embed("mix_embed_negative_prompt", [wide, cat], negative_prompt="low quality", seeds=[442]),
+        embed("mix_embed_negative_prior", [cat, tall], "b", negative_prior_prompt="blurry", seeds=[443]),
+        embed("mix_embed_both_negatives", [cat, embedding], negative_prompt="low quality",
+              negative_prior_prompt="blurry", prior_steps=8, seeds=[444]),
+        embed("mix_embed_no_prior_guidance", [cat, house], negative_prior_prompt="blurry", prior_guidance_scale=1.0,
+              seeds=[445]),
+        embed("mix_embed_pictures", [transparent, tall], seeds=[446]),
+        embed("mix_embed_pictures_negative_prompt", [small, wide], negative_prompt="low quality", seeds=[447]),
     ]
 
 

@@ -90,7 +90,21 @@ class Messages:
             source = {"image": self._png(start["image"])} if "image" in start else {
                 "embedding": self._values(start["embedding"])}
             fields["prior_start"] = self._image.PriorStart(**source, strength=start["strength"])
+        if request.get("mix"):
+            fields["mix"] = self._mix(request["mix"])
         return fields
+
+    def _mix(self, parts: list[dict]):
+        message = self._image.Mix()
+        for part in parts:
+            if "text" in part:
+                content = {"text": part["text"]}
+            elif "image" in part:
+                content = {"image": self._png(part["image"])}
+            else:
+                content = {"embedding": self._values(part["embedding"])}
+            message.parts.add(**content, weight=part["weight"])
+        return message
 
     def _text_to_image(self, task: dict):
         return self._image.TextToImage()
@@ -102,18 +116,6 @@ class Messages:
         mode = "MASK_MODE_SOFT" if task["soft"] else "MASK_MODE_BINARY"
         return self._image.Inpaint(image=self._png(task["image"]), mask=self._png(task["mask"]),
                                    mask_mode=getattr(self._image, mode))
-
-    def _mix(self, task: dict):
-        message = self._image.Mix()
-        for part in task["parts"]:
-            if "text" in part:
-                content = {"text": part["text"]}
-            elif "image" in part:
-                content = {"image": self._png(part["image"])}
-            else:
-                content = {"embedding": self._values(part["embedding"])}
-            message.parts.add(**content, weight=part["weight"])
-        return message
 
     def _control_net(self, task: dict):
         message = self._image.ControlNet()

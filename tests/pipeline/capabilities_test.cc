@@ -16,8 +16,8 @@ Capabilities WithNetworks(const std::vector<std::string>& networks) {
 
 TEST(OfferedTasks, AreThoseOfTheNetworksAndThoseThatNeedNone) {
   EXPECT_THAT(OfferedTasks(WithNetworks({"decoder"})),
-              ElementsAre("text_to_image", "image_to_image", "mix", "embed_text", "embed_image",
-                          "embed_prompt", "encode_latents", "decode_latents"));
+              ElementsAre("text_to_image", "image_to_image", "embed_text", "embed_image", "embed_prompt",
+                          "encode_latents", "decode_latents"));
   EXPECT_THAT(OfferedTasks(WithNetworks({"inpaint", "controlnet_depth"})),
               ElementsAre("inpaint", "control_net", "embed_text", "embed_image", "embed_prompt",
                           "encode_latents", "decode_latents"));

@@ -46,12 +46,19 @@ SharedFloatTensor Tensor(std::vector<int64_t> shape) {
 
 GenerationRequest SmallRequest(Task task = TextToImage()) {
   GenerationRequest request;
-  if (!std::holds_alternative<Mix>(task)) request.prompt = "a small house";
+  request.prompt = "a small house";
   request.width = 64;
   request.height = 64;
   request.steps = 4;
   request.prior_steps = 3;
   request.task = std::move(task);
+  return request;
+}
+
+GenerationRequest SmallMix(std::vector<MixPart> parts, Task task = TextToImage()) {
+  GenerationRequest request = SmallRequest(std::move(task));
+  request.prompt.clear();
+  request.mix = Mix{std::move(parts)};
   return request;
 }
 
@@ -62,13 +69,16 @@ MixPart Part(std::variant<std::string, InputImage, ImageEmbedding> content, floa
 // One request of each kind that the network serves.
 std::vector<GenerationRequest> RequestsOf(const std::string& network) {
   const InitImage init = {.image = Picture(64, 64, 3), .strength = 0.7};
+  const std::vector<MixPart> parts = {Part("cat"), Part(ClipPicture(), 0.5f), Part(Tensor({kDim}), -0.2f)};
   if (network == "inpaint") {
-    return {SmallRequest(Inpaint{
-        .image = init.image, .mask = Picture(64, 64, 1), .soft = true, .paste_back = true, .feather = 4})};
+    const Inpaint inpaint = {
+        .image = init.image, .mask = Picture(64, 64, 1), .soft = true, .paste_back = true, .feather = 4};
+    return {SmallRequest(inpaint), SmallMix(parts, inpaint)};
   }
   if (network == "controlnet_depth") {
     return {SmallRequest(ControlNet{.hint = Tensor({3, 64, 64}), .init = std::nullopt}),
-            SmallRequest(ControlNet{.hint = Tensor({3, 64, 64}), .init = init})};
+            SmallRequest(ControlNet{.hint = Tensor({3, 64, 64}), .init = init}),
+            SmallMix(parts, ControlNet{.hint = Tensor({3, 64, 64}), .init = init})};
   }
   GenerationRequest embedded = SmallRequest();
   embedded.prompt.clear();
@@ -80,7 +90,9 @@ std::vector<GenerationRequest> RequestsOf(const std::string& network) {
           embedded,
           started,
           SmallRequest(ImageToImage{init}),
-          SmallRequest(Mix{{Part("cat"), Part(ClipPicture(), 0.5f), Part(Tensor({kDim}), -0.2f)}}),
+          SmallMix(parts),
+          SmallMix(parts, ImageToImage{init}),
+          SmallMix(parts, EmbedPrompt()),
           SmallRequest(EmbedText()),
           SmallRequest(EmbedImage{ClipPicture()}),
           SmallRequest(EmbedPrompt()),
@@ -143,8 +155,10 @@ TEST(RequestCheckTest, ReportsPicturesToEmbedWithoutAnImageEncoderAsALack) {
     return fields;
   };
   EXPECT_THAT(lacks(SmallRequest(EmbedImage())), ElementsAre("images"));
-  EXPECT_THAT(lacks(SmallRequest(Mix{{Part("cat"), Part(InputImage()), Part(Tensor({kDim}))}})),
-              ElementsAre("mix.parts[1].image"));
+  for (const Task& task : {Task(TextToImage()), Task(EmbedPrompt())}) {
+    EXPECT_THAT(lacks(SmallMix({Part("cat"), Part(InputImage()), Part(Tensor({kDim}))}, task)),
+                ElementsAre("mix.parts[1].image"));
+  }
   GenerationRequest request = SmallRequest();
   request.prior_start = PriorStart{.from = InputImage()};
   request.prior_steps = 10;
@@ -169,12 +183,12 @@ TEST(RequestCheckTest, ReportsAdaptersThatAreNotLoadedAsALack) {
 TEST(RequestCheckTest, ALackIsAnInvalidArgumentWhereWorkBegins) {
   const absl::Status status = ToStatus(Violations(SmallRequest(Inpaint())));
   EXPECT_EQ(status, absl::InvalidArgumentError("inpaint: the model's networks are: decoder"));
-  EXPECT_EQ(ToStatus(Violations(SmallRequest(Mix()))),
-            absl::InvalidArgumentError("mix.parts must be 1 to 16"));
+  EXPECT_EQ(ToStatus(Violations(SmallMix({}))), absl::InvalidArgumentError("mix.parts must be 1 to 16"));
 }
 
 TEST(RequestCheckTest, ListsEveryViolation) {
-  GenerationRequest request = SmallRequest(Mix{{Part("cat", NAN), Part("dog"), Part("sea", 101)}});
+  GenerationRequest request = SmallMix({Part("cat", NAN), Part("dog"), Part("sea", 101)},
+                                       ImageToImage{{.image = nullptr, .strength = 2}});
   request.prompt = "a dog";
   request.width = 65;
   request.height = -64;
@@ -188,19 +202,20 @@ TEST(RequestCheckTest, ListsEveryViolation) {
   request.negative_prior_prompt = "fog";
   request.prior_start = PriorStart{.from = Tensor({kDim}), .strength = 0};
   EXPECT_THAT(Texts(Violations(request, {.max_size = 512, .max_steps = 20})),
-              ElementsAre("prompt must be empty in mix",                                   //
-                          "width must be a multiple of 64 from 64 to 512 pixels",          //
-                          "height must be a multiple of 64 from 64 to 512 pixels",         //
-                          "steps must be 1 to 20",                                         //
-                          "guidance_scale must be a finite number from 0 to 100",          //
-                          "sampler is not offered by the model",                           //
-                          "eta must be 0 unless sampler is SAMPLER_DDIM",                  //
-                          "prior_steps must be 2 to 1000",                                 //
-                          "prior_guidance_scale must be a finite number from 0 to 100",    //
+              ElementsAre("prompt must be empty with mix",                               //
+                          "width must be a multiple of 64 from 64 to 512 pixels",        //
+                          "height must be a multiple of 64 from 64 to 512 pixels",       //
+                          "steps must be 1 to 20",                                       //
+                          "guidance_scale must be a finite number from 0 to 100",        //
+                          "sampler is not offered by the model",                         //
+                          "eta must be 0 unless sampler is SAMPLER_DDIM",                //
+                          "prior_steps must be 2 to 1000",                               //
+                          "prior_guidance_scale must be a finite number from 0 to 100",  //
+                          "image_to_image.strength must be a number above 0 and at most 1",
                           "mix.parts[0].weight must be a finite number from -100 to 100",  //
                           "mix.parts[2].weight must be a finite number from -100 to 100",  //
-                          "image_embedding must be unset in mix",                          //
-                          "prior_start must be unset in mix",                              //
+                          "image_embedding must be unset with mix",                        //
+                          "prior_start must be unset with mix",                            //
                           "prior_start must be unset with negative_prior_prompt",          //
                           "prior_start.strength must be a number above 0 and at most 1"));
 }
@@ -289,7 +304,7 @@ TEST(RequestCheckTest, RefusesAPriorStartWherePriorsDoNotRun) {
 }
 
 TEST(RequestCheckTest, RefusesPriorStepsOutOfRangeAlsoWhereOnlyTheirNumbersAreDrawn) {
-  GenerationRequest request = SmallRequest(Mix{{Part(ClipPicture())}});
+  GenerationRequest request = SmallMix({Part(ClipPicture())});
   for (const int steps : {0, 1, 1001, INT_MAX}) {
     request.prior_steps = steps;
     EXPECT_THAT(Texts(Violations(request)), ElementsAre("prior_steps must be 2 to 1000")) << steps;
@@ -329,10 +344,19 @@ TEST(RequestCheckTest, RefusesAFeatherOutOfRangeOrWithoutPasteBack) {
 
 TEST(RequestCheckTest, BoundsThePartsOfAMixAndLooksAtNoLongerList) {
   for (const size_t parts : {size_t{0}, size_t{17}}) {
-    Mix mix = {std::vector<MixPart>(parts, Part("cat", NAN))};
-    EXPECT_THAT(Texts(Violations(SmallRequest(mix))), ElementsAre("mix.parts must be 1 to 16"));
+    for (const Task& task : {Task(TextToImage()), Task(ImageToImage{{nullptr, 0.5}}), Task(EmbedPrompt())}) {
+      EXPECT_THAT(Texts(Violations(SmallMix(std::vector<MixPart>(parts, Part("cat", NAN)), task))),
+                  ElementsAre("mix.parts must be 1 to 16"));
+    }
   }
-  EXPECT_THAT(Violations(SmallRequest(Mix{std::vector<MixPart>(16, Part("cat", -100))})), IsEmpty());
+  EXPECT_THAT(Violations(SmallMix(std::vector<MixPart>(16, Part("cat", -100)))), IsEmpty());
+}
+
+TEST(RequestCheckTest, RefusesAMixThatNothingReads) {
+  for (const Task& task : {Task(EmbedText()), Task(EncodeLatents())}) {
+    EXPECT_THAT(Texts(Violations(SmallMix({Part("cat")}, task))),
+                ElementsAre("mix does not go with this task"));
+  }
 }
 
 TEST(RequestCheckTest, RefusesInputsOfAnotherSize) {
@@ -349,8 +373,9 @@ TEST(RequestCheckTest, RefusesInputsOfAnotherSize) {
   EXPECT_THAT(InputRefusal(request, Small("controlnet_depth")), HasSubstr("hint has the wrong shape"));
   request.task = DecodeLatents{Tensor({4, 8, 4})};
   EXPECT_THAT(InputRefusal(request, decoder), HasSubstr("latents has the wrong shape"));
-  request = SmallRequest(Mix{{Part(Picture(64, 64, 3))}});
-  EXPECT_THAT(InputRefusal(request, decoder), HasSubstr("28x28"));
+  for (const Task& task : {Task(TextToImage()), Task(ImageToImage{{Picture(64, 64, 3), 0.5}})}) {
+    EXPECT_THAT(InputRefusal(SmallMix({Part(Picture(64, 64, 3))}, task), decoder), HasSubstr("28x28"));
+  }
   request = SmallRequest();
   request.prior_start = PriorStart{Picture(14, 14, 3), 0.5};
   EXPECT_THAT(InputRefusal(request, decoder), HasSubstr("prior_start must be an RGB image"));

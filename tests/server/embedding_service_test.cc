@@ -151,6 +151,42 @@ TEST_F(EmbeddingServiceTest, RunsThePriorForEverySeed) {
   EXPECT_THAT(server_.log().steps(), SizeIs(1 + 4));
 }
 
+TEST_F(EmbeddingServiceTest, MixesTextsAndImagesForEverySeed) {
+  v1::GenerateImageEmbeddingRequest request;
+  request.mutable_mix()->add_parts()->set_text("a red cat");
+  v1::MixPart& part = *request.mutable_mix()->add_parts();
+  part.set_image(PlainPng(16, 16, 10));
+  part.set_weight(-0.5f);
+  request.set_negative_prior_prompt("fog");
+  request.set_prior_steps(4);
+  request.set_seed(11);
+  request.set_count(2);
+  v1::GenerateImageEmbeddingResponse response;
+  const grpc::Status status = Call(&Stub::GenerateImageEmbedding, request, response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_EQ(response.embeddings_size(), 2);
+  const std::vector<GenerationRequest> natives = server_.log().requests();
+  ASSERT_THAT(natives, SizeIs(2));
+  for (const GenerationRequest& native : natives) {
+    EXPECT_STREQ(TaskName(native.task), "embed_prompt");
+    EXPECT_EQ(native.negative_prior_prompt, "fog");
+    ASSERT_THAT(native.mix->parts, SizeIs(2));
+    EXPECT_EQ(std::get<std::string>(native.mix->parts[0].content), "a red cat");
+    EXPECT_THAT(std::get<InputImage>(native.mix->parts[1].content)->pixels, Each(10));
+    EXPECT_EQ(native.mix->parts[1].weight, -0.5f);
+  }
+}
+
+TEST_F(EmbeddingServiceTest, EmbeddingsToMixNeedNoNetwork) {
+  v1::GenerateImageEmbeddingRequest request;
+  *request.mutable_mix()->add_parts()->mutable_embedding() = PlainEmbedding(kDim, 1);
+  v1::GenerateImageEmbeddingResponse response;
+  const grpc::Status status = Call(&Stub::GenerateImageEmbedding, request, response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_THAT(server_.log().steps(), SizeIs(1));
+  EXPECT_EQ(server_.log().steps().front().key.network, "none");
+}
+
 TEST_F(EmbeddingServiceTest, EncodesAPictureToLatents) {
   v1::EncodeLatentsRequest request;
   request.set_image(PlainPng(50, 50));
@@ -217,6 +253,17 @@ TEST_F(EmbeddingServiceTest, RefusesWhatIsWrongWithItsField) {
   prompt.set_prior_guidance_scale(-1);
   EXPECT_THAT(WrongFields(Call(&Stub::GenerateImageEmbedding, prompt, prompt_response)),
               ElementsAre("prompt", "prior_steps", "prior_guidance_scale", "count"));
+  prompt.clear_count();
+  prompt.mutable_mix();
+  EXPECT_THAT(WrongFields(Call(&Stub::GenerateImageEmbedding, prompt, prompt_response)),
+              ElementsAre("prior_steps", "prior_guidance_scale", "mix.parts"));
+  prompt.set_prompt("a cat");
+  prompt.mutable_prior_start()->set_image(PlainPng(4, 4));
+  prompt.mutable_mix()->add_parts();
+  prompt.mutable_mix()->add_parts()->set_text(" ");
+  EXPECT_THAT(WrongFields(Call(&Stub::GenerateImageEmbedding, prompt, prompt_response)),
+              ElementsAre("prompt", "prior_start", "prior_steps", "prior_guidance_scale", "mix.parts[0]",
+                          "mix.parts[1].text"));
 }
 
 TEST_F(EmbeddingServiceTest, RefusesTensorsOfWrongShapesAndValues) {

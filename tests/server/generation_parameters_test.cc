@@ -40,11 +40,14 @@ TEST(GenerationParameters, HaveTheNumbersOfTheTask) {
   GenerationRequest request;
   request.task = ImageToImage{.init = {.image = nullptr, .strength = 0.3}};
   EXPECT_EQ(ParametersOf(request)["strength"], 0.3);
-  request.task = Mix{{{.content = "a cat", .weight = 0.25f}, {.content = InputImage(), .weight = 0.75f}}};
-  const nlohmann::json mix = ParametersOf(request)["mix"];
-  EXPECT_EQ(mix[0]["text"], "a cat");
-  EXPECT_EQ(mix[0]["weight"], 0.25);
-  EXPECT_EQ(mix[1]["content"], "image");
+  EXPECT_FALSE(ParametersOf(request).contains("mix"));
+  request.mix = Mix{{{.content = "a cat", .weight = 0.25f}, {.content = InputImage(), .weight = 0.75f}}};
+  const nlohmann::json mixed = ParametersOf(request);
+  EXPECT_EQ(mixed["mix"][0]["text"], "a cat");
+  EXPECT_EQ(mixed["mix"][0]["weight"], 0.25);
+  EXPECT_EQ(mixed["mix"][1]["content"], "image");
+  EXPECT_EQ(mixed["task"], "image_to_image");
+  EXPECT_EQ(mixed["strength"], 0.3);
   request.task = Inpaint{.image = nullptr, .mask = nullptr, .paste_back = true, .feather = 3};
   EXPECT_EQ(ParametersOf(request)["feather_pixels"], 3);
 }

@@ -62,7 +62,7 @@ TEST(ModelService, TellsWhatALoadedModelCanDo) {
   EXPECT_EQ(model.not_ready_reason(), "");
   EXPECT_EQ(model.family(), "2.2");
   EXPECT_THAT(model.networks(), ElementsAre("decoder", "inpaint"));
-  EXPECT_THAT(model.tasks(), ElementsAre("text_to_image", "image_to_image", "inpaint", "mix", "embed_text",
+  EXPECT_THAT(model.tasks(), ElementsAre("text_to_image", "image_to_image", "inpaint", "embed_text",
                                          "embed_prompt", "encode_latents", "decode_latents"));
   EXPECT_THAT(model.samplers(), ElementsAre(v1::SAMPLER_DDPM, v1::SAMPLER_EULER));
   EXPECT_THAT(model.adapters(), ElementsAre("oil", "ink"));

@@ -191,6 +191,27 @@ INSTANTIATE_TEST_SUITE_P(
         RuleCase{"WithPrompt", MixRequest, CHANGE(r.set_prompt("a dog")), "prompt"},
         RuleCase{"NoParts", MixRequest, CHANGE(r.mutable_mix()->clear_parts()), "mix.parts"},
         RuleCase {
+          "NoPartsBesideAnImage", ImageToImageRequest, CHANGE(r.clear_prompt(); r.mutable_mix()), "mix.parts"
+        },
+        RuleCase {
+          "NoPartsBesideAMask", InpaintRequest, CHANGE(r.clear_prompt(); r.mutable_mix()), "mix.parts"
+        },
+        RuleCase{"BesideAnImageAndAPrompt", ImageToImageRequest,
+                 CHANGE(r.mutable_mix()->add_parts()->set_text("a dog")), "prompt"},
+        RuleCase {
+          "BesideAnImage", ImageToImageRequest,
+              CHANGE(r.clear_prompt(); r.mutable_mix()->add_parts()->set_text("a dog")), ""
+        },
+        RuleCase {
+          "BesideAMask", InpaintRequest,
+              CHANGE(r.clear_prompt(); r.mutable_mix()->add_parts()->set_text("a dog")), ""
+        },
+        RuleCase {
+          "BesideADepthMap", DepthRequest,
+              CHANGE(r.clear_prompt(); r.mutable_mix()->add_parts()->set_text("a dog")), ""
+        },
+        RuleCase{"BesideTextToImage", MixRequest, CHANGE(r.mutable_text_to_image()), ""},
+        RuleCase {
           "Parts16", MixRequest,
               CHANGE(while (r.mix().parts_size() < 16) r.mutable_mix()->add_parts()->set_text("x")), ""
         },
@@ -341,6 +362,21 @@ TEST(TaskValidation, ListsEveryViolationInTheOrderOfTheFields) {
               ElementsAre("prompt", "mix.parts[1].weight", "mix.parts[2].embedding", "width", "sampler"));
 }
 
+TEST(TaskValidation, ListsEveryViolationOfAMixtureAndOfTheTaskBesideIt) {
+  v1::GenerateRequest request = ImageToImageRequest();
+  request.mutable_image_to_image()->set_strength(2);
+  request.mutable_mix();
+  *request.mutable_image_embedding() = PlainEmbedding(kDim, 1);
+  *request.mutable_prior_start()->mutable_embedding() = PlainEmbedding(kDim, 1);
+  const Result result = Validate(request);
+  ASSERT_THAT(WrongFields(result), ElementsAre("prompt", "image_to_image.strength", "mix.parts",
+                                               "image_embedding", "prior_start"));
+  EXPECT_EQ(std::get<1>(result)[0].description, "must be empty with mix");
+  EXPECT_EQ(std::get<1>(result)[2].description, "must be 1 to 16");
+  EXPECT_EQ(std::get<1>(result)[3].description, "must be unset with mix");
+  EXPECT_EQ(std::get<1>(result)[4].description, "must be unset with mix");
+}
+
 TEST(TaskValidation, ListsViolationsOfTheWireAndOfTheModelInOneOrder) {
   v1::GenerateRequest request = MixRequest();
   request.mutable_mix()->mutable_parts(0)->set_weight(kNan);
@@ -465,7 +501,7 @@ TEST(TaskValidation, CarriesTheNumbersOfTheTasksOver) {
 
   request = MixRequest();
   request.mutable_mix()->mutable_parts(1)->set_weight(-0.5f);
-  const Mix mix = std::get<Mix>(std::get<0>(Validate(request)).images.front().task);
+  const Mix mix = *std::get<0>(Validate(request)).images.front().mix;
   ASSERT_THAT(mix.parts, SizeIs(3));
   EXPECT_EQ(std::get<std::string>(mix.parts[0].content), "a cat");
   EXPECT_EQ(mix.parts[0].weight, 1.0f);

@@ -173,9 +173,36 @@ TEST(Tasks, MixGetsItsPicturesAsClipSeesThem) {
   request.mutable_mix()->add_parts()->set_image(PngOf(picture));
   *request.mutable_mix()->add_parts()->mutable_embedding() = PlainEmbedding(kDim, 2);
   const GenerationRequest native = Delivered(server, request);
-  const Mix& mix = std::get<Mix>(native.task);
+  const Mix& mix = *native.mix;
   EXPECT_EQ(std::get<InputImage>(mix.parts[1].content)->pixels, CropForClip(picture, 16)->pixels);
   EXPECT_THAT(std::get<ImageEmbedding>(mix.parts[2].content)->values, Each(2));
+}
+
+TEST(Tasks, AMixtureGoesWithEveryStart) {
+  TestServer server(AnyTask());
+  const Image part = Gradient(50, 40);
+  v1::GenerateRequest mixed = SmallRequest();
+  mixed.clear_prompt();
+  mixed.mutable_mix()->add_parts()->set_text("a cat");
+  mixed.mutable_mix()->add_parts()->set_image(PngOf(part));
+  std::vector<v1::GenerateRequest> requests(4, mixed);
+  requests[1].mutable_image_to_image()->set_image(PlainPng(9, 9, 50));
+  requests[1].mutable_image_to_image()->set_strength(1);
+  requests[2].mutable_inpaint()->set_image(PlainPng(9, 9, 50));
+  requests[2].mutable_inpaint()->set_mask(PlainPng(9, 9, 255, 1));
+  requests[3].mutable_control_net()->set_depth_image(PlainPng(64, 64, 51, 1));
+  std::vector<std::string> tasks;
+  for (const v1::GenerateRequest& request : requests) {
+    const GenerationRequest native = Delivered(server, request);
+    tasks.emplace_back(TaskName(native.task));
+    ASSERT_TRUE(native.mix.has_value());
+    EXPECT_EQ(std::get<std::string>(native.mix->parts[0].content), "a cat");
+    EXPECT_EQ(std::get<InputImage>(native.mix->parts[1].content)->pixels, CropForClip(part, 16)->pixels);
+    if (const auto* change = std::get_if<ImageToImage>(&native.task)) {
+      EXPECT_THAT(change->init.image->pixels, Each(50)) << "not the part's";
+    }
+  }
+  EXPECT_THAT(tasks, ElementsAre("text_to_image", "image_to_image", "inpaint", "control_net"));
 }
 
 TEST(Tasks, PicturesAreSqueezedForAModelWhoseProcessorSaysSo) {
@@ -187,8 +214,7 @@ TEST(Tasks, PicturesAreSqueezedForAModelWhoseProcessorSaysSo) {
   const Image picture = Gradient(50, 20);
   request.mutable_mix()->add_parts()->set_image(PngOf(picture));
   const GenerationRequest native = Delivered(server, request);
-  EXPECT_EQ(std::get<InputImage>(std::get<Mix>(native.task).parts[0].content)->pixels,
-            Resize(picture, 16, 16)->pixels);
+  EXPECT_EQ(std::get<InputImage>(native.mix->parts[0].content)->pixels, Resize(picture, 16, 16)->pixels);
 }
 
 TEST(Tasks, ControlNetGetsThreeChannelsOfDepth) {

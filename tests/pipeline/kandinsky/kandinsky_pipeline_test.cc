@@ -86,7 +86,7 @@ TEST_F(KandinskyPipelineTest, EstimatesTheMemoryOfEveryStep) {
 TEST_F(KandinskyPipelineTest, AMixCostsMoreThanAPrompt) {
   GenerationRequest mix = TinyRequest(1);
   mix.prompt.clear();
-  mix.task = Mix{{{std::string("one"), 1.0f}, {std::string("two"), 1.0f}, {std::string("three"), 1.0f}}};
+  mix.mix = Mix{{{std::string("one"), 1.0f}, {std::string("two"), 1.0f}, {std::string("three"), 1.0f}}};
   auto one = pipeline_->Admit(TinyRequest(1));
   auto three = pipeline_->Admit(mix);
   ASSERT_TRUE(one.ok() && three.ok());

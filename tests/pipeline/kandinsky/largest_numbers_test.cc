@@ -43,7 +43,6 @@ void ExpectResult(LoadedPipeline& pipeline, const GenerationRequest& request) {
 GenerationRequest StronglyGuided(Task task, SamplerKind sampler) {
   GenerationRequest request = TinyRequest(1);
   request.task = std::move(task);
-  if (std::holds_alternative<Mix>(request.task)) request.prompt.clear();
   request.sampler = sampler;
   request.guidance_scale = kGuidanceBound;
   request.prior_guidance_scale = kGuidanceBound;
@@ -76,14 +75,17 @@ TEST_F(LargestNumbersTest, OfEmbeddingsAndGuidanceTogether) {
 
 TEST_F(LargestNumbersTest, OfMixes) {
   for (const float sign : {1.0f, -1.0f}) {
-    Mix mix;
+    GenerationRequest request = StronglyGuided(TextToImage(), SamplerKind::kModelDefault);
+    request.prompt.clear();
+    std::vector<MixPart>& parts = request.mix.emplace().parts;
     for (size_t i = 0; i < kMixBound; ++i) {
       const float weight = i % 2 == 0 ? kWeightBound : sign * kWeightBound;
-      mix.parts.push_back({.content = Embedding(static_cast<int>(i % 2)), .weight = weight});
+      parts.push_back({.content = Embedding(static_cast<int>(i % 2)), .weight = weight});
     }
-    ExpectResult(*pipeline_, StronglyGuided(mix, SamplerKind::kModelDefault));
-    for (MixPart& part : mix.parts) part.content = "a red cat";
-    ExpectResult(*pipeline_, StronglyGuided(mix, SamplerKind::kEuler));
+    ExpectResult(*pipeline_, request);
+    for (MixPart& part : parts) part.content = "a red cat";
+    request.sampler = SamplerKind::kEuler;
+    ExpectResult(*pipeline_, request);
   }
 }
 
@@ -119,7 +121,9 @@ TEST(LargestNumbersOfOtherNetworksTest, OfEmbeddingsAndGuidance) {
       request.image_embedding = AtBound({capabilities.embedding_dim}, kEmbeddingBound, 0);
       request.negative_image_embedding = AtBound({capabilities.embedding_dim}, kEmbeddingBound, 1);
       request.prompt.clear();
+      request.mix.reset();
       request.negative_prompt.reset();
+      request.negative_prior_prompt.reset();
       ExpectResult(*pipeline, request);
     }
   }

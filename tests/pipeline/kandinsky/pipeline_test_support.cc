@@ -82,9 +82,18 @@ std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities
   const auto add = [&](Task task) -> GenerationRequest& {
     requests.push_back(TinyRequest(100 + requests.size()));
     requests.back().task = std::move(task);
-    if (std::holds_alternative<Mix>(requests.back().task)) requests.back().prompt.clear();
     return requests.back();
   };
+  const int crop = capabilities.clip_image_size;
+  const SharedFloatTensor embedding = TestTensor({capabilities.embedding_dim}, 3);
+  const auto add_mix = [&](Task task, std::vector<MixPart> parts) -> GenerationRequest& {
+    GenerationRequest& request = add(std::move(task));
+    request.prompt.clear();
+    request.mix = Mix{std::move(parts)};
+    return request;
+  };
+  const std::vector<MixPart> parts = {
+      {std::string("red cat"), 0.6f}, {TestPicture(crop, crop, 3, 5), 0.5f}, {embedding, -0.2f}};
   const InitImage init = {TestPicture(64, 64, 3, 1), 0.7f};
   if (NetworkNames(capabilities) == "inpaint") {
     add(Inpaint{.image = init.image, .mask = TestPicture(64, 64, 1, 2), .paste_back = true, .feather = 4});
@@ -92,16 +101,18 @@ std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities
     add(Inpaint{.image = TestPicture(64, 64, 3, 4), .mask = TestPicture(64, 64, 1, 5)}).negative_prompt =
         "blurry";
     requests.back().sampler = SamplerKind::kDpmSolverMultistep;
+    add_mix(Inpaint{.image = init.image, .mask = TestPicture(64, 64, 1, 6)}, parts).negative_prompt = "fog";
     return requests;
   }
   if (NetworkNames(capabilities) == "controlnet_depth") {
     const int edge = HintEdge(64, capabilities.latent_scale);
     add(ControlNet{.hint = TestTensor({3, edge, edge}, 1), .init = std::nullopt});
     add(ControlNet{.hint = TestTensor({3, edge, edge}, 2), .init = init});
+    add_mix(ControlNet{.hint = TestTensor({3, edge, edge}, 3), .init = std::nullopt}, parts);
+    add_mix(ControlNet{.hint = TestTensor({3, edge, edge}, 4), .init = init}, parts).negative_prior_prompt =
+        "fog";
     return requests;
   }
-  const int crop = capabilities.clip_image_size;
-  const SharedFloatTensor embedding = TestTensor({capabilities.embedding_dim}, 3);
   add(TextToImage{}).negative_prior_prompt = "low quality";
   requests.back().negative_prompt = "blurry";
   add(TextToImage{}).prior_start = PriorStart{TestPicture(crop, crop, 3, 4), 0.7f};
@@ -111,9 +122,13 @@ std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities
   requests.back().prompt.clear();
   add(ImageToImage{init});
   add(ImageToImage{init}).sampler = SamplerKind::kEuler;
-  add(Mix{{{std::string("red cat"), 0.6f}, {TestPicture(crop, crop, 3, 5), 0.5f}, {embedding, -0.2f}}});
-  add(Mix{{{std::string("a house"), 1.0f}, {std::string("the sea"), 0.5f}}}).negative_prompt = "fog";
+  add_mix(TextToImage{}, parts);
+  add_mix(TextToImage{}, {{std::string("a house"), 1.0f}, {std::string("the sea"), 0.5f}}).negative_prompt =
+      "fog";
   requests.back().negative_prior_prompt = "low quality";
+  add_mix(ImageToImage{init}, parts).negative_prompt = "fog";
+  add_mix(EmbedPrompt{}, parts).negative_prior_prompt = "fog";
+  add_mix(EmbedPrompt{}, {{TestPicture(crop, crop, 3, 9), 1.0f}, {embedding, 0.5f}});
   add(TextToImage{}).sampler = SamplerKind::kEulerAncestral;
   add(TextToImage{}).sampler = SamplerKind::kDpmSolverMultistep;
   add(TextToImage{}).sampler = SamplerKind::kDdpmLearnedRange;

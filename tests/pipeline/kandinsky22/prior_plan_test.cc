@@ -101,7 +101,7 @@ TEST(PriorPlanTest, AGivenEmbeddingNeedsNoRunAtAll) {
 
 TEST(PriorPlanTest, AMixRunsOncePerTextAndOnceMoreForItsNegative) {
   GenerationRequest request;
-  request.task =
+  request.mix =
       Mix{{{std::string("cat"), 0.3f}, {Picture(), 0.5f}, {std::string("sea"), 0.2f}, {Embedding(), -1}}};
   SampleRecipe plan = PlanPrior(request);
   EXPECT_THAT(Rows(plan), ElementsAre("0.0: cat | ", "1.0: sea | "));
@@ -120,7 +120,7 @@ TEST(PriorPlanTest, AMixRunsOncePerTextAndOnceMoreForItsNegative) {
 
 TEST(PriorPlanTest, ANegativePriorPromptAloneIsTheNegativeOfAMix) {
   GenerationRequest request;
-  request.task = Mix{{{std::string("cat"), 1.0f}}};
+  request.mix = Mix{{{std::string("cat"), 1.0f}}};
   request.negative_prior_prompt = "ugly";
   const SampleRecipe plan = PlanPrior(request);
   EXPECT_THAT(Rows(plan), ElementsAre("0.0: cat | ugly", "1.1: ugly"));
@@ -130,11 +130,41 @@ TEST(PriorPlanTest, ANegativePriorPromptAloneIsTheNegativeOfAMix) {
 
 TEST(PriorPlanTest, AMixWithoutTextsHasNothingToSampleButStillDraws) {
   GenerationRequest request;
-  request.task = Mix{{{Picture(), 1.0f}, {Embedding(), 1.0f}}};
-  const SampleRecipe plan = PlanPrior(request);
-  EXPECT_THAT(plan.rows, IsEmpty());
-  EXPECT_THAT(plan.run_rows, ElementsAre(1));
+  request.mix = Mix{{{Picture(), 1.0f}, {Embedding(), 1.0f}}};
+  for (const Task& task : {Task(TextToImage{}), Task(Inpaint{}), Task(EmbedPrompt{})}) {
+    request.task = task;
+    const SampleRecipe plan = PlanPrior(request);
+    EXPECT_THAT(plan.rows, IsEmpty());
+    EXPECT_THAT(plan.run_rows, ElementsAre(1));
+    EXPECT_FALSE(RunsPrior(request)) << TaskName(task);
+  }
+}
+
+TEST(PriorPlanTest, AMixIsPlannedAlikeForEveryTask) {
+  GenerationRequest request;
+  request.mix = Mix{{{std::string("cat"), 0.3f}, {Picture(), 0.5f}, {std::string("sea"), 0.2f}}};
+  request.negative_prompt = "fog";
+  request.negative_prior_prompt = "ugly";
+  for (const Task& task : {Task(TextToImage{}), Task(ImageToImage{}), Task(Inpaint{}), Task(ControlNet{}),
+                           Task(EmbedPrompt{})}) {
+    request.task = task;
+    const SampleRecipe plan = PlanPrior(request);
+    EXPECT_THAT(Rows(plan), ElementsAre("0.0: cat | ugly", "1.0: sea | ugly", "2.0: fog | ugly"));
+    EXPECT_THAT(plan.run_rows, ElementsAre(2, 2, 2));
+    EXPECT_EQ(plan.negative_row, 2);
+    EXPECT_EQ(plan.pictures.size(), 1u) << "of the mix alone, whatever " << TaskName(task) << " starts from";
+  }
+}
+
+TEST(PriorPlanTest, TheEmbeddingsOfAMixAreMadeWithItsNegativeWhateverTheDecodersGuidance) {
+  GenerationRequest request;
+  request.mix = Mix{{{Picture(), 1.0f}}};
+  request.negative_prompt = "fog";
+  request.guidance_scale = 1;
   EXPECT_FALSE(RunsPrior(request));
+  request.task = EmbedPrompt{};
+  EXPECT_TRUE(RunsPrior(request));
+  EXPECT_EQ(PlanPrior(request).negative_row, 0);
 }
 
 TEST(PriorPlanTest, RequestPlansAgreeOnWhetherThePriorRuns) {
@@ -142,9 +172,12 @@ TEST(PriorPlanTest, RequestPlansAgreeOnWhetherThePriorRuns) {
   for (const bool guided : {true, false}) {
     for (const char* negative : {static_cast<const char*>(nullptr), "", "dog"}) {
       for (const char* negative_prior : {static_cast<const char*>(nullptr), "", "ugly"}) {
-        for (int task = 0; task < 6; ++task) {
+        for (int task = 0; task < 9; ++task) {
           GenerationRequest request = Prompt("cat");
-          if (task == 1) request.task = Mix{{{Picture(), 1.0f}}};
+          if (task == 1 || task >= 6) request.mix = Mix{{{Picture(), 1.0f}}};
+          if (task == 6) request.task = EmbedPrompt{};
+          if (task == 7) request.task = ImageToImage{};
+          if (task == 8) request.task = ControlNet{};
           if (task == 2) request.task = EmbedPrompt{};
           if (task == 3) request.image_embedding = Embedding();
           if (task == 4) request.negative_image_embedding = Embedding();

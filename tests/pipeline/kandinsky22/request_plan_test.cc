@@ -38,6 +38,12 @@ GenerationRequest With(Task task) {
   return request;
 }
 
+GenerationRequest WithMix(std::vector<MixPart> parts, Task task = TextToImage()) {
+  GenerationRequest request = With(std::move(task));
+  request.mix = Mix{std::move(parts)};
+  return request;
+}
+
 InputImage APicture() { return std::make_shared<const Image>(); }
 ImageEmbedding AnEmbedding() { return std::make_shared<const FloatTensor>(); }
 
@@ -63,15 +69,33 @@ TEST(RequestPlan, OfInpaintingRunInFull) {
 }
 
 TEST(RequestPlan, OfAMixNeedTheNetworksOfItsParts) {
-  EXPECT_EQ(EncodeNetworks(With(Mix{{Part("a cat"), Part(APicture())}})), (Networks{kText, kImage}));
-  EXPECT_EQ(StepsOf(With(Mix{{Part("a cat"), Part(APicture())}})), (Steps{2, 5, 10, 1}));
-  EXPECT_EQ(EncodeNetworks(With(Mix{{Part(APicture())}})), Networks{kImage});
-  EXPECT_EQ(StepsOf(With(Mix{{Part(APicture())}})), (Steps{1, 0, 10, 1}));
-  EXPECT_EQ(EncodeNetworks(With(Mix{{Part(AnEmbedding())}})), Networks{kPreparation});
+  EXPECT_EQ(EncodeNetworks(WithMix({Part("a cat"), Part(APicture())})), (Networks{kText, kImage}));
+  EXPECT_EQ(StepsOf(WithMix({Part("a cat"), Part(APicture())})), (Steps{2, 5, 10, 1}));
+  EXPECT_EQ(EncodeNetworks(WithMix({Part(APicture())})), Networks{kImage});
+  EXPECT_EQ(StepsOf(WithMix({Part(APicture())})), (Steps{1, 0, 10, 1}));
+  EXPECT_EQ(EncodeNetworks(WithMix({Part(AnEmbedding())})), Networks{kPreparation});
+}
+
+TEST(RequestPlan, OfAMixAndAStartNeedTheNetworksOfBoth) {
+  const ImageToImage change = {.init = {.image = APicture(), .strength = 0.5}};
+  const GenerationRequest changed = WithMix({Part("a cat"), Part(APicture())}, change);
+  EXPECT_EQ(EncodeNetworks(changed), (Networks{kText, kImage, kLatents}));
+  EXPECT_EQ(StepsOf(changed), (Steps{3, 5, 5, 1}));
+  EXPECT_EQ(EncodeNetworks(WithMix({Part(AnEmbedding())}, change)), Networks{kLatents});
+  const Inpaint inpaint = {.image = APicture(), .mask = APicture()};
+  EXPECT_EQ(EncodeNetworks(WithMix({Part(APicture())}, inpaint)), (Networks{kImage, kLatents}));
+  const ControlNet control = {.hint = AnEmbedding(), .init = std::nullopt};
+  EXPECT_EQ(EncodeNetworks(WithMix({Part("a cat")}, control)), Networks{kText});
+}
+
+TEST(RequestPlan, OfTheEmbeddingsOfAMixRunThePriorForTextsOnly) {
+  EXPECT_EQ(StepsOf(WithMix({Part("a cat"), Part(APicture())}, EmbedPrompt())), (Steps{2, 5, 0, 0}));
+  EXPECT_EQ(StepsOf(WithMix({Part(APicture())}, EmbedPrompt())), (Steps{1, 0, 0, 0}));
+  EXPECT_EQ(EncodeNetworks(WithMix({Part(AnEmbedding())}, EmbedPrompt())), Networks{kPreparation});
 }
 
 TEST(RequestPlan, OfAMixWithANegativePromptRunThePriorForIt) {
-  GenerationRequest request = With(Mix{{Part(AnEmbedding())}});
+  GenerationRequest request = WithMix({Part(AnEmbedding())});
   request.negative_prompt = "blurry";
   EXPECT_EQ(StepsOf(request), (Steps{1, 5, 10, 1}));
   request.negative_prompt = "";
