@@ -26,7 +26,7 @@
 namespace kandinsky {
 
 // std::mutex with thread-safety annotations. absl::Mutex is not used: the distribution's abseil is not built
-// with ThreadSanitizer, so TSan cannot see its synchronisation and reports races that do not exist.
+// with ThreadSanitizer, so TSan cannot see its synchronization and reports races that do not exist.
 class CAPABILITY("mutex") Mutex {
  public:
   void Lock() ACQUIRE() { mutex_.lock(); }

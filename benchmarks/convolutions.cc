@@ -45,11 +45,11 @@ std::vector<Shape> UNetShapes(int64_t latent) {
   return shapes;
 }
 
-// MOVQ's decoder for a square picture.
-std::vector<Shape> MovqShapes(int64_t picture) {
-  return {{1, 512, 512, picture / 8, 10}, {1, 512, 512, picture / 4, 1}, {1, 512, 256, picture / 4, 1},
-          {1, 256, 256, picture / 4, 5},  {1, 256, 256, picture / 2, 7}, {1, 256, 256, picture, 1},
-          {1, 256, 128, picture, 1},      {1, 128, 128, picture, 5}};
+// MOVQ's decoder for a square image.
+std::vector<Shape> MovqShapes(int64_t image) {
+  return {{1, 512, 512, image / 8, 10}, {1, 512, 512, image / 4, 1}, {1, 512, 256, image / 4, 1},
+          {1, 256, 256, image / 4, 5},  {1, 256, 256, image / 2, 7}, {1, 256, 256, image, 1},
+          {1, 256, 128, image, 1},      {1, 128, 128, image, 5}};
 }
 
 double Seconds(const std::function<torch::Tensor()>& run) {

@@ -22,7 +22,7 @@
 #include "server/server.h"
 #include "tests/fakes/fake_pipeline.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
@@ -173,18 +173,18 @@ int Run(const LoadOptions& options) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server
 
 int main(int argc, char** argv) try {
   CLI::App app("Front-end overhead against a bare gRPC callback handler");
-  kandinsky::LoadOptions options;
+  kandinsky::server::LoadOptions options;
   app.add_option("--calls", options.calls, "Calls of one measurement")->check(CLI::Range(100, 10000000));
   app.add_option("--outstanding", options.outstanding, "Calls in flight")->check(CLI::Range(1, 1000));
   app.add_option("--rounds", options.rounds, "Measurements of each; the best counts")
       ->check(CLI::Range(1, 100));
   CLI11_PARSE(app, argc, argv);
   kandinsky::ConfigureLogging(kandinsky::LogFormat::kJson, kandinsky::LogLevel::kError);
-  return kandinsky::Run(options);
+  return kandinsky::server::Run(options);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "front_end: %s\n", error.what());
   return 1;

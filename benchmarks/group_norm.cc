@@ -3,7 +3,7 @@
 // default memory format against double precision. Prints a line per shape to standard error, and one JSON
 // object with the sums.
 //
-// Usage: group_norm --threads 2 --repeats 3 [--picture 512]
+// Usage: group_norm --threads 2 --repeats 3 [--image 512]
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
@@ -32,18 +32,18 @@ struct Shape {
   int64_t side;
 };
 
-// The U-Nets 2.0 to 2.2 with two rows (guidance), and the autoencoders, for a square picture.
-std::vector<Shape> ShapesFor(int64_t picture) {
-  const int64_t latent = picture / 8;
+// The U-Nets 2.0 to 2.2 with two rows (guidance), and the autoencoders, for a square image.
+std::vector<Shape> ShapesFor(int64_t image) {
+  const int64_t latent = image / 8;
   std::vector<Shape> shapes;
   for (const int64_t channels : {384, 768, 1152}) shapes.push_back({2, channels, latent});
   for (const int64_t channels : {384, 768, 1152, 1536, 1920}) shapes.push_back({2, channels, latent / 2});
   for (const int64_t channels : {768, 1152, 1920, 2304, 2688}) shapes.push_back({2, channels, latent / 4});
   for (const int64_t channels : {1152, 1536, 2688, 3072}) shapes.push_back({2, channels, latent / 8});
-  for (const int64_t channels : {512, 256}) shapes.push_back({1, channels, picture / 8});
-  for (const int64_t channels : {512, 256}) shapes.push_back({1, channels, picture / 4});
-  for (const int64_t channels : {512, 256, 128}) shapes.push_back({1, channels, picture / 2});
-  for (const int64_t channels : {256, 128}) shapes.push_back({1, channels, picture});
+  for (const int64_t channels : {512, 256}) shapes.push_back({1, channels, image / 8});
+  for (const int64_t channels : {512, 256}) shapes.push_back({1, channels, image / 4});
+  for (const int64_t channels : {512, 256, 128}) shapes.push_back({1, channels, image / 2});
+  for (const int64_t channels : {256, 128}) shapes.push_back({1, channels, image});
   return shapes;
 }
 
@@ -107,11 +107,11 @@ Result Measure(const Shape& shape, int repeats) {
   return result;
 }
 
-int Run(int64_t picture, int repeats) {
+int Run(int64_t image, int repeats) {
   const c10::InferenceMode inference_mode;
   double ours = 0, in_place = 0, peer = 0, worst_speed = std::numeric_limits<double>::infinity(),
          worst_error = 0;
-  for (const Shape& shape : ShapesFor(picture)) {
+  for (const Shape& shape : ShapesFor(image)) {
     const Result result = Measure(shape, repeats);
     std::fprintf(
         stderr,
@@ -138,15 +138,15 @@ int Run(int64_t picture, int repeats) {
 
 int main(int argc, char** argv) try {
   CLI::App app("Times and checks group norm with SiLU at the shapes of the models");
-  int64_t picture = 512;
+  int64_t image = 512;
   int threads = 2;
   int repeats = 5;
-  app.add_option("--picture", picture, "Height and width of the picture")->check(CLI::Range(64, 1024));
+  app.add_option("--image", image, "Height and width of the image")->check(CLI::Range(64, 1024));
   app.add_option("--threads", threads, "Compute threads")->check(CLI::Range(1, 256));
   app.add_option("--repeats", repeats, "Timed runs")->check(CLI::Range(1, 1000));
   CLI11_PARSE(app, argc, argv);
   at::set_num_threads(threads);
-  return kandinsky::Run(picture, repeats);
+  return kandinsky::Run(image, repeats);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "group_norm: %s\n", error.what());
   return 1;

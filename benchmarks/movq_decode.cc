@@ -1,4 +1,4 @@
-// Seconds of decoding one picture with the full published MOVQ with random weights, prepared for inference.
+// Seconds of decoding one image with the full published MOVQ with random weights, prepared for inference.
 // Prints one JSON object.
 //
 // Usage: movq_decode --latent 64 --threads 2 --repeats 3
@@ -50,14 +50,14 @@ int Run(int latent, int threads, int repeats) {
 }  // namespace kandinsky
 
 int main(int argc, char** argv) try {
-  CLI::App app("Times decoding one picture with the full-size MOVQ");
+  CLI::App app("Times decoding one image with the full-size MOVQ");
   int latent = 64;
   int threads = 2;
   int repeats = 3;
-  app.add_option("--latent", latent, "Latent height and width (64 is a picture of 512x512)")
+  app.add_option("--latent", latent, "Latent height and width (64 is an image of 512x512)")
       ->check(CLI::Range(8, 256));
   app.add_option("--threads", threads, "Compute threads")->check(CLI::Range(1, 256));
-  app.add_option("--repeats", repeats, "Timed pictures")->check(CLI::Range(1, 1000));
+  app.add_option("--repeats", repeats, "Timed images")->check(CLI::Range(1, 1000));
   CLI11_PARSE(app, argc, argv);
   return kandinsky::Run(latent, threads, repeats);
 } catch (const std::exception& error) {

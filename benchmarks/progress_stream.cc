@@ -33,7 +33,7 @@
 #include "server/server.h"
 #include "tests/fakes/fake_pipeline.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 struct BenchmarkOptions {
@@ -319,11 +319,11 @@ int Run(const BenchmarkOptions& options) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server
 
 int main(int argc, char** argv) try {
   CLI::App app("The cost of streaming a progress message");
-  kandinsky::BenchmarkOptions options;
+  kandinsky::server::BenchmarkOptions options;
   app.add_option("--streams", options.streams, "Calls at once, in one batch")->check(CLI::Range(1, 8));
   app.add_option("--steps", options.steps, "Denoise steps of a call")->check(CLI::Range(10, 1000));
   app.add_option("--step_us", options.step_us, "Duration of a step")->check(CLI::Range(1, 100000));
@@ -331,7 +331,7 @@ int main(int argc, char** argv) try {
       ->check(CLI::Range(1, 1000));
   CLI11_PARSE(app, argc, argv);
   kandinsky::ConfigureLogging(kandinsky::LogFormat::kJson, kandinsky::LogLevel::kError);
-  return kandinsky::Run(options);
+  return kandinsky::server::Run(options);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "progress_stream: %s\n", error.what());
   return 1;

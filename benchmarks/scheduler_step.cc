@@ -20,9 +20,9 @@ namespace {
 
 constexpr int kRows = 8;
 
-class NullGeneration final : public Generation {
+class NullGeneration final : public Sample {
  public:
-  using Generation::Generation;
+  using Sample::Sample;
   const std::vector<PromptTokens>& prompt_tokens() const override { return tokens_; }
   absl::StatusOr<GenerationResult> TakeResult() override { return GenerationResult(); }
   void Advance() { cursor_.Advance(); }
@@ -33,12 +33,12 @@ class NullGeneration final : public Generation {
 
 class NullPipeline final : public Pipeline {
  public:
-  absl::StatusOr<std::unique_ptr<Generation>> Admit(const GenerationRequest&,
-                                                    std::shared_ptr<const Plan> plan) override {
+  absl::StatusOr<std::unique_ptr<Sample>> Admit(const GenerationRequest&,
+                                                std::shared_ptr<const Plan> plan) override {
     return std::make_unique<NullGeneration>(std::move(plan));
   }
-  absl::Status Step(absl::Span<Generation* const> batch) override {
-    for (Generation* generation : batch) static_cast<NullGeneration*>(generation)->Advance();
+  absl::Status Step(absl::Span<Sample* const> batch) override {
+    for (Sample* sample : batch) static_cast<NullGeneration*>(sample)->Advance();
     return absl::OkStatus();
   }
 };

@@ -71,7 +71,7 @@ int main(int argc, char** argv) try {
   int threads = 2;
   int repeats = 5;
   app.add_option("--images", images, "Images in the batch")->check(CLI::Range(1, 64));
-  app.add_option("--latent", latent, "Latent height and width (32 is a picture of 256x256)")
+  app.add_option("--latent", latent, "Latent height and width (32 is an image of 256x256)")
       ->check(CLI::Range(8, 256));
   app.add_option("--threads", threads, "Compute threads")->check(CLI::Range(1, 256));
   app.add_option("--repeats", repeats, "Timed steps")->check(CLI::Range(1, 1000));

@@ -36,7 +36,7 @@ function(kandinsky_torch_library name)
 endfunction()
 
 # kandinsky_test(NAME SOURCES... [LIBS libs...] [TORCH] [TOGETHER]): a GoogleTest program; each test is one ctest entry,
-# labelled with the folder below tests/. TOGETHER: with a sanitizer the whole program is one entry, since starting an
+# labeled with the folder below tests/. TOGETHER: with a sanitizer the whole program is one entry, since starting an
 # instrumented process takes longer than such a test.
 function(kandinsky_test name)
   cmake_parse_arguments(ARG "TORCH;TOGETHER" "" "SOURCES;LIBS;PROPERTIES" ${ARGN})
@@ -68,7 +68,7 @@ function(kandinsky_settings name)
     target_compile_options(${name} PRIVATE -fsanitize=${KANDINSKY_SANITIZER} -fno-omit-frame-pointer -g1)
     target_link_options(${name} PUBLIC -fsanitize=${KANDINSKY_SANITIZER})
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-      # Instrumented code hides from the optimiser that an optional which is read was written.
+      # Instrumented code hides from the optimizer that an optional which is read was written.
       target_compile_options(${name} PRIVATE -Wno-maybe-uninitialized)
     endif()
   endif()

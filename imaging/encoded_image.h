@@ -42,25 +42,25 @@ struct ImageInfo {
 // - The orientation is applied that Pillow's exif_transpose finds: EXIF (JPEG APP1, PNG eXIf or a "Raw
 //   profile type exif" text, WebP EXIF) or, without one there, XMP (JPEG APP1, PNG text, WebP). Color
 //   profiles, gamma and other texts are ignored.
-// - Transparency of any kind (alpha, tRNS, palettes) is laid over a ground: white for pictures, black (far)
+// - Transparency of any kind (alpha, tRNS, palettes) is laid over a ground: white for images, black (far)
 //   for depth maps, what is not painted for masks.
 // - Gray and palettes are expanded. 16-bit samples keep their high byte.
 // - CMYK and YCCK JPEGs are read by Adobe's convention (inverted) and converted without a profile, which is
 //   what Pillow does. JPEGs of 12 bits, lossless or hierarchical are refused, as are those of more than 100
 //   scans.
-// - The first picture of an animated PNG is the picture, as its specification says; animated WebP is refused.
+// - The first image of an animated PNG is the image, as its specification says; animated WebP is refused.
 
 // Reads headers only: at most a walk over the chunks of the file, no pixels.
 absl::StatusOr<ImageInfo> ProbeImage(std::string_view bytes, const DecodeLimits& limits = {});
 
-// What shows where a picture is transparent.
+// What shows where an image is transparent.
 enum class Ground { kBlack, kWhite };
 
 // Decodes to 8-bit RGB.
 absl::StatusOr<Image> DecodeImage(std::string_view bytes, const DecodeLimits& limits = {},
                                   Ground ground = Ground::kWhite);
 
-// Decodes to one gray channel, for masks: the picture over `ground`, as luma as Pillow's convert("L")
+// Decodes to one gray channel, for masks: the image over `ground`, as luma as Pillow's convert("L")
 // computes it. Gray files keep their values.
 absl::StatusOr<Image> DecodeGray(std::string_view bytes, const DecodeLimits& limits = {},
                                  Ground ground = Ground::kBlack);

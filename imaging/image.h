@@ -9,7 +9,7 @@
 
 namespace kandinsky {
 
-// An 8-bit picture: rows top to bottom, channels interleaved (HWC), no padding between rows.
+// An 8-bit image: rows top to bottom, channels interleaved (HWC), no padding between rows.
 struct Image {
   int width = 0;
   int height = 0;
@@ -19,14 +19,14 @@ struct Image {
   size_t row_bytes() const { return static_cast<size_t>(width) * static_cast<size_t>(channels); }
 };
 
-// The longest side of a picture that is decoded or resized; bounds the tables that grow with one side alone.
+// The longest side of an image that is decoded or resized; bounds the tables that grow with one side alone.
 inline constexpr int kMaxImageSide = 65535;
 
 // Whether the fields agree: sides of 1 or more, 1, 3 or 4 channels, as many bytes of pixels as these need and
 // fewer than 2^30. INVALID_ARGUMENT otherwise, with the numbers.
 absl::Status CheckImage(const Image& image);
 
-// A black picture. Sides and channels are 1 or more. RESOURCE_EXHAUSTED when there is no memory for it.
+// A black image. Sides and channels are 1 or more. RESOURCE_EXHAUSTED when there is no memory for it.
 absl::StatusOr<Image> AllocateImage(int width, int height, int channels);
 
 }  // namespace kandinsky

@@ -12,7 +12,7 @@
 namespace kandinsky {
 namespace {
 
-// What libjpeg may hold besides the output: the coefficients of a 16 Mpx picture of three full-size
+// What libjpeg may hold besides the output: the coefficients of a 16 Mpx image of three full-size
 // components, which several scans build up (96 MB), and small tables.
 constexpr long kMaxWorkingBytes = 100L << 20;  // NOLINT(google-runtime-int): libjpeg's type
 // Each scan may go over every block again. Encoders write about ten.
@@ -38,7 +38,7 @@ bool IsFrameHeader(size_t marker) {
 bool IsSupportedFrame(size_t marker) { return marker <= 0xC2 || marker == 0xC9 || marker == 0xCA; }
 
 // Markers that stand alone: restarts, start and end of an image. Tables may come as an image of their own
-// before the picture.
+// before the image.
 bool HasNoSegment(size_t marker) { return marker >= kFirstRestart && marker <= kEndOfImage; }
 
 absl::Status Damaged() { return CannotDecode("JPEG", "damaged or truncated"); }

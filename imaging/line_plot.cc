@@ -17,7 +17,7 @@ constexpr size_t kMostMarks = 20;  // of points and of ticks
 // What is not positive stands at the bottom.
 double LogOf(double y) { return std::log10(std::max(y, 1e-12)); }
 
-// Maps data to the picture.
+// Maps data to the image.
 class Axes {
  public:
   explicit Axes(const std::vector<PlotSeries>& series) {

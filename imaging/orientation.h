@@ -5,9 +5,9 @@
 
 namespace kandinsky {
 
-// The orientation, 1-8, that the metadata of a picture ask for, found where Pillow 13 finds it
+// The orientation, 1-8, that the metadata of an image ask for, found where Pillow 13 finds it
 // (Image.getexif): the EXIF block's, or, when that has none, the first in the XMP packet. What cannot be
-// read, or says nothing usable, counts as 1 (upright): it is metadata, and viewers show such pictures. Both
+// read, or says nothing usable, counts as 1 (upright): it is metadata, and viewers show such images. Both
 // may be empty.
 int ReadOrientation(std::string_view exif, std::string_view xmp);
 

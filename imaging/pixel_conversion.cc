@@ -8,14 +8,14 @@
 namespace kandinsky {
 namespace {
 
-// Where the pixels of the stored picture are shown.
+// Where the pixels of the stored image are shown.
 struct Placement {
   std::ptrdiff_t start;   // byte of stored pixel (0, 0)
   std::ptrdiff_t step_x;  // bytes from one pixel of a stored row to the next
   std::ptrdiff_t step_y;  // and from one stored row to the next
 };
 
-// The orientations say where row 0 and column 0 of the stored picture are shown: 1 top left, 2 top right,
+// The orientations say where row 0 and column 0 of the stored image are shown: 1 top left, 2 top right,
 // 3 bottom right, 4 bottom left, 5 left top, 6 right top, 7 right bottom, 8 left bottom.
 Placement Place(const Image& shown, int orientation) {
   const auto pixel = static_cast<std::ptrdiff_t>(shown.channels);

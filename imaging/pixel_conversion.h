@@ -7,7 +7,7 @@
 
 namespace kandinsky {
 
-// Turns and mirrors a picture as EXIF orientation `orientation` (1-8) asks, so that it is upright. Works on
+// Turns and mirrors an image as EXIF orientation `orientation` (1-8) asks, so that it is upright. Works on
 // pixels of any number of bytes. RESOURCE_EXHAUSTED without memory.
 absl::StatusOr<Image> ApplyOrientation(Image image, int orientation);
 

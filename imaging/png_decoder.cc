@@ -17,13 +17,13 @@ namespace {
 
 // What libpng's callbacks share. They leave by longjmp, so nothing here has a destructor.
 struct DecodeState {
-  // What libpng reads, one after the other: a head with what belongs to the picture, and the compressed
+  // What libpng reads, one after the other: a head with what belongs to the image, and the compressed
   // pixels as they stand in the file. It sees nothing else of it: profiles, texts and animation change
   // nothing here and are where decompression bombs hide.
   std::array<std::string_view, 4> parts;
   bool complete = false;  // an error came up, but behind the last row
   size_t height = 0;
-  int last_pass = 0;  // of an interlaced picture
+  int last_pass = 0;  // of an interlaced image
 };
 
 // Whether libpng has given out all rows. It reads on after the last one, to the end of the compressed data.

@@ -9,7 +9,7 @@
 
 namespace kandinsky {
 
-// The parts of a PNG file that its picture is made of. Views point into the file.
+// The parts of a PNG file that its image is made of. Views point into the file.
 struct PngFile {
   int width = 0;
   int height = 0;
@@ -30,11 +30,11 @@ bool HasPngSignature(std::string_view bytes);
 // Walks over the chunks, as far as Pillow 13 does: it takes the last of several alike, wants the checksums of
 // all chunks before the pixels to be right and does not look at the later ones, takes metadata on both
 // sides of the pixels, and stops at IEND or at what is no chunk. Pixels are not looked at. INVALID_ARGUMENT
-// when the file cannot be a picture. Memory: at most 2 MiB, for compressed texts that may tell the
+// when the file cannot be an image. Memory: at most 2 MiB, for compressed texts that may tell the
 // orientation. Thread-safe.
 absl::StatusOr<PngFile> ReadPngFile(std::string_view bytes);
 
-// A file that holds nothing but what the picture of `file` takes, up to where its `pixel_chunks` are to
+// A file that holds nothing but what the image of `file` takes, up to where its `pixel_chunks` are to
 // follow, for a decoder that does not check checksums.
 std::string PngHead(const PngFile& file);
 

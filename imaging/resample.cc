@@ -77,12 +77,12 @@ void ResampleStrip(const ColumnTaps& taps, size_t at, uint8_t* out) {
   for (size_t b = 0; b < bytes; ++b) out[at + b] = ToByte(sums[b]);
 }
 
-// Blocks of one row of the reduced picture.
+// Blocks of one row of the reduced image.
 struct BlockRow {
   const uint8_t* top;
   size_t stride;
   int rows;      // source rows in the block
-  int channels;  // of both pictures
+  int channels;  // of both images
 };
 
 uint8_t AverageBlock(const BlockRow& block, int x, int columns, int channel) {

@@ -35,7 +35,7 @@ bool IsIdentity(const AxisRequest& axis) {
          axis.source_extent == static_cast<float>(axis.source_size);
 }
 
-// What lies between the passes is no larger than the picture or the result.
+// What lies between the passes is no larger than the image or the result.
 absl::StatusOr<Image> ResampleBoth(const Image& image, const AxisRequest& x, const AxisRequest& y) {
   if (IsIdentity(y)) return ResampleRows(image, PlanAxis(x), 0, image.height);
   const ResampleAxis vertical = PlanAxis(y);

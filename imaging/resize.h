@@ -23,7 +23,7 @@ struct ResizeOptions {
 // Thread-safe.
 absl::StatusOr<Image> Resize(const Image& image, int width, int height, const ResizeOptions& options = {});
 
-// What CLIPImageProcessor makes of an RGB picture before it normalizes the values: bicubic, so that the
+// What CLIPImageProcessor makes of an RGB image before it normalizes the values: bicubic, so that the
 // shorter side has `size` pixels (no reducing gap), then the middle size x size pixels, the odd one left over
 // at the right or below. Pixels that the crop drops are not computed. Errors and thread-safety as Resize.
 absl::StatusOr<Image> CropForClip(const Image& rgb, int size);

@@ -31,7 +31,7 @@ std::string_view WithoutTrailer(std::string_view bytes) {
   return end < kFileHeaderBytes || end > bytes.size() ? std::string_view() : bytes.substr(0, end);
 }
 
-// Whether pixels may be transparent. Alpha beside a lossy picture counts if the extended header announces it.
+// Whether pixels may be transparent. Alpha beside a lossy image counts if the extended header announces it.
 bool HasAlpha(std::string_view bytes, const WebPBitstreamFeatures& features) {
   constexpr size_t kFlags = kFileHeaderBytes + kChunkHeaderBytes;
   constexpr int kLossy = 1;

@@ -13,7 +13,7 @@ namespace kandinsky {
 
 bool HasWebpSignature(std::string_view bytes);
 
-// Reads the headers of the file and of its picture, and the EXIF and XMP chunks where the extended header
+// Reads the headers of the file and of its image, and the EXIF and XMP chunks where the extended header
 // announces them.
 absl::StatusOr<EncodedHeader> ReadWebpHeader(std::string_view bytes);
 

@@ -21,7 +21,7 @@ enum class SamplerKind {
   kDpmSolverMultistep,  // DPM-Solver++ 2M
 };
 
-// Which results a generation must produce. Leaving out image and pixels skips the decode stage.
+// Which results a sample must produce. Leaving out image and pixels skips the decode stage.
 struct OutputRequest {
   bool image = true;
   bool latents = false;

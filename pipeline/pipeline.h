@@ -26,7 +26,7 @@ struct PromptTokens {
   int kept_tokens = 0;  // tokens that the model sees
 };
 
-// What a finished generation yields, by its task and OutputRequest.
+// What a finished sample yields, by its task and OutputRequest.
 struct GenerationResult {
   std::optional<Image> image = std::nullopt;
   // Before the image decoder, or what the image encoder gives: [4, latent height, latent width].
@@ -43,12 +43,12 @@ struct GenerationResult {
 
 // One image in the making, with all its state: its place in the plan, latents, sampler, random generator.
 // Created by Pipeline::Admit, moved on by Pipeline::Step, used by one thread at a time.
-class Generation {
+class Sample {
  public:
-  explicit Generation(std::shared_ptr<const Plan> plan) : cursor_(std::move(plan)) {}
-  virtual ~Generation() = default;
-  Generation(const Generation&) = delete;
-  Generation& operator=(const Generation&) = delete;
+  explicit Sample(std::shared_ptr<const Plan> plan) : cursor_(std::move(plan)) {}
+  virtual ~Sample() = default;
+  Sample(const Sample&) = delete;
+  Sample& operator=(const Sample&) = delete;
 
   Stage stage() const { return cursor_.stage(); }
   // Of the next step.
@@ -62,7 +62,7 @@ class Generation {
   // A cheap small image of the unfinished one, RGB; nothing outside Stage::kDenoise, or when the pipeline
   // has no previews. Runs no network.
   virtual std::optional<Image> Preview() const { return std::nullopt; }
-  // Moves the result out. Only in Stage::kDone, once. An error concerns this generation alone (INTERNAL: its
+  // Moves the result out. Only in Stage::kDone, once. An error concerns this sample alone (INTERNAL: its
   // latents are not finite); the others of its batches are not touched by it.
   virtual absl::StatusOr<GenerationResult> TakeResult() = 0;
 
@@ -75,18 +75,18 @@ class Pipeline {
  public:
   virtual ~Pipeline() = default;
 
-  // Creates the generation of `request`, whose work is `plan`: tokenizes, seeds the generator. Cheap, runs no
+  // Creates the sample of `request`, whose work is `plan`: tokenizes, seeds the generator. Cheap, runs no
   // network. INVALID_ARGUMENT when the model cannot serve the request.
-  virtual absl::StatusOr<std::unique_ptr<Generation>> Admit(const GenerationRequest& request,
-                                                            std::shared_ptr<const Plan> plan) = 0;
+  virtual absl::StatusOr<std::unique_ptr<Sample>> Admit(const GenerationRequest& request,
+                                                        std::shared_ptr<const Plan> plan) = 0;
 
   // One batched forward pass of the common stage. `batch` is not empty, its members are distinct, come from
   // this pipeline, share batch_key() and are not in Stage::kDone. On success every member has moved on by one
   // step. Errors concern the whole batch and leave its members unusable (they can only be destroyed), but the
   // pipeline stays usable: RESOURCE_EXHAUSTED when memory ran out (members are unchanged and may be stepped
   // again, in smaller batches), INTERNAL for anything else. UNAVAILABLE says that the pipeline is lost, e.g.
-  // with its device: all its generations are then unusable, and it can only be destroyed.
-  virtual absl::Status Step(absl::Span<Generation* const> batch) = 0;
+  // with its device: all its samples are then unusable, and it can only be destroyed.
+  virtual absl::Status Step(absl::Span<Sample* const> batch) = 0;
 };
 
 }  // namespace kandinsky

@@ -36,10 +36,10 @@ struct EmbeddingTerm {
   struct Row {
     int index;
   };
-  struct Picture {
+  struct EmbeddedImage {
     int index;
   };
-  std::variant<Row, Picture, ImageEmbedding> source;
+  std::variant<Row, EmbeddedImage, ImageEmbedding> source;
   float weight = 1.0f;
 };
 
@@ -57,10 +57,10 @@ struct DenoiserText {
 // own place in the generator's sequence. Runs and rows whose result nobody reads are not sampled; their
 // numbers are only passed over.
 struct SampleRecipe {
-  std::vector<RecipeText> texts;     // to encode, each once
-  std::vector<InputImage> pictures;  // to embed, in the order of the request
-  std::vector<PriorRow> rows;        // to sample
-  std::vector<int> run_rows;         // rows of each draw of each run, in the order of the runs
+  std::vector<RecipeText> texts;   // to encode, each once
+  std::vector<InputImage> images;  // to embed, in the order of the request
+  std::vector<PriorRow> rows;      // to sample
+  std::vector<int> run_rows;       // rows of each draw of each run, in the order of the runs
   // Whose weighted sum is the image embedding; empty when nothing reads it.
   std::vector<EmbeddingTerm> embedding;
   // The negative embedding: a row, a given one, or (neither) that of the zero image.

@@ -76,7 +76,7 @@ class RuleChecker {
   void NeedImageEncoder(std::string field) {
     if (capabilities_.has_image_encoder) return;
     Report(Lack::kImageEncoder, std::move(field),
-           "the model was loaded without an image encoder, so pictures cannot be embedded");
+           "the model was loaded without an image encoder, so images cannot be embedded");
   }
 
   bool CheckInteger(const char* field, int value, int min, int max) {

@@ -9,19 +9,19 @@
 
 namespace kandinsky {
 
-// What one generation makes, in native types; Model::Check says what of it a model serves. Pictures have been
+// What one sample makes, in native types; Model::Check says what of it a model serves. Images have been
 // decoded and resized; they are shared and never change.
 using InputImage = std::shared_ptr<const Image>;
 
 // A place in CLIP's image space: what the vision tower or the prior gives, [Capabilities::embedding_dim], not
-// normalised.
+// normalized.
 using ImageEmbedding = SharedFloatTensor;
 
-// A picture whose CLIP embedding is wanted, already cropped (CropForClip) or squeezed: RGB,
+// An image whose CLIP embedding is wanted, already cropped (CropForClip) or squeezed: RGB,
 // Capabilities::clip_image_size square; or the embedding itself.
 using ImageOrEmbedding = std::variant<InputImage, ImageEmbedding>;
 
-// A picture that denoising starts from. `strength` has diffusers' meaning (the original package's is the
+// An image that denoising starts from. `strength` has diffusers' meaning (the original package's is the
 // opposite): the share of the steps that is run, above 0 to 1 (nothing is left of it); steps x strength >= 1.
 struct InitImage {
   InputImage image;  // RGB, width x height of the request
@@ -35,10 +35,10 @@ struct ImageToImage {
   InitImage init;
 };
 
-// Repaints a part of a picture.
+// Repaints a part of an image.
 struct Inpaint {
   InputImage image;  // RGB, width x height of the request
-  // Grey, the same size; 255 is repainted, 0 is kept (diffusers' polarity since 0.19).
+  // Gray, the same size; 255 is repainted, 0 is kept (diffusers' polarity since 0.19).
   InputImage mask;
   // Whether values between count, averaged over each latent cell, without the growth by a cell that binary
   // masks get; otherwise the mask is cut at one half, as diffusers does.

@@ -12,7 +12,7 @@
 
 namespace kandinsky {
 
-// A generation that could take part in the next step.
+// A sample that could take part in the next step.
 struct BatchCandidate {
   BatchKey key;
   StepCost cost;
@@ -23,16 +23,16 @@ struct BatchCandidate {
 
 // Bounds of a batch.
 struct BatchLimits {
-  int max_rows = 8;                       // generations, >= 1
+  int max_rows = 8;                       // samples, >= 1
   int64_t max_latent_pixels = INT64_MAX;  // sum of StepCost::latent_pixels; one candidate always fits
   int64_t max_memory_bytes = INT64_MAX;   // sum of StepCost::memory_bytes; one candidate always fits
   int max_times_passed_over = 16;         // as EngineOptions::max_times_passed_over
 };
 
-// Why a step was not shared with a generation that was there. Of several differences the first in this order
+// Why a step was not shared with a sample that was there. Of several differences the first in this order
 // counts.
 enum class NotMergedReason {
-  kAlone,        // no other generation was there
+  kAlone,        // no other sample was there
   kNetwork,      // it needs other weights
   kStage,        // it is in another stage
   kSize,         // its latents have another size

@@ -17,7 +17,7 @@
 namespace kandinsky {
 
 // A request as the engine takes it: one GenerationRequest per image (or per text, embedding, ...; "image"
-// stands for any of them), all with the same task, size and steps. The engine admits each as a generation of
+// stands for any of them), all with the same task, size and steps. The engine admits each as a sample of
 // its own, so images of one request batch, move and end like those of different requests, on one worker or on
 // several.
 struct EngineRequest {
@@ -51,15 +51,15 @@ struct EngineOptions {
   // Waiting this long lifts a request by one priority; > 0.
   absl::Duration priority_ageing = absl::Seconds(30);
 
-  int max_batch_rows = 8;  // generations that share a step, >= 1
-  // Sum of StepCost::latent_pixels over a batch; one generation always fits.
+  int max_batch_rows = 8;  // samples that share a step, >= 1
+  // Sum of StepCost::latent_pixels over a batch; one sample always fits.
   int64_t max_batch_latent_pixels = int64_t{8} * 128 * 128;
-  // Sum of StepCost::memory_bytes over a batch. A generation that needs more than this alone is refused.
+  // Sum of StepCost::memory_bytes over a batch. A sample that needs more than this alone is refused.
   int64_t max_batch_memory_bytes = INT64_MAX;
-  // Generations that a worker has begun and not finished, >= 1. More than max_batch_rows lets generations of
+  // Generations that a worker has begun and not finished, >= 1. More than max_batch_rows lets samples of
   // other stages and sizes gather for a common step meanwhile; each holds its latents and embeddings.
   int max_active_generations = 32;
-  // Steps that a runnable generation may be passed over before its batch key wins the next one, >= 1. Small
+  // Steps that a runnable sample may be passed over before its batch key wins the next one, >= 1. Small
   // values alternate between batch keys, large ones finish the most urgent first.
   int max_times_passed_over = 16;
   // An idle worker begins as soon as this many images wait (in kStrict mode: that may share its batch)...
@@ -111,7 +111,7 @@ struct Submission {
 // One batched step, also a failed one.
 struct StepRecord {
   BatchKey key;
-  int rows = 0;  // generations in the batch
+  int rows = 0;  // samples in the batch
   absl::Duration duration = absl::ZeroDuration();
   absl::Status status = absl::OkStatus();
   std::array<int, kNotMergedReasons> not_merged = {};  // as BatchPlan::not_merged

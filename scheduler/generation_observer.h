@@ -28,11 +28,11 @@ struct StartedInfo {
 struct ProgressUpdate {
   int image_index = 0;
   StageProgress progress;
-  int batch_rows = 0;  // generations that shared the step
+  int batch_rows = 0;  // samples that shared the step
   absl::Duration estimated_remaining = absl::ZeroDuration();
 };
 
-// A small picture of an unfinished image.
+// A small image of an unfinished image.
 struct PreviewImage {
   int image_index = 0;
   int step = 0;  // finished denoise steps
@@ -56,7 +56,7 @@ struct GenerationStatistics {
   int steps = 0;               // batched steps it was a member of
   int max_batch_rows = 0;      // largest batch among them
   double mean_batch_rows = 0;  // mean over them
-  // Steps at which a generation was left out of the batch for the reason (or, kAlone, none was there). A step
+  // Steps at which a sample was left out of the batch for the reason (or, kAlone, none was there). A step
   // can count for several reasons.
   std::array<int, kNotMergedReasons> not_merged_steps = {};
   std::vector<PromptTokens> prompt_tokens;  // of the first image
@@ -80,7 +80,7 @@ class GenerationObserver {
   virtual void OnImage(FinishedImage image) = 0;
   // OK when every image was delivered. CANCELLED: by Cancel, Drain or the end of the engine.
   // DEADLINE_EXCEEDED. INVALID_ARGUMENT: the model cannot serve the request. RESOURCE_EXHAUSTED: one
-  // generation alone does not fit into memory. ABORTED: its place in the full queue was given to another
+  // sample alone does not fit into memory. ABORTED: its place in the full queue was given to another
   // request. UNAVAILABLE: the worker lost its pipeline. INTERNAL: a step failed.
   virtual void OnFinished(const absl::Status& status, const GenerationStatistics& statistics) = 0;
 };

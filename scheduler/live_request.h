@@ -60,7 +60,7 @@ class LiveRequest {
 
   void RecordStarted(absl::Time now) EXCLUDES(mutex_);
   void RecordPromptTokens(std::vector<PromptTokens> tokens) EXCLUDES(mutex_);
-  // One batched step, at least one generation of which belongs to this request.
+  // One batched step, at least one sample of which belongs to this request.
   void RecordStep(const StepRecord& step) EXCLUDES(mutex_);
   GenerationStatistics Statistics(absl::Time now) const EXCLUDES(mutex_);
 

@@ -18,11 +18,11 @@ class RowCaps {
   // The most rows of a batch with `key`, at least 1; INT_MAX without a cap.
   int Cap(const BatchKey& key) const;
 
-  // A step of `rows` generations ran out of memory. The cap becomes half of the rows, rounded up, or, when
+  // A step of `rows` samples ran out of memory. The cap becomes half of the rows, rounded up, or, when
   // the step was a probe, what it was before.
   void RecordOutOfMemory(const BatchKey& key, int rows);
 
-  // A step of `rows` generations went well. Returns true when the cap was raised or removed by it.
+  // A step of `rows` samples went well. Returns true when the cap was raised or removed by it.
   bool RecordSuccess(const BatchKey& key, int rows);
 
   // Keys that have a cap now.

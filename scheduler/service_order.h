@@ -34,7 +34,7 @@ class ServiceOrder {
     int64_t image_cost = 1;  // > 0, any unit
     int images = 1;
     int next_image = 0;
-    // Neighbours in its list, kNone at its ends; the order's own.
+    // Neighbors in its list, kNone at its ends; the order's own.
     int previous = kNone;
     int next = kNone;
 

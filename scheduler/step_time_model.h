@@ -12,7 +12,7 @@
 
 namespace kandinsky {
 
-// The last `steps` steps of a plan: what a generation still has to do.
+// The last `steps` steps of a plan: what a sample still has to do.
 struct RemainingWork {
   RemainingWork() = default;
   // All of it.
@@ -33,10 +33,10 @@ class StepTimeModel {
   // `weight` of a new measurement in the average, in (0, 1].
   explicit StepTimeModel(double weight = 0.2) : weight_(weight) {}
 
-  // A step of `rows` generations took `duration`.
+  // A step of `rows` samples took `duration`.
   void Record(const BatchKey& key, int rows, absl::Duration duration) EXCLUDES(mutex_);
 
-  // Time until a generation has done `work` when it is a member of every step. Zero when nothing was
+  // Time until a sample has done `work` when it is a member of every step. Zero when nothing was
   // measured.
   absl::Duration ElapsedTime(const RemainingWork& work) const EXCLUDES(mutex_);
 

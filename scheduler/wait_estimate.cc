@@ -8,9 +8,9 @@ namespace kandinsky {
 std::vector<absl::Duration> EstimateStartDelays(absl::Span<const absl::Duration> active,
                                                 absl::Span<const std::vector<absl::Duration>> waiting,
                                                 size_t capacity, int workers) {
-  // Processor sharing in virtual time: `served` is the device time that each generation under way has had
+  // Processor sharing in virtual time: `served` is the device time that each sample under way has had
   // since now, so one that needs w more when it starts ends when `served` has grown by w, and `served` grows
-  // by one second in as many seconds as there are generations under way.
+  // by one second in as many seconds as there are samples under way.
   std::priority_queue<absl::Duration, std::vector<absl::Duration>, std::greater<>> ends(active.begin(),
                                                                                         active.end());
   absl::Duration served;

@@ -83,7 +83,7 @@ std::unique_ptr<Pipeline> Worker::Replace() {
 
 absl::Status Worker::Serve(Pipeline& pipeline) {
   const StartedInfo info = {.worker = name_, .device = device_};
-  ActiveGenerations active(pipeline, context_);
+  ActiveSamples active(pipeline, context_);
   while (true) {
     active.DropEnded();
     PublishLoad(active);
@@ -110,7 +110,7 @@ absl::Status Worker::Serve(Pipeline& pipeline) {
   }
 }
 
-void Worker::PublishLoad(const ActiveGenerations& active) {
+void Worker::PublishLoad(const ActiveSamples& active) {
   std::vector<BacklogItem> backlog = active.Backlog();
   MutexLock lock(load_mutex_);
   load_.backlog.swap(backlog);

@@ -10,13 +10,13 @@
 #include "absl/status/statusor.h"
 #include "base/mutex.h"
 #include "pipeline/pipeline.h"
-#include "scheduler/active_generations.h"
+#include "scheduler/active_samples.h"
 #include "scheduler/busy_meter.h"
 #include "scheduler/engine_types.h"
 
 namespace kandinsky {
 
-// One thread with one pipeline and the generations that it has begun. It repeats: begin waiting images while
+// One thread with one pipeline and the samples that it has begun. It repeats: begin waiting images while
 // there is room, drop what has ended, make one batched step.
 //
 // A pipeline that is lost (UNAVAILABLE from Step) takes the requests that were begun here with it, and nobody
@@ -41,7 +41,7 @@ class Worker {
 
   // What the engine's estimates and gauges want to know, as of the last step.
   struct Load {
-    std::vector<BacklogItem> backlog;  // of each generation under way
+    std::vector<BacklogItem> backlog;  // of each sample under way
     double busy_ratio = 0;
     size_t capped_keys = 0;
   };
@@ -55,7 +55,7 @@ class Worker {
   std::unique_ptr<Pipeline> Replace();
   // Works until the engine ends (OK) or the pipeline is lost.
   absl::Status Serve(Pipeline& pipeline);
-  void PublishLoad(const ActiveGenerations& active) EXCLUDES(load_mutex_);
+  void PublishLoad(const ActiveSamples& active) EXCLUDES(load_mutex_);
 
   const std::string name_;
   const std::string device_;

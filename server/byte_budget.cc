@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 ByteBudget::Reservation& ByteBudget::Reservation::operator=(Reservation&& other) noexcept {
   if (this == &other) return *this;
@@ -46,4 +46,4 @@ void ByteBudget::Add(int64_t change) {
   bytes_ += change;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -5,7 +5,7 @@
 
 #include "base/mutex.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Counts the bytes of all requests and results in memory against one limit, so that memory is bounded by
 // admission. Thread-safe; a Reservation is not.
@@ -56,4 +56,4 @@ class ByteBudget {
   int64_t bytes_ GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -6,7 +6,7 @@
 #include "server/error_details.h"
 #include "server/generation_store.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 grpc::Status ReserveBytes(const CallContext& context, const Engine& engine, int64_t bytes, int64_t held,
                           ByteBudget::Reservation& share) {
@@ -22,4 +22,4 @@ grpc::Status ReserveBytes(const CallContext& context, const Engine& engine, int6
   }
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

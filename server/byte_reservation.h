@@ -8,7 +8,7 @@
 #include "server/byte_budget.h"
 #include "server/call_context.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Takes `bytes` of the byte budget into `share`; results of the past give way to them. BYTES_IN_FLIGHT when
 // there is no room, with the engine's wait as the retry delay if there can ever be: `held` are what the
@@ -16,4 +16,4 @@ namespace kandinsky {
 grpc::Status ReserveBytes(const CallContext& context, const Engine& engine, int64_t bytes, int64_t held,
                           ByteBudget::Reservation& share);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -9,7 +9,7 @@
 #include "server/serving_state.h"
 #include "server/timer.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 class GenerationStore;
 class MessageWatch;
@@ -31,4 +31,4 @@ struct CallContext {
   CallCounts& counts;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -3,7 +3,7 @@
 #include <atomic>
 #include <cstdint>
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // How far the calls of a server have come since its start. Thread-safe.
 struct CallCounts {
@@ -12,4 +12,4 @@ struct CallCounts {
   std::atomic<int64_t> ended = 0;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

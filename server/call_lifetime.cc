@@ -12,7 +12,7 @@
 #include "server/exception_guard.h"
 #include "server/refusal_log.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // What a call gets on top of its deadline to write what is ready.
@@ -124,4 +124,4 @@ void CallLifetime::LogWork(const End& end, absl::Duration duration) const {
        {"images", int64_t{facts.results}}});
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

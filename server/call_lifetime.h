@@ -13,7 +13,7 @@
 #include "server/call_context.h"
 #include "server/rpc_method.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // What a log line tells about a call that asked for work.
 struct CallFacts {
@@ -96,4 +96,4 @@ class CallLifetime {
   Timer::Id timer_ GUARDED_BY(mutex_) = 0;  // 0: none
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

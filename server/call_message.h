@@ -10,7 +10,7 @@
 #include "server/message_size.h"
 #include "server/wire.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Parses the message of a call. The error when it is too large or not well-formed, else nothing.
 template <typename Message>
@@ -24,4 +24,4 @@ std::optional<grpc::Status> ReadMessage(const grpc::ByteBuffer& bytes, const v1:
   return std::nullopt;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -8,7 +8,7 @@
 #include "server/config.h"
 #include "server/error_details.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 std::optional<std::string> ClientIdOf(const grpc::ServerContextBase& rpc) {
   const auto [begin, end] = rpc.client_metadata().equal_range(kClientIdKey);
@@ -56,4 +56,4 @@ void AddRetryPushback(const grpc::Status& status, grpc::ServerContextBase& rpc) 
                           absl::StrCat(absl::ToInt64Milliseconds(absl::Ceil(*delay, absl::Milliseconds(1)))));
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

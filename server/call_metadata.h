@@ -10,7 +10,7 @@
 #include "absl/time/time.h"
 #include "kandinsky/v1/server_config.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // What a call says beside its message.
 
@@ -37,4 +37,4 @@ bool IsLate(absl::Time now, absl::Time arrival, absl::Time deadline);
 // trailer grpc-retry-pushback-ms. Before Finish.
 void AddRetryPushback(const grpc::Status& status, grpc::ServerContextBase& rpc);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -13,7 +13,7 @@
 #include "server/config.h"
 #include "server/listening_sockets.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 absl::StatusOr<v1::ServerConfig> BuildConfig(const std::string& file,
@@ -71,4 +71,4 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
   return {*std::move(config), kExitOk};
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -5,7 +5,7 @@
 
 #include "kandinsky/v1/server_config.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Exit codes of the server.
 enum ExitCode {
@@ -30,4 +30,4 @@ struct CommandLine {
 // kExitFailure.
 CommandLine ParseCommandLine(int argc, const char* const* argv);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

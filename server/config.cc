@@ -8,7 +8,7 @@
 #include "base/status_macros.h"
 #include "config/config_text.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr char kDefaults[] = R"pb(
@@ -137,4 +137,4 @@ bool IsValidName(const std::string& name) {
   });
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "kandinsky/v1/server_config.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Reads a ServerConfig from a file of at most 1 MiB; its extension tells the format: .json, or .textproto,
 // .txtpb, .pbtxt. Fields that are not in the text stay unset. INVALID_ARGUMENT with the place of the error
@@ -27,8 +27,8 @@ v1::ServerConfig WithDefaults(const v1::ServerConfig& config);
 // its value and its limits.
 absl::Status ValidateConfig(const v1::ServerConfig& config);
 
-// What the largest request that the other limits allow holds besides its pictures, tensors and embeddings,
-// and with two pictures, in bytes. For complete limits, of any range.
+// What the largest request that the other limits allow holds besides its images, tensors and embeddings,
+// and with two images, in bytes. For complete limits, of any range.
 int64_t MostTextBytes(const v1::LimitsConfig& limits);
 int64_t MostMessageBytes(const v1::LimitsConfig& limits);
 
@@ -38,4 +38,4 @@ std::string PrintConfig(const v1::ServerConfig& config);
 // Whether `name` has 1 to 128 characters of A-Z a-z 0-9 . _ - (model names and request ids).
 bool IsValidName(const std::string& name);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -10,7 +10,7 @@
 #include "server/config.h"
 #include "server/listening_sockets.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr int kMaxDevices = 64;
@@ -199,4 +199,4 @@ absl::Status ValidateConfig(const v1::ServerConfig& config) {
   return CheckModel(config.model());
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/logging.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr absl::Duration kWarningPause = absl::Minutes(1);
@@ -106,4 +106,4 @@ void ConnectionAcceptor::Warn(const char* message, int descriptors, absl::Time& 
   Log(LogLevel::kWarning, message, {{"open", int64_t{descriptors}}, {"limit", int64_t{limit_}}});
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

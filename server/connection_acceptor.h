@@ -9,7 +9,7 @@
 #include "absl/time/time.h"
 #include "server/listening_sockets.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Accepts connections on a thread of its own. gRPC's own acceptor stops for good at the first accept that
 // finds no free descriptor; this one refuses connections while descriptors are short, says so, and goes on.
@@ -49,4 +49,4 @@ class ConnectionAcceptor {
   std::thread thread_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

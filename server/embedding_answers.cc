@@ -6,7 +6,7 @@
 #include "server/event_conversion.h"
 #include "server/result_encoding.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 absl::Status Missing() { return absl::InternalError("a result of the pipeline lacks a part"); }
@@ -90,4 +90,4 @@ absl::StatusOr<v1::DecodeLatentsResponse> AnswerDecodeImage(const EmbeddingResul
   return response;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

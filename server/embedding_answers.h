@@ -7,7 +7,7 @@
 #include "server/embedding_validation.h"
 #include "server/request_validation.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // From the engine's results to the answers of EmbeddingService. INTERNAL when a result lacks what it should
 // have.
@@ -21,4 +21,4 @@ absl::StatusOr<v1::DecodeLatentsResponse> AnswerDecodePixels(const EmbeddingResu
 absl::StatusOr<v1::DecodeLatentsResponse> AnswerDecodeImage(const EmbeddingResults& results,
                                                             const ResultEncoding& encoding);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

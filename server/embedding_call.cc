@@ -7,7 +7,7 @@
 #include "server/exception_guard.h"
 #include "server/served_model.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 CallFacts FactsOf(const EmbeddingJob& job) {
@@ -193,4 +193,4 @@ void EmbeddingCall::End(const grpc::Status& status, grpc::ByteBuffer* response) 
   StartWriteAndFinish(&response_, grpc::WriteOptions(), status);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -15,7 +15,7 @@
 #include "server/work_submission.h"
 #include "server/work_ticket.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // A request of EmbeddingService as a piece of work, and what makes the answer of its results.
 struct EmbeddingJob {
@@ -26,7 +26,7 @@ struct EmbeddingJob {
   std::shared_ptr<const google::protobuf::Message> message;  // what the inputs point into
   const char* text_list = nullptr;                           // as in ValidatedEmbedding
   int64_t reply_bytes = 0;
-  // Serialises the answer.
+  // Serializes the answer.
   std::function<absl::Status(const EmbeddingResults&, grpc::ByteBuffer&)> answer;
 };
 
@@ -89,4 +89,4 @@ class EmbeddingCall final : public IncomingCall, public WorkOwner {
   GenerationStatistics statistics_ GUARDED_BY(mutex_);
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

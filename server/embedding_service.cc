@@ -9,7 +9,7 @@
 #include "server/embedding_call.h"
 #include "server/random_seed.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // Reads and checks a `Request`; `metrics` outlives the call.
@@ -21,7 +21,7 @@ std::variant<EmbeddingJob, grpc::Status> ReadJob(const grpc::ByteBuffer& bytes, 
   if (error.has_value()) return *error;
   EmbeddingCheck<Response> checked = ValidateEmbedding(*request, rules, DrawSeed);
   if (const auto* violations = std::get_if<std::vector<FieldViolation>>(&checked)) {
-    metrics.RecordRejectedPictures(*violations);
+    metrics.RecordRejectedImages(*violations);
     return InvalidRequestError(*violations);
   }
   auto& validated = std::get<ValidatedEmbedding<Response>>(checked);
@@ -29,7 +29,7 @@ std::variant<EmbeddingJob, grpc::Status> ReadJob(const grpc::ByteBuffer& bytes, 
                                                            grpc::ByteBuffer& response_bytes) -> absl::Status {
     ASSIGN_OR_RETURN(const Response response, make(results));
     if (SerializeMessage(response, response_bytes)) return absl::OkStatus();
-    return absl::InternalError("the response could not be serialised");
+    return absl::InternalError("the response could not be serialized");
   };
   return EmbeddingJob{.model = request->model(),
                       .requests = std::move(validated.requests),
@@ -65,4 +65,4 @@ void AddEmbeddingService(const CallContext& context, RpcDispatcher& dispatcher) 
   Add<v1::DecodeLatentsRequest, v1::DecodeLatentsResponse>("DecodeLatents", all, context, dispatcher);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -8,7 +8,7 @@
 #include "server/prior_validation.h"
 #include "server/request_validation.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr int kMostTexts = 16;
@@ -48,7 +48,7 @@ bool CheckLength(const char* field, int length, int most, FieldChecks& checks) {
   return false;
 }
 
-InputImage& PictureToEncode(GenerationRequest& request) {
+InputImage& ImageToEncode(GenerationRequest& request) {
   return std::get<InputImage>(std::get<EncodeLatents>(request.task).image);
 }
 
@@ -129,12 +129,12 @@ EmbeddingCheck<v1::EmbedImagesResponse> ValidateEmbedding(const v1::EmbedImagesR
     for (int i = 0; i < request.images_size(); ++i) {
       const std::string field = absl::StrCat("images[", i, "]");
       validated.requests.emplace_back(checks.DefaultRequest()).task = EmbedImage();
-      const std::optional<EncodedPicture> picture = checks.Picture(field, request.images(i));
-      if (!picture.has_value()) continue;
+      const std::optional<EncodedImage> image = checks.CheckedImage(field, request.images(i));
+      if (!image.has_value()) continue;
       const auto place = InOne(static_cast<size_t>(i), [](GenerationRequest& image) -> InputImage& {
         return std::get<EmbedImage>(image.task).image;
       });
-      validated.inputs.push_back(PictureForClip(*picture, checks.capabilities(), place));
+      validated.inputs.push_back(ImageForClip(*image, checks.capabilities(), place));
     }
   }
   validated.reply_bytes = request.images_size() * EmbeddingBytes(checks.capabilities());
@@ -181,10 +181,10 @@ EmbeddingCheck<v1::EncodeLatentsResponse> ValidateEmbedding(const v1::EncodeLate
     native.task = EncodeLatents{.image = InputImage()};
     if (request.has_width()) native.width = request.width();
     if (request.has_height()) native.height = request.height();
-    const std::optional<EncodedPicture> picture = checks.Picture("image", request.image());
-    if (picture.has_value() && checks.AllowsSizeOf(native)) {
-      validated.inputs.push_back(ResizedPicture(*picture, {.width = native.width, .height = native.height},
-                                                InEach(PictureToEncode)));
+    const std::optional<EncodedImage> image = checks.CheckedImage("image", request.image());
+    if (image.has_value() && checks.AllowsSizeOf(native)) {
+      validated.inputs.push_back(
+          ResizedImage(*image, {.width = native.width, .height = native.height}, InEach(ImageToEncode)));
     }
   }
   validated.requests = {native};
@@ -232,4 +232,4 @@ EmbeddingCheck<v1::DecodeLatentsResponse> ValidateEmbedding(const v1::DecodeLate
   return Conclude(request, checks, std::move(validated), request.float_pixels() ? "float_pixels" : "latents");
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

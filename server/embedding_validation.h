@@ -15,7 +15,7 @@
 #include "server/field_checks.h"
 #include "server/request_inputs.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // What the engine made of the requests of one call: one result for each, in order.
 struct EmbeddingResults {
@@ -62,4 +62,4 @@ EmbeddingCheck<v1::DecodeLatentsResponse> ValidateEmbedding(const v1::DecodeLate
                                                             const ValidationRules& rules,
                                                             const std::function<uint64_t()>& draw_seed);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -5,7 +5,7 @@
 
 #include "absl/time/time.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 int64_t BatchMemory(int64_t configured, int64_t available_bytes) {
@@ -31,4 +31,4 @@ EngineOptions ToEngineOptions(const v1::EngineConfig& config, int64_t available_
   };
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -12,7 +12,7 @@
 #include "google/rpc/status.pb.h"
 #include "scheduler/cut_text.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr char kDomain[] = "kandinsky";
@@ -162,16 +162,16 @@ grpc::Status FailedPreconditionError(const std::vector<PreconditionViolation>& v
 
 grpc::Status MessageTooLargeError(int64_t limit) {
   return ErrorBuilder(grpc::StatusCode::RESOURCE_EXHAUSTED,
-                      "the message is too large without its pictures, tensors and embeddings",
+                      "the message is too large without its images, tensors and embeddings",
                       "MESSAGE_TOO_LARGE")
       .Metadata("limit_bytes", absl::StrCat(limit))
-      .Add(Quota("limits.max_text_message_bytes",
-                 "bytes of a message besides pictures, tensors and embeddings"))
+      .Add(
+          Quota("limits.max_text_message_bytes", "bytes of a message besides images, tensors and embeddings"))
       .Build();
 }
 
 grpc::Status DecodeQueueFullError() {
-  return ErrorBuilder(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many pictures wait to be decoded",
+  return ErrorBuilder(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many images wait to be decoded",
                       "DECODE_QUEUE_FULL")
       .Add(Quota("codec_threads", "tasks that wait for these threads"))
       .Add(RetryAfter(kDecodeQueueRetry))
@@ -343,4 +343,4 @@ std::string RandomHex(int count) {
   return hex;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -12,7 +12,7 @@
 #include "absl/time/time.h"
 #include "scheduler/engine_types.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // RPC errors with rich details: a google.rpc.Status in the trailer, always with one ErrorInfo (domain
 // "kandinsky"). Messages are constant phrases; what varies is in the details.
@@ -21,9 +21,9 @@ namespace kandinsky {
 struct FieldViolation {
   std::string field;        // path in the request, e.g. "width"
   std::string description;  // the rule and its limit
-  // For a picture that cannot be read, why, for metrics: "too_many_bytes", "too_many_pixels", "header" (not a
-  // picture, or of a kind that is not read), "damaged", "memory". Null for everything else.
-  const char* picture_fault = nullptr;
+  // For an image that cannot be read, why, for metrics: "too_many_bytes", "too_many_pixels", "header" (not a
+  // image, or of a kind that is not read), "damaged", "memory". Null for everything else.
+  const char* image_fault = nullptr;
 };
 
 // One thing that the served model cannot do.
@@ -49,7 +49,7 @@ grpc::Status CompressedMessageError();
 // FAILED_PRECONDITION, reason NOT_OFFERED_BY_MODEL, PreconditionFailure with every violation.
 grpc::Status FailedPreconditionError(const std::vector<PreconditionViolation>& violations);
 
-// RESOURCE_EXHAUSTED, reason MESSAGE_TOO_LARGE, with QuotaFailure: what a message holds besides pictures,
+// RESOURCE_EXHAUSTED, reason MESSAGE_TOO_LARGE, with QuotaFailure: what a message holds besides images,
 // tensors and embeddings exceeds limits.max_text_message_bytes.
 grpc::Status MessageTooLargeError(int64_t limit);
 
@@ -58,7 +58,7 @@ grpc::Status MessageTooLargeError(int64_t limit);
 grpc::Status ReceiveLimitError(int64_t limit);
 grpc::Status MetadataTooLargeError(int64_t limit);
 
-// RESOURCE_EXHAUSTED, reason DECODE_QUEUE_FULL, with QuotaFailure and RetryInfo: too many pictures wait to be
+// RESOURCE_EXHAUSTED, reason DECODE_QUEUE_FULL, with QuotaFailure and RetryInfo: too many images wait to be
 // decoded.
 grpc::Status DecodeQueueFullError();
 
@@ -136,4 +136,4 @@ const char* StatusCodeName(grpc::StatusCode code);
 // `count` random hexadecimal digits, count <= 32.
 std::string RandomHex(int count);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

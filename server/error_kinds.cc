@@ -1,6 +1,6 @@
 #include "server/error_kinds.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr ErrorKind kErrorKinds[] = {
@@ -44,4 +44,4 @@ constexpr ErrorKind kErrorKinds[] = {
 
 absl::Span<const ErrorKind> ErrorKinds() { return kErrorKinds; }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

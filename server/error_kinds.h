@@ -4,7 +4,7 @@
 
 #include "absl/types/span.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // The closed sets of reasons that metrics have as labels.
 
@@ -23,8 +23,8 @@ inline constexpr char kRefusedByTransport[] = "REFUSED_BY_TRANSPORT";
 // Calls whose answer did not reach the client.
 inline constexpr char kNotDelivered[] = "NOT_DELIVERED";
 
-// The values of FieldViolation::picture_fault.
-inline constexpr const char* kPictureFaults[] = {"too_many_bytes", "too_many_pixels", "header", "damaged",
-                                                 "memory"};
+// The values of FieldViolation::image_fault.
+inline constexpr const char* kImageFaults[] = {"too_many_bytes", "too_many_pixels", "header", "damaged",
+                                               "memory"};
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

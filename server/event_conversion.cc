@@ -6,7 +6,7 @@
 
 #include "server/error_details.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr Stage kTimedStages[] = {Stage::kEncode, Stage::kPrior, Stage::kDenoise, Stage::kDecode};
@@ -148,4 +148,4 @@ v1::GenerationError ToGenerationError(const grpc::Status& status) {
   return error;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -14,7 +14,7 @@
 #include "scheduler/generation_observer.h"
 #include "server/request_validation.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // From the engine's native types to wire messages.
 
@@ -43,4 +43,4 @@ v1::GenerationSummary MakeSummary(const ValidatedRequest& request, const std::st
 // What a call that ended with `status` got.
 v1::GenerationError ToGenerationError(const grpc::Status& status);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

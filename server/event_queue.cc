@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 bool Replaces(const v1::GenerateEvent& newer, const v1::GenerateEvent& last) {
@@ -78,4 +78,4 @@ void EventQueue::Clear() {
   chunk_offset_ = 0;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -7,7 +7,7 @@
 #include "kandinsky/v1/image_generation.pb.h"
 #include "server/generation_listener.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // The events that wait to be written to one stream, in order. The newest queue position replaces the one
 // before, progress takes one slot, in which the newest replaces the others, and so does the preview of each
@@ -43,4 +43,4 @@ class EventQueue {
   size_t chunk_offset_ = 0;  // bytes of the first entry's image that were taken already
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

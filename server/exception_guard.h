@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Runs `body`. No exception passes: what one says goes to `on_exception` as a text for the log.
 template <typename Body, typename Handler>
@@ -18,4 +18,4 @@ void GuardExceptions(Body&& body, Handler&& on_exception) noexcept {
   }
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

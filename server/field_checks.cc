@@ -12,7 +12,7 @@
 #include "server/config.h"
 #include "server/prompt_text.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "the floats of the wire format are little-endian");
@@ -138,7 +138,7 @@ SharedFloatTensor FieldChecks::Embedding(const std::string& field, const v1::Emb
       FloatTensor{.shape = {size}, .values = {embedding.values().begin(), embedding.values().end()}});
 }
 
-std::optional<EncodedPicture> FieldChecks::Picture(const std::string& field, const std::string& bytes) {
+std::optional<EncodedImage> FieldChecks::CheckedImage(const std::string& field, const std::string& bytes) {
   const auto refuse = [&](const char* fault, std::string rule) {
     violations_.push_back({field, std::move(rule), fault});
     return std::nullopt;
@@ -160,7 +160,7 @@ std::optional<EncodedPicture> FieldChecks::Picture(const std::string& field, con
                   absl::StrCat("must have at most ", decode.max_pixels, " pixels, this one has ", info->width,
                                " x ", info->height));
   }
-  return EncodedPicture{.field = field, .bytes = bytes, .info = *info, .limits = decode};
+  return EncodedImage{.field = field, .bytes = bytes, .info = *info, .limits = decode};
 }
 
 bool FieldChecks::Tensor(const std::string& field, const v1::FloatTensor& tensor,
@@ -198,4 +198,4 @@ std::vector<float> ValuesOf(const v1::FloatTensor& tensor) {
   return values;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

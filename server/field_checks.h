@@ -18,7 +18,7 @@
 #include "server/error_details.h"
 #include "server/request_inputs.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // How the results travel. A unary reply must fit into one message.
 enum class ReplyKind { kStream, kUnary };
@@ -46,7 +46,7 @@ inline float WithoutMinusZero(float value) { return value + 0.0f; }
 
 // Checks the fields of one request and collects what is wrong: what is of the wire itself, and what the model
 // says (CheckByModel). `field` is always a path in the request, e.g. "mix.parts[2].weight". Pure: reads the
-// request and nothing else. Pictures are looked at as far as their header.
+// request and nothing else. Images are looked at as far as their header.
 class FieldChecks {
  public:
   // What `rules` refers to outlives this object.
@@ -87,8 +87,8 @@ class FieldChecks {
   std::vector<uint64_t> Seeds(const SeedFields& fields, const std::function<uint64_t()>& draw_seed);
   // Without values when it is wrong.
   SharedFloatTensor Embedding(const std::string& field, const v1::Embedding& embedding);
-  // The picture, whose header is right; nothing when it is wrong. `bytes` outlives it.
-  std::optional<EncodedPicture> Picture(const std::string& field, const std::string& bytes);
+  // The image, whose header is right; nothing when it is wrong. `bytes` outlives it.
+  std::optional<EncodedImage> CheckedImage(const std::string& field, const std::string& bytes);
   // Whether `tensor` has `shape` and values within `range`.
   bool Tensor(const std::string& field, const v1::FloatTensor& tensor, const std::vector<int64_t>& shape,
               const ValueRange& range);
@@ -113,4 +113,4 @@ std::string ShapeText(const std::vector<int64_t>& shape);
 // Reads the values of a tensor whose shape was checked.
 std::vector<float> ValuesOf(const v1::FloatTensor& tensor);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

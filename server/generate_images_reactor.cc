@@ -5,7 +5,7 @@
 #include "server/exception_guard.h"
 #include "server/wire.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 void GenerateImagesReactor::OnEvent(const v1::GenerateEvent&) {}
 
@@ -26,7 +26,7 @@ void GenerateImagesReactor::Close(const grpc::Status& status, const v1::Generati
           for (const auto& [index, image] : images_) *response.add_images() = *image;
           images_.clear();
           if (!SerializeMessage(response, response_bytes_)) {
-            final_status = InternalError("the response could not be serialised");
+            final_status = InternalError("the response could not be serialized");
           }
         },
         [&](const std::string& cause) { final_status = InternalError(cause); });
@@ -35,4 +35,4 @@ void GenerateImagesReactor::Close(const grpc::Status& status, const v1::Generati
   StartWriteAndFinish(&response_bytes_, grpc::WriteOptions(), final_status);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -5,7 +5,7 @@
 
 #include "server/generation_call.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // The unary call: gathers the images and answers once. Lives until OnDone and until the record has let go of
 // it.
@@ -26,4 +26,4 @@ class GenerateImagesReactor final : public GenerationCall {
   std::map<int, SharedImage> images_ GUARDED_BY(images_mutex_);
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -6,10 +6,10 @@
 #include "server/reaction_order.h"
 #include "server/wire.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
-// Serialises the next event into `message`. False when there is none, or when it failed: then `status` says
+// Serializes the next event into `message`. False when there is none, or when it failed: then `status` says
 // so.
 bool TakeMessage(EventQueue& events, grpc::ByteBuffer& message, grpc::Status& status) {
   bool taken = false;
@@ -18,7 +18,7 @@ bool TakeMessage(EventQueue& events, grpc::ByteBuffer& message, grpc::Status& st
         const std::optional<v1::GenerateEvent> event = events.Pop();
         if (!event.has_value()) return;
         taken = SerializeMessage(*event, message);
-        if (!taken) status = InternalError("an event could not be serialised");
+        if (!taken) status = InternalError("an event could not be serialized");
       },
       [&](const std::string& cause) { status = InternalError(cause); });
   return taken;
@@ -135,4 +135,4 @@ void GenerateReactor::OnWriteDone(bool ok) {
   WriteNext();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

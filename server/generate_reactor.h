@@ -6,7 +6,7 @@
 #include "server/event_queue.h"
 #include "server/generation_call.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // The streaming call: writes one message after the other as fast as the client reads, and finishes once, when
 // the work has ended and everything is written. Whoever brings an event, a worker for one, only leaves it
@@ -54,4 +54,4 @@ class GenerateReactor final : public GenerationCall {
   std::optional<grpc::Status> final_status_ GUARDED_BY(write_mutex_);  // constant when finished_
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -16,11 +16,11 @@
 #include "server/random_seed.h"
 #include "server/served_model.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // The same bytes for the same request, whatever its id and whether it is only to be checked. Those of a
-// request with pictures are too many to be kept: two hashes, whose keys are the process's own, stand for
+// request with images are too many to be kept: two hashes, whose keys are the process's own, stand for
 // them. Changes the request for a moment, since a copy could be large.
 std::string BodyOf(v1::GenerateRequest& request) {
   constexpr size_t kLargestBody = 64 << 10;
@@ -110,7 +110,7 @@ std::optional<grpc::Status> GenerationCall::Begin(const grpc::ByteBuffer& bytes)
   auto checked = ValidateGenerateRequest(
       *request, {.limits = context().limits, .model = engine->model(), .reply = reply_}, DrawSeed);
   if (const auto* violations = std::get_if<std::vector<FieldViolation>>(&checked)) {
-    context().metrics.RecordRejectedPictures(*violations);
+    context().metrics.RecordRejectedImages(*violations);
     return InvalidRequestError(*violations);
   }
   const grpc::Status served = CheckServed(capabilities, request->model(), request->adapter());
@@ -217,4 +217,4 @@ void GenerationCall::Conclude(const GenerationEnd& end) {
   if (lifetime().Conclude(end.status, facts)) Close(end.status, end.summary);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -17,7 +17,7 @@
 #include "server/request_validation.h"
 #include "server/work_submission.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // One call that generates images, from its bytes to its status: parses, validates, finds the record of the
 // request or makes one and submits it, listens to it. How messages travel is the derived class's. Owned by
@@ -69,4 +69,4 @@ class GenerationCall : public IncomingCall, public GenerationListener {
   std::shared_ptr<GenerationRecord> record_ GUARDED_BY(mutex_);
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -7,7 +7,7 @@
 #include "absl/time/time.h"
 #include "kandinsky/v1/image_generation.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // An encoded image. Everyone who still has to send it shares it; its bytes count against the budget as long.
 using SharedImage = std::shared_ptr<const v1::GeneratedImage>;
@@ -32,4 +32,4 @@ class GenerationListener {
   virtual void OnEnd(const GenerationEnd& end) = 0;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -15,7 +15,7 @@
 #include "server/error_details.h"
 #include "server/generation_store.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr int kDefaultPageSize = 100;
@@ -144,4 +144,4 @@ grpc::Status GenerationMethods::List(const grpc::ServerContextBase& rpc,
   return grpc::Status::OK;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

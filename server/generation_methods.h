@@ -9,7 +9,7 @@
 #include "kandinsky/v1/image_generation.pb.h"
 #include "server/call_context.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // The unary methods that deal with requests of other calls. None blocks. Thread-safe.
 class GenerationMethods {
@@ -30,4 +30,4 @@ class GenerationMethods {
   const std::string operator_client_id_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

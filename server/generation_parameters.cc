@@ -6,7 +6,7 @@
 #include <string>
 #include <variant>
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // Keeps the order in which it is written.
@@ -94,4 +94,4 @@ std::string GenerationParameters(const GenerationRequest& request, uint64_t seed
   return json.dump();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -9,7 +9,7 @@
 #include "server/generation_store.h"
 #include "server/result_encoding.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // An image and its share of the budget, which live and go together.
@@ -373,4 +373,4 @@ bool GenerationRecord::DeadNow() const {
   return cancelled_ || failure_.has_value() || (engine_status_.has_value() && !engine_status_->ok());
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

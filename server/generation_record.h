@@ -16,7 +16,7 @@
 #include "server/work_submission.h"
 #include "server/work_ticket.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // What is known about a request when it comes.
 struct GenerationSpec {
@@ -29,7 +29,7 @@ struct GenerationSpec {
   Priority priority = Priority::kNormal;
   ResultEncoding encoding;
   int64_t result_bytes = 0;       // ResultBytes of each image
-  GenerationRequest first_image;  // stands for all: they differ in their seed only; without its pictures
+  GenerationRequest first_image;  // stands for all: they differ in their seed only; without its images
   int image_count = 0;
   absl::Time arrival;
   absl::Time deadline;            // of the work, as the first call wants it
@@ -132,4 +132,4 @@ class GenerationRecord final : public WorkOwner, public std::enable_shared_from_
   std::optional<absl::Time> end_time_ GUARDED_BY(mutex_);
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

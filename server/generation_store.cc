@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 GenerationStore::Match GenerationStore::MatchOf(const GenerationSpec& spec,
                                                 std::shared_ptr<GenerationRecord>& record) const {
@@ -127,4 +127,4 @@ void GenerationStore::Expire(Dropped& dropped) {
   while (!kept_.empty() && kept_.begin()->second.expiry <= now) RemoveOldest(dropped);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -13,7 +13,7 @@
 #include "base/mutex.h"
 #include "server/generation_record.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // The directory of all requests that are live or whose result is kept, by client and request id. Thread-safe.
 class GenerationStore {
@@ -104,4 +104,4 @@ class GenerationStore {
   std::map<uint64_t, Kept> kept_ GUARDED_BY(mutex_);  // in the order of their ends
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -3,7 +3,7 @@
 #include <grpc/grpc.h>
 #include <grpcpp/resource_quota.h>
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // Of gRPC's buffers for headers, small messages and replies.
@@ -50,4 +50,4 @@ void ConfigureGrpc(const v1::ServerConfig& config, grpc::ServerBuilder& builder)
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kServerKeepaliveTimeoutMs);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -12,7 +12,7 @@
 #include "server/reaction_order.h"
 #include "server/unary_call.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 namespace health = grpc::health::v1;
@@ -133,4 +133,4 @@ void HealthService::Remove(const std::string& service, const HealthWatch& watch)
   if (watches.empty()) watches_.erase(found);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

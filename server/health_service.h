@@ -9,7 +9,7 @@
 #include "server/call_context.h"
 #include "server/rpc_dispatcher.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 class HealthWatch;
 
@@ -33,4 +33,4 @@ class HealthService {
   std::map<std::string, std::vector<std::shared_ptr<HealthWatch>>> watches_ GUARDED_BY(mutex_);
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -9,7 +9,7 @@
 #include "server/generation_methods.h"
 #include "server/unary_call.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 RpcMethod MethodNamed(const char* name, const char* type = "unary") {
@@ -41,4 +41,4 @@ void AddImageGenerationService(const CallContext& context, const std::string& op
       std::bind_front(&GenerationMethods::List, methods));
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -9,7 +9,7 @@
 #include "server/exception_guard.h"
 #include "server/reaction_order.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // gRPC would inflate a message before anybody could look at its size; so that is switched off, and what comes
@@ -122,4 +122,4 @@ void IncomingCall::OnDone() {
   self_.reset();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

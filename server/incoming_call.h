@@ -12,7 +12,7 @@
 #include "server/message_watch.h"
 #include "server/rpc_method.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // A call with one message, from its headers to its end: reads the message as far as the limits allow, refuses
 // what does not come as it should, and tells the derived class of the rest. Owned by shared pointers: that of
@@ -69,4 +69,4 @@ class IncomingCall : public grpc::ServerGenericBidiReactor,
   bool gone_ GUARDED_BY(mutex_) = false;     // OnCancel has come
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

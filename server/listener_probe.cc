@@ -11,7 +11,7 @@
 
 #include "absl/cleanup/cleanup.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // What an HTTP/2 client says first (RFC 9113, 3.4): the preface, and a SETTINGS frame without settings.
@@ -82,4 +82,4 @@ ListenerProbe::Outcome ListenerProbe::Wait(int descriptor, short events, absl::D
   return ready > 0 ? Outcome::kAnswered : Outcome::kSilent;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -6,7 +6,7 @@
 #include "absl/time/time.h"
 #include "server/listening_sockets.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Calls the server's own port from time to time, as a client would: a process that takes connections and
 // answers none looks healthy to whoever does not call it. Runs on a thread of its own.
@@ -43,4 +43,4 @@ class ListenerProbe {
   std::thread thread_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

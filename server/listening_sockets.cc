@@ -16,7 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using SocketAddresses = std::vector<SocketAddress>;
@@ -236,4 +236,4 @@ absl::Status CheckListening(const std::string& listen_address, const std::string
   return absl::OkStatus();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // host and port of "host:port", "[IPv6]:port", and for every interface "*:port" or ":port". The host has no
 // brackets, and is empty for every interface, which 0.0.0.0 and :: also mean, each with both families.
@@ -65,4 +65,4 @@ absl::StatusOr<std::vector<ListeningSocket>> Listen(const char* field, const std
 // also when both addresses are the same. Either may be empty: not listened on.
 absl::Status CheckListening(const std::string& listen_address, const std::string& metrics_address);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -13,7 +13,7 @@
 #include "pipeline/kandinsky22/networks/load_kandinsky22.h"
 #endif
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 std::vector<std::string> AdapterNames(const v1::ModelConfig& model) {
@@ -72,12 +72,12 @@ absl::StatusOr<LoadedModel> LoadModel(const v1::ServerConfig& config) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server
 
 int main(int argc, char** argv) {
   kandinsky::OpenStandardDescriptors();
-  const kandinsky::CommandLine command_line = kandinsky::ParseCommandLine(argc, argv);
+  const kandinsky::server::CommandLine command_line = kandinsky::server::ParseCommandLine(argc, argv);
   if (!command_line.config.has_value()) return command_line.exit_code;
   const kandinsky::v1::ServerConfig& config = *command_line.config;
-  return kandinsky::RunServer(config, [&config] { return kandinsky::LoadModel(config); });
+  return kandinsky::server::RunServer(config, [&config] { return kandinsky::server::LoadModel(config); });
 }

@@ -6,7 +6,7 @@
 
 #include <string>
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using google::protobuf::Descriptor;
@@ -77,4 +77,4 @@ std::optional<int64_t> TextBytes(const grpc::ByteBuffer& bytes, const Descriptor
   return counter.text();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr absl::Duration kBetweenLooks = absl::Milliseconds(20);
@@ -76,4 +76,4 @@ void MessageWatch::Look() {
   for (const auto& refuse : refused) refuse();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -12,7 +12,7 @@
 #include "server/peer_socket.h"
 #include "server/timer.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Bounds what a connection sends before its messages are complete. gRPC looks at the size of a message when
 // it is there as a whole, and lets a client send whatever length the message declares, up to 4 GiB. This
@@ -67,4 +67,4 @@ class MessageWatch {
   std::map<std::string, Connection> connections_ GUARDED_BY(mutex_);
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -1,6 +1,6 @@
 #include "server/metric_families.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 using prometheus::MetricFamily;
 using prometheus::MetricType;
@@ -44,10 +44,10 @@ MetricFamily SimpleCounter(const std::string& name, const std::string& help, dou
   return family;
 }
 
-MetricFamily LabelledGauge(const std::string& name, const std::string& help, const std::string& label,
-                           const std::vector<LabelledValue>& values) {
+MetricFamily LabeledGauge(const std::string& name, const std::string& help, const std::string& label,
+                          const std::vector<LabeledValue>& values) {
   MetricFamily family{name, help, MetricType::Gauge, {}};
-  for (const LabelledValue& entry : values) {
+  for (const LabeledValue& entry : values) {
     prometheus::ClientMetric& metric = family.metric.emplace_back();
     metric.label.push_back({label, entry.label_value});
     metric.gauge.value = entry.value;
@@ -55,10 +55,10 @@ MetricFamily LabelledGauge(const std::string& name, const std::string& help, con
   return family;
 }
 
-MetricFamily LabelledCounter(const std::string& name, const std::string& help, const std::string& label,
-                             const std::vector<LabelledValue>& values) {
+MetricFamily LabeledCounter(const std::string& name, const std::string& help, const std::string& label,
+                            const std::vector<LabeledValue>& values) {
   MetricFamily family{name, help, MetricType::Counter, {}};
-  for (const LabelledValue& entry : values) {
+  for (const LabeledValue& entry : values) {
     prometheus::ClientMetric& metric = family.metric.emplace_back();
     metric.label.push_back({label, entry.label_value});
     metric.counter.value = entry.value;
@@ -66,4 +66,4 @@ MetricFamily LabelledCounter(const std::string& name, const std::string& help, c
   return family;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Families that are kept up to date: an empty one in `registry`, valid as long as it. `name` is new there.
 prometheus::Family<prometheus::Counter>& AddCounters(prometheus::Registry& registry, const std::string& name,
@@ -28,13 +28,13 @@ prometheus::MetricFamily SimpleGauge(const std::string& name, const std::string&
 prometheus::MetricFamily SimpleCounter(const std::string& name, const std::string& help, double value);
 
 // ...and with one value for each value of a label.
-struct LabelledValue {
+struct LabeledValue {
   std::string label_value;
   double value = 0;
 };
-prometheus::MetricFamily LabelledGauge(const std::string& name, const std::string& help,
-                                       const std::string& label, const std::vector<LabelledValue>& values);
-prometheus::MetricFamily LabelledCounter(const std::string& name, const std::string& help,
-                                         const std::string& label, const std::vector<LabelledValue>& values);
+prometheus::MetricFamily LabeledGauge(const std::string& name, const std::string& help,
+                                      const std::string& label, const std::vector<LabeledValue>& values);
+prometheus::MetricFamily LabeledCounter(const std::string& name, const std::string& help,
+                                        const std::string& label, const std::vector<LabeledValue>& values);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -11,7 +11,7 @@
 #include "server/process_metrics.h"
 #include "server/result_encoding.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr double kShortestCall = 0.005;
@@ -63,8 +63,8 @@ Metrics::Metrics(std::function<ServingSnapshot()> snapshot, absl::Duration longe
       stage_duration_(AddHistograms(*registry_, "kandinsky_stage_duration_seconds",
                                     "Time of a request in batched steps of a stage")),
       images_(AddCounters(*registry_, "kandinsky_images_total", "Images ready to be sent")),
-      rejected_pictures_(AddCounters(*registry_, "kandinsky_image_decode_rejected_total",
-                                     "Pictures of requests that could not be read")),
+      rejected_images_(AddCounters(*registry_, "kandinsky_image_decode_rejected_total",
+                                   "Images of requests that could not be read")),
       model_info_(AddGauges(*registry_, "kandinsky_model_info", "The loaded model; always 1")),
       model_load_(
           AddGauges(*registry_, "kandinsky_model_load_seconds", "How long loading the model took").Add({})),
@@ -79,7 +79,7 @@ Metrics::Metrics(std::function<ServingSnapshot()> snapshot, absl::Duration longe
   for (int i = 0; i < formats->value_count(); ++i) {
     images_.Add({{"format", FormatName(static_cast<v1::OutputFormat>(formats->value(i)->number()))}});
   }
-  for (const char* fault : kPictureFaults) rejected_pictures_.Add({{"reason", fault}});
+  for (const char* fault : kImageFaults) rejected_images_.Add({{"reason", fault}});
 }
 
 void Metrics::AddMethod(const RpcMethod& method) {
@@ -129,13 +129,13 @@ void Metrics::RecordGeneration(const GenerationStatistics& statistics) {
 
 void Metrics::RecordImage(const char* format) { images_.Add({{"format", format}}).Increment(); }
 
-void Metrics::RecordRejectedPicture(const char* reason) {
-  rejected_pictures_.Add({{"reason", reason}}).Increment();
+void Metrics::RecordRejectedImage(const char* reason) {
+  rejected_images_.Add({{"reason", reason}}).Increment();
 }
 
-void Metrics::RecordRejectedPictures(const std::vector<FieldViolation>& violations) {
+void Metrics::RecordRejectedImages(const std::vector<FieldViolation>& violations) {
   for (const FieldViolation& violation : violations) {
-    if (violation.picture_fault != nullptr) RecordRejectedPicture(violation.picture_fault);
+    if (violation.image_fault != nullptr) RecordRejectedImage(violation.image_fault);
   }
 }
 
@@ -161,4 +161,4 @@ std::string Metrics::Text() const {
   return prometheus::TextSerializer().Serialize(families);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

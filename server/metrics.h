@@ -20,7 +20,7 @@
 #include "server/serving_metrics.h"
 #include "server/step_metrics.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // The process's metrics in Prometheus form. Names start with kandinsky_ (but for process_* and grpc_server_*,
 // whose names are those that common dashboards read), units are seconds and bytes, and no label ever carries
@@ -56,10 +56,10 @@ class Metrics {
   // One image ready to be sent.
   void RecordImage(const char* format);
 
-  // A picture of a request that could not be read; `reason` as in FieldViolation::picture_fault.
-  void RecordRejectedPicture(const char* reason);
+  // An image of a request that could not be read; `reason` as in FieldViolation::image_fault.
+  void RecordRejectedImage(const char* reason);
   // Those among the violations of a request.
-  void RecordRejectedPictures(const std::vector<FieldViolation>& violations);
+  void RecordRejectedImages(const std::vector<FieldViolation>& violations);
 
   // The model that was loaded.
   void SetModel(const Capabilities& capabilities, absl::Duration load_time);
@@ -81,11 +81,11 @@ class Metrics {
   prometheus::Histogram& first_image_;
   prometheus::Family<prometheus::Histogram>& stage_duration_;
   prometheus::Family<prometheus::Counter>& images_;
-  prometheus::Family<prometheus::Counter>& rejected_pictures_;
+  prometheus::Family<prometheus::Counter>& rejected_images_;
   prometheus::Family<prometheus::Gauge>& model_info_;
   prometheus::Gauge& model_load_;
   prometheus::Gauge& weight_bytes_;
   StepMetrics steps_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

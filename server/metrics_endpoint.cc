@@ -13,7 +13,7 @@
 #include "base/status_macros.h"
 #include "server/listening_sockets.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // Connections of one socket. Beyond the first number the oldest has to go; the second is never reached, at
@@ -133,4 +133,4 @@ MetricsEndpoint::~MetricsEndpoint() {
   for (const auto& listener : listeners_) MHD_stop_daemon(listener->daemon);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

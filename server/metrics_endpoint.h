@@ -10,7 +10,7 @@
 
 struct MHD_Daemon;
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Serves GET and HEAD of /metrics over HTTP/1.1 on a thread of its own. Any number of peers that connect and
 // say nothing, or take their answer slowly, keep no other one waiting: beyond some dozens the connection that
@@ -45,4 +45,4 @@ class MetricsEndpoint {
   std::vector<std::unique_ptr<Listener>> listeners_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

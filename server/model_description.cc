@@ -5,7 +5,7 @@
 #include "server/event_conversion.h"
 #include "server/field_checks.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 v1::Sampler WireSampler(SamplerKind sampler) {
@@ -104,4 +104,4 @@ v1::Model DescribeModel(const std::string& configured_name, const ModelStanding&
   return model;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -6,7 +6,7 @@
 #include "kandinsky/v1/server_config.pb.h"
 #include "scheduler/engine.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Whether a model takes requests.
 struct ModelStanding {
@@ -19,4 +19,4 @@ struct ModelStanding {
 v1::Model DescribeModel(const std::string& configured_name, const ModelStanding& standing,
                         const v1::LimitsConfig& limits, const Engine* engine);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -5,7 +5,7 @@
 #include "server/error_details.h"
 #include "server/unary_call.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 RpcMethod MethodNamed(const char* name) { return {v1::ModelService::service_full_name(), name, "unary"}; }
@@ -38,4 +38,4 @@ void AddModelService(const CallContext& context, const std::string& configured_n
       });
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

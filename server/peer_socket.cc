@@ -12,7 +12,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // The peer of a socket as gRPC writes it; "" when there is none.
@@ -62,4 +62,4 @@ std::optional<int64_t> PeerSocket::ReceivedBytes() {
   return static_cast<int64_t>(info.tcpi_bytes_received);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // The connection of a peer as this process holds it, for what gRPC does not tell: how much has come in. Not
 // thread-safe.
@@ -25,4 +25,4 @@ class PeerSocket {
   bool gone_ = false;    // or never there: it is not looked for again
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

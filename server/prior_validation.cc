@@ -5,22 +5,20 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
-InputImage& StartPicture(GenerationRequest& request) {
-  return std::get<InputImage>(request.prior_start->from);
-}
+InputImage& StartImage(GenerationRequest& request) { return std::get<InputImage>(request.prior_start->from); }
 
-// Checks the picture of a part; its place in the native request is empty until it is prepared.
-void AddPartPicture(const std::string& field, const std::string& bytes, size_t index, FieldChecks& checks,
-                    std::vector<RequestInput>& inputs) {
-  const std::optional<EncodedPicture> picture = checks.Picture(field, bytes);
-  if (!picture.has_value()) return;
+// Checks the image of a part; its place in the native request is empty until it is prepared.
+void AddPartImage(const std::string& field, const std::string& bytes, size_t index, FieldChecks& checks,
+                  std::vector<RequestInput>& inputs) {
+  const std::optional<EncodedImage> image = checks.CheckedImage(field, bytes);
+  if (!image.has_value()) return;
   const auto place = [index](GenerationRequest& request) -> InputImage& {
     return std::get<InputImage>(request.mix->parts[index].content);
   };
-  inputs.push_back(PictureForClip(*picture, checks.capabilities(), InEach(place)));
+  inputs.push_back(ImageForClip(*image, checks.capabilities(), InEach(place)));
 }
 
 MixPart ReadPart(const v1::MixPart& part, int index, FieldChecks& checks, std::vector<RequestInput>& inputs) {
@@ -30,7 +28,7 @@ MixPart ReadPart(const v1::MixPart& part, int index, FieldChecks& checks, std::v
     checks.Prompt(path + ".text", part.text());
     native.content = part.text();
   } else if (part.has_image()) {
-    AddPartPicture(path + ".image", part.image(), static_cast<size_t>(index), checks, inputs);
+    AddPartImage(path + ".image", part.image(), static_cast<size_t>(index), checks, inputs);
     native.content = InputImage();
   } else if (part.has_embedding()) {
     native.content = checks.Embedding(path + ".embedding", part.embedding());
@@ -57,9 +55,9 @@ void ReadPriorStart(const v1::PriorStart& start, FieldChecks& checks, Generation
   PriorStart& native = request.prior_start.emplace();
   if (start.has_strength()) native.strength = start.strength();
   if (start.has_image()) {
-    const std::optional<EncodedPicture> picture = checks.Picture("prior_start.image", start.image());
-    if (picture.has_value()) {
-      inputs.push_back(PictureForClip(*picture, checks.capabilities(), InEach(StartPicture)));
+    const std::optional<EncodedImage> image = checks.CheckedImage("prior_start.image", start.image());
+    if (image.has_value()) {
+      inputs.push_back(ImageForClip(*image, checks.capabilities(), InEach(StartImage)));
     }
   } else if (start.has_embedding()) {
     native.from = checks.Embedding("prior_start.embedding", start.embedding());
@@ -68,4 +66,4 @@ void ReadPriorStart(const v1::PriorStart& start, FieldChecks& checks, Generation
   }
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -7,16 +7,16 @@
 #include "server/field_checks.h"
 #include "server/request_inputs.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // The fields that GenerateRequest and GenerateImageEmbeddingRequest share: what the image embedding is made
 // of.
 
-// Reads texts, pictures and embeddings to mix.
+// Reads texts, images and embeddings to mix.
 void ReadMix(const v1::Mix& mix, FieldChecks& checks, GenerationRequest& request,
              std::vector<RequestInput>& inputs);
 
-// Reads the picture or embedding that the prior starts from.
+// Reads the image or embedding that the prior starts from.
 void ReadPriorStart(const v1::PriorStart& start, FieldChecks& checks, GenerationRequest& request,
                     std::vector<RequestInput>& inputs);
 
@@ -44,4 +44,4 @@ void ReadPrior(const Message& message, bool replaced, FieldChecks& checks, Gener
   if (message.has_prior_start()) ReadPriorStart(message.prior_start(), checks, request, inputs);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -14,7 +14,7 @@
 #include "base/logging.h"
 #include "server/metric_families.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // The fields of /proc/self/stat that follow the command name, which is in parentheses and may hold anything.
@@ -90,4 +90,4 @@ std::vector<prometheus::MetricFamily> CollectProcessMetrics() {
   return families;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

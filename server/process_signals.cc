@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <utility>
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // Signals whose default is the end of the process, without those that a fault of the program raises.
@@ -63,4 +63,4 @@ void ProcessSignals::Run() const {
   }
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -3,7 +3,7 @@
 #include <functional>
 #include <thread>
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Turns signals into calls on a thread of its own, so that none ends the process by itself: SIGTERM and
 // SIGINT ask for an end, every other one that would end a process is told about. SIGPIPE is ignored. What the
@@ -29,4 +29,4 @@ class ProcessSignals {
   std::thread thread_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

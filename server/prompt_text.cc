@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 std::optional<std::string> PromptTextViolation(const std::string& text, size_t max_bytes) {
   if (text.size() > max_bytes) return absl::StrCat("must be at most ", max_bytes, " bytes");
@@ -23,4 +23,4 @@ std::optional<std::string> PromptTextViolation(const std::string& text, size_t m
   return std::nullopt;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

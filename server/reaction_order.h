@@ -4,7 +4,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // gRPC promises that the reactions of one RPC come after its handler and one after the other. The
 // distribution's gRPC is not built with ThreadSanitizer, which therefore cannot see that order; an object of
@@ -29,4 +29,4 @@ class ReactionOrder {
   [[maybe_unused]] void* const reactor_;  // compared only by address
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

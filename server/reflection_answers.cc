@@ -9,7 +9,7 @@
 #include "grpc/reflection/v1/reflection.pb.h"
 #include "grpc/reflection/v1alpha/reflection.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using google::protobuf::DescriptorPool;
@@ -93,4 +93,4 @@ template grpc::reflection::v1alpha::ServerReflectionResponse AnswerReflection(
     const grpc::reflection::v1alpha::ServerReflectionRequest& request,
     const std::vector<std::string>& services, const DescriptorPool& pool);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // The answer of server reflection to `request` about `services` and everything in `pool`: an error inside it
 // when what is asked for is not there. Request and Response are those of grpc.reflection.v1 or v1alpha, which
@@ -14,4 +14,4 @@ template <typename Request, typename Response>
 Response AnswerReflection(const Request& request, const std::vector<std::string>& services,
                           const google::protobuf::DescriptorPool& pool);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

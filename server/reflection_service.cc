@@ -21,7 +21,7 @@
 #include "server/reflection_answers.h"
 #include "server/wire.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr int kMostStreams = 16;
@@ -156,7 +156,7 @@ Answer MakeAnswer(const std::shared_ptr<const std::vector<std::string>>& service
     const auto response = AnswerReflection<Request, Response>(
         request, *services, *google::protobuf::DescriptorPool::generated_pool());
     if (!SerializeMessage(response, response_bytes))
-      return InternalError("the response could not be serialised");
+      return InternalError("the response could not be serialized");
     return grpc::Status::OK;
   };
 }
@@ -185,4 +185,4 @@ void AddReflectionServices(const CallContext& context, RpcDispatcher& dispatcher
   }
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -3,7 +3,7 @@
 #include "server/call_context.h"
 #include "server/rpc_dispatcher.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Adds grpc.reflection.v1.ServerReflection and its older name, v1alpha, for the services that `dispatcher`
 // has by then and for itself: https://github.com/grpc/grpc/blob/master/doc/server-reflection.md. A stream may
@@ -11,4 +11,4 @@ namespace kandinsky {
 // a minute is ended.
 void AddReflectionServices(const CallContext& context, RpcDispatcher& dispatcher);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

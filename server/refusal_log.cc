@@ -4,7 +4,7 @@
 
 #include "base/logging.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr absl::Duration kBetweenLines = absl::Seconds(10);
@@ -36,4 +36,4 @@ int64_t RefusalLog::untold() const {
   return untold_;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Tells the operator of calls that were refused before their work began, without letting strangers fill the
 // log: the first at once, then at most one line in ten seconds, with how many it stands for. Thread-safe.
@@ -31,4 +31,4 @@ class RefusalLog {
   int64_t lines_ GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

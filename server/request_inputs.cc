@@ -10,36 +10,36 @@
 #include "imaging/resize.h"
 #include "server/field_checks.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr int64_t kRgb = 3;
 constexpr int64_t kFloatBytes = sizeof(float);
 
-int64_t AreaOf(const EncodedPicture& picture) { return int64_t{picture.info.width} * picture.info.height; }
-int64_t AreaOf(PictureSize size) { return int64_t{size.width} * size.height; }
+int64_t AreaOf(const EncodedImage& image) { return int64_t{image.info.width} * image.info.height; }
+int64_t AreaOf(ImageSize size) { return int64_t{size.width} * size.height; }
 
 // The most pixels between the passes of resizing, of which either may be the first (RunsVerticalFirst).
-int64_t BetweenPasses(const EncodedPicture& picture, PictureSize size) {
-  const int rows = std::min(size.height, picture.info.height);
-  return std::max(int64_t{size.width} * picture.info.height, int64_t{picture.info.width} * rows);
+int64_t BetweenPasses(const EncodedImage& image, ImageSize size) {
+  const int rows = std::min(size.height, image.info.height);
+  return std::max(int64_t{size.width} * image.info.height, int64_t{image.info.width} * rows);
 }
 
-// What a decoder may need: RGBA before it is laid over its ground, and a second buffer when the picture
+// What a decoder may need: RGBA before it is laid over its ground, and a second buffer when the image
 // is to be turned. A JPEG of several scans has all its coefficients, of up to four components, in memory
 // besides; its decoder allows itself no more than the bound.
-int64_t DecodingBytes(const EncodedPicture& picture) {
+int64_t DecodingBytes(const EncodedImage& image) {
   constexpr int64_t kTwoBuffers = int64_t{2} * 4;
   constexpr int64_t kCoefficients = int64_t{4} * 2;
   constexpr int64_t kMostJpegBytes = int64_t{100} << 20;
-  const int64_t area = AreaOf(picture);
-  const bool jpeg = picture.info.format == ImageFormat::kJpeg;
+  const int64_t area = AreaOf(image);
+  const bool jpeg = image.info.format == ImageFormat::kJpeg;
   return kTwoBuffers * area + (jpeg ? std::min(kCoefficients * area, kMostJpegBytes) : 0);
 }
 
-// What becomes of the picture at once: it is decoded, and then resized.
-int64_t PassingBytes(const EncodedPicture& picture, PictureSize size, int64_t channels) {
-  return std::max(DecodingBytes(picture), (AreaOf(picture) + BetweenPasses(picture, size)) * channels);
+// What becomes of the image at once: it is decoded, and then resized.
+int64_t PassingBytes(const EncodedImage& image, ImageSize size, int64_t channels) {
+  return std::max(DecodingBytes(image), (AreaOf(image) + BetweenPasses(image, size)) * channels);
 }
 
 InputImage Share(Image image) { return std::make_shared<const Image>(std::move(image)); }
@@ -57,12 +57,12 @@ SharedFloatTensor Hint(std::vector<float> values, int64_t height, int64_t width)
 
 }  // namespace
 
-RequestInput ResizedPicture(const EncodedPicture& picture, PictureSize size, PlacePicture place) {
-  return {.field = picture.field,
-          .passing_bytes = PassingBytes(picture, size, kRgb),
+RequestInput ResizedImage(const EncodedImage& image, ImageSize size, PlaceImage place) {
+  return {.field = image.field,
+          .passing_bytes = PassingBytes(image, size, kRgb),
           .kept_bytes = AreaOf(size) * kRgb,
-          .prepare = [picture, size, place = std::move(place)](std::vector<GenerationRequest>& requests) {
-            ASSIGN_OR_RETURN(const Image decoded, DecodeImage(picture.bytes, picture.limits));
+          .prepare = [image, size, place = std::move(place)](std::vector<GenerationRequest>& requests) {
+            ASSIGN_OR_RETURN(const Image decoded, DecodeImage(image.bytes, image.limits));
             const ResizeOptions options = {.filter = ResampleFilter::kBicubic, .reducing_gap = true};
             ASSIGN_OR_RETURN(Image resized, Resize(decoded, size.width, size.height, options));
             place(requests, Share(std::move(resized)));
@@ -70,29 +70,26 @@ RequestInput ResizedPicture(const EncodedPicture& picture, PictureSize size, Pla
           }};
 }
 
-RequestInput PictureForClip(const EncodedPicture& picture, const Capabilities& capabilities,
-                            PlacePicture place) {
+RequestInput ImageForClip(const EncodedImage& image, const Capabilities& capabilities, PlaceImage place) {
   const int edge = capabilities.clip_image_size;
   const bool squeezes = capabilities.clip_squeezes;
-  return {.field = picture.field,
-          .passing_bytes = PassingBytes(picture, {edge, edge}, kRgb),
-          .kept_bytes = int64_t{edge} * edge * kRgb,
-          .prepare = [picture, edge, squeezes,
-                      place = std::move(place)](std::vector<GenerationRequest>& requests) {
-            ASSIGN_OR_RETURN(const Image decoded, DecodeImage(picture.bytes, picture.limits));
-            ASSIGN_OR_RETURN(Image square,
-                             squeezes ? Resize(decoded, edge, edge) : CropForClip(decoded, edge));
-            place(requests, Share(std::move(square)));
-            return absl::OkStatus();
-          }};
+  return {
+      .field = image.field,
+      .passing_bytes = PassingBytes(image, {edge, edge}, kRgb),
+      .kept_bytes = int64_t{edge} * edge * kRgb,
+      .prepare = [image, edge, squeezes, place = std::move(place)](std::vector<GenerationRequest>& requests) {
+        ASSIGN_OR_RETURN(const Image decoded, DecodeImage(image.bytes, image.limits));
+        ASSIGN_OR_RETURN(Image square, squeezes ? Resize(decoded, edge, edge) : CropForClip(decoded, edge));
+        place(requests, Share(std::move(square)));
+        return absl::OkStatus();
+      }};
 }
 
-RequestInput ResizedMask(const EncodedPicture& picture, PictureSize size, bool keeps_white,
-                         PlacePicture place) {
-  const auto prepare = [picture, size, keeps_white,
+RequestInput ResizedMask(const EncodedImage& image, ImageSize size, bool keeps_white, PlaceImage place) {
+  const auto prepare = [image, size, keeps_white,
                         place = std::move(place)](std::vector<GenerationRequest>& requests) {
     const Ground not_painted = keeps_white ? Ground::kWhite : Ground::kBlack;
-    ASSIGN_OR_RETURN(const Image decoded, DecodeGray(picture.bytes, picture.limits, not_painted));
+    ASSIGN_OR_RETURN(const Image decoded, DecodeGray(image.bytes, image.limits, not_painted));
     ASSIGN_OR_RETURN(Image resized,
                      Resize(decoded, size.width, size.height, {.filter = ResampleFilter::kLanczos}));
     if (keeps_white) {
@@ -101,19 +98,19 @@ RequestInput ResizedMask(const EncodedPicture& picture, PictureSize size, bool k
     place(requests, Share(std::move(resized)));
     return absl::OkStatus();
   };
-  return {.field = picture.field,
-          .passing_bytes = PassingBytes(picture, size, /*channels=*/1),
+  return {.field = image.field,
+          .passing_bytes = PassingBytes(image, size, /*channels=*/1),
           .kept_bytes = AreaOf(size),
           .prepare = prepare};
 }
 
-RequestInput DepthOfPicture(const EncodedPicture& picture, PictureSize size, PlaceTensor place) {
-  return {.field = picture.field,
-          .passing_bytes = AreaOf(picture) * kFloatBytes +
-                           std::max(DecodingBytes(picture), BetweenPasses(picture, size) * kFloatBytes),
+RequestInput DepthOfImage(const EncodedImage& image, ImageSize size, PlaceTensor place) {
+  return {.field = image.field,
+          .passing_bytes = AreaOf(image) * kFloatBytes +
+                           std::max(DecodingBytes(image), BetweenPasses(image, size) * kFloatBytes),
           .kept_bytes = AreaOf(size) * kRgb * kFloatBytes,
-          .prepare = [picture, size, place = std::move(place)](std::vector<GenerationRequest>& requests) {
-            ASSIGN_OR_RETURN(DepthMap decoded, DecodeDepth(picture.bytes, picture.limits));
+          .prepare = [image, size, place = std::move(place)](std::vector<GenerationRequest>& requests) {
+            ASSIGN_OR_RETURN(DepthMap decoded, DecodeDepth(image.bytes, image.limits));
             ASSIGN_OR_RETURN(DepthMap depth, ResizeDepth(std::move(decoded), size.width, size.height));
             place(requests, Hint(std::move(depth.values), depth.height, depth.width));
             return absl::OkStatus();
@@ -143,4 +140,4 @@ RequestInput DepthOfTensor(const std::string& field, const v1::FloatTensor& tens
           }};
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

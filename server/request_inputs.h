@@ -12,9 +12,9 @@
 #include "pipeline/capabilities.h"
 #include "pipeline/generation_request.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
-// A picture or tensor of a request that is still as it came: what validation leaves for the codec executor.
+// An image or tensor of a request that is still as it came: what validation leaves for the codec executor.
 struct RequestInput {
   std::string field;          // its path in the request
   int64_t passing_bytes = 0;  // memory that preparing it takes for a while
@@ -25,16 +25,16 @@ struct RequestInput {
   std::function<absl::Status(std::vector<GenerationRequest>&)> prepare;
 };
 
-// An encoded picture whose header was checked. `bytes` belongs to the wire message.
-struct EncodedPicture {
+// An encoded image whose header was checked. `bytes` belongs to the wire message.
+struct EncodedImage {
   std::string field;
   std::string_view bytes;
   ImageInfo info;
   DecodeLimits limits;
 };
 
-// Where a prepared picture or tensor goes.
-using PlacePicture = std::function<void(std::vector<GenerationRequest>&, const InputImage&)>;
+// Where a prepared image or tensor goes.
+using PlaceImage = std::function<void(std::vector<GenerationRequest>&, const InputImage&)>;
 using PlaceTensor = std::function<void(std::vector<GenerationRequest>&, const SharedFloatTensor&)>;
 
 // Puts it into the same place of each request: `place` gives that.
@@ -53,26 +53,24 @@ auto InOne(size_t index, Place place) {
   };
 }
 
-struct PictureSize {
+struct ImageSize {
   int width = 0;
   int height = 0;
 };
 
 // RGB of the given size, as diffusers resizes (bicubic, Pillow's reducing_gap of 1).
-RequestInput ResizedPicture(const EncodedPicture& picture, PictureSize size, PlacePicture place);
+RequestInput ResizedImage(const EncodedImage& image, ImageSize size, PlaceImage place);
 
 // RGB, the square that the model's CLIP sees.
-RequestInput PictureForClip(const EncodedPicture& picture, const Capabilities& capabilities,
-                            PlacePicture place);
+RequestInput ImageForClip(const EncodedImage& image, const Capabilities& capabilities, PlaceImage place);
 
-// Grey of the given size, 255 to be painted, as diffusers resizes masks (Lanczos). `keeps_white`: white is
+// Gray of the given size, 255 to be painted, as diffusers resizes masks (Lanczos). `keeps_white`: white is
 // what is kept. What is transparent is not painted, with either; what is so in part is as far painted as the
-// picture over the colour that is not painted says.
-RequestInput ResizedMask(const EncodedPicture& picture, PictureSize size, bool keeps_white,
-                         PlacePicture place);
+// image over the color that is not painted says.
+RequestInput ResizedMask(const EncodedImage& image, ImageSize size, bool keeps_white, PlaceImage place);
 
 // [3, height, width] of the given size, 0..1. What is transparent is far, 0.
-RequestInput DepthOfPicture(const EncodedPicture& picture, PictureSize size, PlaceTensor place);
+RequestInput DepthOfImage(const EncodedImage& image, ImageSize size, PlaceTensor place);
 
 // A tensor as it is. `tensor` was checked and belongs to the wire message.
 RequestInput TensorAsIs(const std::string& field, const v1::FloatTensor& tensor, PlaceTensor place);
@@ -80,4 +78,4 @@ RequestInput TensorAsIs(const std::string& field, const v1::FloatTensor& tensor,
 // [height, width] or [3, height, width] as [3, height, width]; as TensorAsIs.
 RequestInput DepthOfTensor(const std::string& field, const v1::FloatTensor& tensor, PlaceTensor place);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -7,7 +7,7 @@
 #include "server/prior_validation.h"
 #include "server/task_validation.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr int kMostPreviewSteps = 1000;
@@ -185,4 +185,4 @@ std::variant<ValidatedRequest, std::vector<FieldViolation>> ValidateGenerateRequ
   return Validator(request, rules).Run(draw_seed);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -15,7 +15,7 @@
 #include "server/field_checks.h"
 #include "server/request_inputs.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // How a result is encoded.
 struct ResultEncoding {
@@ -50,10 +50,10 @@ void CheckOutput(const v1::OutputOptions& output, FieldChecks& checks, ResultEnc
 
 // Checks everything but what the names of model and adapters stand for, and converts; the only place that
 // knows both the wire message and the native request. Either the native request or all violations, in the
-// order of the fields. Pictures are looked at as far as their header. `draw_seed` gives the seed of a request
+// order of the fields. Images are looked at as far as their header. `draw_seed` gives the seed of a request
 // that has none. Pure apart from it and from drawing an id.
 std::variant<ValidatedRequest, std::vector<FieldViolation>> ValidateGenerateRequest(
     const v1::GenerateRequest& request, const ValidationRules& rules,
     const std::function<uint64_t()>& draw_seed);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -9,7 +9,7 @@
 #include "server/event_conversion.h"
 #include "server/generation_parameters.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 absl::Status CheckRgb(const Image& image) {
@@ -116,4 +116,4 @@ const char* FormatName(v1::OutputFormat format) {
   }
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

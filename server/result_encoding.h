@@ -8,9 +8,9 @@
 #include "scheduler/generation_observer.h"
 #include "server/request_validation.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
-// From finished pictures to what is sent. Takes milliseconds, so not for threads that others wait for.
+// From finished images to what is sent. Takes milliseconds, so not for threads that others wait for.
 
 // What a result was made for.
 struct ResultOrigin {
@@ -28,4 +28,4 @@ absl::StatusOr<v1::PreviewEvent> EncodePreview(const PreviewImage& preview);
 // "png", "jpeg", "webp", "raw_rgb", "latent", "none"; for metrics.
 const char* FormatName(v1::OutputFormat format);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

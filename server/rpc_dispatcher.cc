@@ -8,7 +8,7 @@
 #include "server/exception_guard.h"
 #include "server/reaction_order.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // A call that is refused by its headers: its message is not read.
@@ -66,4 +66,4 @@ grpc::ServerGenericBidiReactor* RpcDispatcher::MakeReactor(grpc::GenericCallback
   return new RefusedCall(context_, method, rpc, MetadataTooLargeError(limit));
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -11,7 +11,7 @@
 #include "server/call_context.h"
 #include "server/rpc_method.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Gets every call of the server as soon as its headers are there, before its message: gRPC's own services
 // would see a call when its message is complete and as it should be, and all others (compressed, too large,
@@ -45,4 +45,4 @@ class RpcDispatcher final : public grpc::CallbackGenericService {
   std::set<std::string> services_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Names an RPC in routing, metrics and logs. The strings are literals.
 struct RpcMethod {
@@ -20,4 +20,4 @@ struct RpcMethod {
 // what a client names freely is in no label.
 inline constexpr RpcMethod kUnknownMethod = {"unknown", "unknown", "unknown"};
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -17,7 +17,7 @@
 #include "server/command_line.h"
 #include "server/process_signals.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 LogLevel ToNative(v1::LogLevel level) {
@@ -157,4 +157,4 @@ int RunServer(const v1::ServerConfig& config, Server::ModelLoader load,
   return exit_code;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -4,7 +4,7 @@
 #include "server/listener_probe.h"
 #include "server/server.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Runs a server from its start to SIGTERM or SIGINT, and returns the process's exit code (see
 // command_line.h). Sets up logging, signals and the file descriptor limit, so call it first and once. A
@@ -13,4 +13,4 @@ namespace kandinsky {
 int RunServer(const v1::ServerConfig& config, Server::ModelLoader load,
               const ListenerProbe::Options& probe_options = {});
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -2,7 +2,7 @@
 
 #include "server/error_details.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 grpc::Status CheckServed(const Capabilities& capabilities, const std::string& model,
                          const std::string& adapter) {
@@ -11,4 +11,4 @@ grpc::Status CheckServed(const Capabilities& capabilities, const std::string& mo
   return grpc::Status::OK;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -23,10 +23,10 @@
 #include "server/model_service.h"
 #include "server/reflection_service.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
-// Tasks that may wait for a codec thread before requests with pictures are refused and previews dropped.
+// Tasks that may wait for a codec thread before requests with images are refused and previews dropped.
 // Results are always taken: the byte budget bounds them.
 constexpr size_t kCodecCapacity = 64;
 // What comes on top of the drain bound, twice: to encode the last images, and to write the last messages.
@@ -104,7 +104,7 @@ Server::~Server() {
 
 absl::Status Server::Listen() {
   ASSIGN_OR_RETURN(std::vector<ListeningSocket> sockets,
-                   kandinsky::Listen("listen_address", config_.listen_address()));
+                   server::Listen("listen_address", config_.listen_address()));
   address_ = sockets.front().ReachableAddress();
   grpc::ServerBuilder builder;
   ConfigureGrpc(config_, builder);
@@ -271,4 +271,4 @@ ServingSnapshot Server::Snapshot() {
   return snapshot;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

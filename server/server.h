@@ -32,7 +32,7 @@
 #include "server/timer.h"
 #include "server/transport_refusals.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // The whole server: gRPC services, health, reflection, metrics endpoint and, once the model is loaded, the
 // engine. Health names: "" and the services' names are SERVING while the model is loaded, a worker has a
@@ -131,4 +131,4 @@ class Server {
   std::thread load_thread_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

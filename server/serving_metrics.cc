@@ -5,7 +5,7 @@
 #include "absl/time/time.h"
 #include "server/metric_families.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using Families = std::vector<prometheus::MetricFamily>;
@@ -17,7 +17,7 @@ double ToDouble(Integer count) {
 
 Families CollectLoad(const ServingSnapshot& now) {
   const EngineSnapshot& engine = now.engine;
-  std::vector<LabelledValue> depths;
+  std::vector<LabeledValue> depths;
   for (size_t i = 0; i < kPriorities; ++i) {
     depths.push_back({PriorityName(static_cast<Priority>(i)), ToDouble(engine.queued_by_priority[i])});
   }
@@ -33,7 +33,7 @@ Families CollectLoad(const ServingSnapshot& now) {
                   ToDouble(now.inflight_bytes)),
       SimpleGauge("kandinsky_kept_results", "Requests whose result is kept after their call",
                   ToDouble(now.kept_results)),
-      LabelledGauge("kandinsky_queue_depth", "Requests that wait", "priority", depths),
+      LabeledGauge("kandinsky_queue_depth", "Requests that wait", "priority", depths),
       SimpleGauge("kandinsky_oldest_age_seconds", "Wait so far of the request that waits longest",
                   absl::ToDoubleSeconds(engine.oldest_wait)),
       SimpleGauge("kandinsky_estimated_wait_seconds",
@@ -64,12 +64,12 @@ Families CollectTotals(const ServingSnapshot& now) {
                     ToDouble(engine.rejected_total)),
       SimpleCounter("kandinsky_shed_total", "Requests that gave their place in a full queue to another one",
                     ToDouble(engine.shed_total)),
-      LabelledCounter("kandinsky_expired_total", "Accepted requests whose deadline passed", "phase",
-                      {{"queued", ToDouble(engine.expired_queued_total)},
-                       {"running", ToDouble(engine.expired_running_total)}}),
-      LabelledCounter("kandinsky_cancelled_total", "Accepted requests that were cancelled", "phase",
-                      {{"queued", ToDouble(engine.cancelled_queued_total)},
-                       {"running", ToDouble(engine.cancelled_running_total)}}),
+      LabeledCounter("kandinsky_expired_total", "Accepted requests whose deadline passed", "phase",
+                     {{"queued", ToDouble(engine.expired_queued_total)},
+                      {"running", ToDouble(engine.expired_running_total)}}),
+      LabeledCounter("kandinsky_cancelled_total", "Accepted requests that were cancelled", "phase",
+                     {{"queued", ToDouble(engine.cancelled_queued_total)},
+                      {"running", ToDouble(engine.cancelled_running_total)}}),
       SimpleCounter("kandinsky_steps_saved_by_cancel_total", "Steps that ended requests did not take",
                     ToDouble(engine.steps_saved_total)),
       SimpleCounter("kandinsky_worker_restarts_total", "Pipelines made again after one was lost",
@@ -87,4 +87,4 @@ Families CollectServingMetrics(const ServingSnapshot& now) {
   return families;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -8,7 +8,7 @@
 #include "scheduler/engine_snapshot.h"
 #include "scheduler/engine_types.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // What is read at each scrape instead of being counted.
 struct ServingSnapshot {
@@ -25,4 +25,4 @@ struct ServingSnapshot {
 // The gauges, and the engine's totals as counters.
 std::vector<prometheus::MetricFamily> CollectServingMetrics(const ServingSnapshot& now);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -2,7 +2,7 @@
 
 #include "server/error_details.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 void ServingState::BecomeReady(Engine& engine) {
   MutexLock lock(mutex_);
@@ -69,4 +69,4 @@ void ServingState::AddOnItsWay(int change) {
   if (on_their_way_ == 0) arrived_.NotifyAll();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

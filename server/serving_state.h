@@ -10,7 +10,7 @@
 #include "pipeline/pipeline.h"
 #include "scheduler/engine.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Whether the service takes work, and how much of it is alive. Thread-safe.
 //
@@ -76,4 +76,4 @@ class ServingState {
   int on_their_way_ GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

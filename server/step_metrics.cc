@@ -5,7 +5,7 @@
 #include "absl/time/time.h"
 #include "server/metric_families.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using prometheus::Histogram;
@@ -104,4 +104,4 @@ std::string SizeLabel(const BatchKey& key, int latent_scale) {
   return kLargerSize;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

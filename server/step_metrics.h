@@ -14,7 +14,7 @@
 #include "scheduler/batch_planner.h"
 #include "scheduler/engine_types.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // The metrics of batched steps. Thread-safe.
 class StepMetrics {
@@ -58,4 +58,4 @@ const char* BatchCloseReason(const std::array<int, kNotMergedReasons>& not_merge
 // latent cell and side.
 std::string SizeLabel(const BatchKey& key, int latent_scale);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "pipeline/hint_size.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 class TaskReader {
@@ -19,7 +19,7 @@ class TaskReader {
         image_(image),
         inputs_(inputs),
         size_is_right_(checks.AllowsSizeOf(image)),
-        size_(size_is_right_ ? PictureSize{.width = image.width, .height = image.height} : PictureSize()) {}
+        size_(size_is_right_ ? ImageSize{.width = image.width, .height = image.height} : ImageSize()) {}
 
   void Read() {
     switch (request_.task_case()) {
@@ -46,13 +46,13 @@ class TaskReader {
   }
 
  private:
-  // A picture that becomes RGB of the request's size.
-  void AddResized(const std::string& field, const std::string& bytes, PlacePicture place) {
-    const std::optional<EncodedPicture> picture = checks_.Picture(field, bytes);
-    if (picture.has_value()) inputs_.push_back(ResizedPicture(*picture, size_, std::move(place)));
+  // An image that becomes RGB of the request's size.
+  void AddResized(const std::string& field, const std::string& bytes, PlaceImage place) {
+    const std::optional<EncodedImage> image = checks_.CheckedImage(field, bytes);
+    if (image.has_value()) inputs_.push_back(ResizedImage(*image, size_, std::move(place)));
   }
 
-  // What to start from, its picture still to come.
+  // What to start from, its image still to come.
   template <typename Message>
   static InitImage InitOf(const Message& message) {
     InitImage init;
@@ -68,9 +68,9 @@ class TaskReader {
   }
 
   void ReadInpaint(const v1::Inpaint& task) {
-    const std::optional<EncodedPicture> picture = checks_.Picture("inpaint.image", task.image());
-    const std::optional<EncodedPicture> mask = checks_.Picture("inpaint.mask", task.mask());
-    if (picture.has_value() && mask.has_value()) AddInpaintInputs(*picture, *mask, task.mask_polarity());
+    const std::optional<EncodedImage> image = checks_.CheckedImage("inpaint.image", task.image());
+    const std::optional<EncodedImage> mask = checks_.CheckedImage("inpaint.mask", task.mask());
+    if (image.has_value() && mask.has_value()) AddInpaintInputs(*image, *mask, task.mask_polarity());
     if (!v1::MaskPolarity_IsValid(task.mask_polarity())) {
       checks_.Violate("inpaint.mask_polarity", "is not a known polarity");
     }
@@ -82,16 +82,15 @@ class TaskReader {
     image_.task = std::move(native);
   }
 
-  void AddInpaintInputs(const EncodedPicture& picture, const EncodedPicture& mask,
-                        v1::MaskPolarity polarity) {
-    if (mask.info.width != picture.info.width || mask.info.height != picture.info.height) {
-      checks_.Violate("inpaint.mask", "must have the size of inpaint.image, ", picture.info.width, " x ",
-                      picture.info.height, ", not ", mask.info.width, " x ", mask.info.height);
+  void AddInpaintInputs(const EncodedImage& image, const EncodedImage& mask, v1::MaskPolarity polarity) {
+    if (mask.info.width != image.info.width || mask.info.height != image.info.height) {
+      checks_.Violate("inpaint.mask", "must have the size of inpaint.image, ", image.info.width, " x ",
+                      image.info.height, ", not ", mask.info.width, " x ", mask.info.height);
       return;
     }
-    inputs_.push_back(ResizedPicture(picture, size_, InEach([](GenerationRequest& request) -> InputImage& {
-                                       return std::get<Inpaint>(request.task).image;
-                                     })));
+    inputs_.push_back(ResizedImage(image, size_, InEach([](GenerationRequest& request) -> InputImage& {
+                                     return std::get<Inpaint>(request.task).image;
+                                   })));
     inputs_.push_back(ResizedMask(mask, size_, polarity == v1::MASK_POLARITY_WHITE_KEEPS,
                                   InEach([](GenerationRequest& request) -> InputImage& {
                                     return std::get<Inpaint>(request.task).mask;
@@ -122,18 +121,18 @@ class TaskReader {
   }
 
   // Of the hint that the network takes.
-  PictureSize HintSize() const {
+  ImageSize HintSize() const {
     const int scale = checks_.capabilities().latent_scale;
     return {.width = HintEdge(size_.width, scale), .height = HintEdge(size_.height, scale)};
   }
 
-  static bool HasSize(const EncodedPicture& picture, PictureSize size) {
-    return picture.info.width == size.width && picture.info.height == size.height;
+  static bool HasSize(const EncodedImage& image, ImageSize size) {
+    return image.info.width == size.width && image.info.height == size.height;
   }
 
   void AddDepthTensor(const v1::FloatTensor& depth, const PlaceTensor& place) {
     if (!size_is_right_) return;
-    const PictureSize size = HintSize();
+    const ImageSize size = HintSize();
     std::vector<int64_t> shape = {size.height, size.width};
     if (depth.shape_size() != 2) shape.insert(shape.begin(), 3);
     if (checks_.Tensor("control_net.depth", depth, shape, kHintRange)) {
@@ -142,18 +141,18 @@ class TaskReader {
   }
 
   void AddDepthImage(const std::string& bytes, const PlaceTensor& place) {
-    const std::optional<EncodedPicture> picture = checks_.Picture("control_net.depth_image", bytes);
-    if (!picture.has_value()) return;
+    const std::optional<EncodedImage> image = checks_.CheckedImage("control_net.depth_image", bytes);
+    if (!image.has_value()) return;
     if (!size_is_right_) return;  // there is nothing that it could have the size of
-    const PictureSize hint = HintSize();
-    if (!HasSize(*picture, size_) && !HasSize(*picture, hint)) {
+    const ImageSize hint = HintSize();
+    if (!HasSize(*image, size_) && !HasSize(*image, hint)) {
       const std::string hint_text =
           hint.width == size_.width ? "" : absl::StrCat(" or ", hint.width, " x ", hint.height);
       checks_.Violate("control_net.depth_image", "must be exactly width x height, ", size_.width, " x ",
-                      size_.height, hint_text, ", not ", picture->info.width, " x ", picture->info.height);
+                      size_.height, hint_text, ", not ", image->info.width, " x ", image->info.height);
       return;
     }
-    inputs_.push_back(DepthOfPicture(*picture, hint, place));
+    inputs_.push_back(DepthOfImage(*image, hint, place));
   }
 
   const v1::GenerateRequest& request_;
@@ -161,7 +160,7 @@ class TaskReader {
   GenerationRequest& image_;
   std::vector<RequestInput>& inputs_;
   const bool size_is_right_;
-  const PictureSize size_;  // nothing when the given one is wrong
+  const ImageSize size_;  // nothing when the given one is wrong
 };
 
 }  // namespace
@@ -171,4 +170,4 @@ void ReadTask(const v1::GenerateRequest& request, FieldChecks& checks, Generatio
   TaskReader(request, checks, image, inputs).Read();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

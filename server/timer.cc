@@ -1,6 +1,6 @@
 #include "server/timer.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 Timer::Timer(Clock& clock) : clock_(clock), thread_([this] { Run(); }) {}
 
@@ -47,4 +47,4 @@ void Timer::Run() {
   }
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Runs callbacks at given times on one thread of its own. Thread-safe.
 class Timer {
@@ -46,4 +46,4 @@ class Timer {
   std::thread thread_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -11,7 +11,7 @@
 
 #include "absl/strings/numbers.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // gRPC counts a call and its stream one right after the other, but not at once: a look in between finds a
@@ -102,4 +102,4 @@ int64_t TransportRefusals::Take() {
   return std::exchange(found_, 0);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

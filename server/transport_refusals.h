@@ -7,7 +7,7 @@
 #include "base/mutex.h"
 #include "server/call_counts.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Counts the calls that gRPC ends before any code of the server sees them: headers that are no gRPC call
 // (method, te, path, authority), or above all limits. gRPC tells nobody, but its channelz counts the calls
@@ -40,4 +40,4 @@ class TransportRefusals {
   absl::Time since_ GUARDED_BY(mutex_);
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

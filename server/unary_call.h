@@ -15,7 +15,7 @@
 #include "server/rpc_dispatcher.h"
 #include "server/wire.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // A call that is answered at once, by a function that does not block.
 class UnaryCall final : public IncomingCall {
@@ -61,11 +61,11 @@ void AddUnary(const RpcMethod& method, const CallContext& context, RpcDispatcher
     std::optional<grpc::Status> error = ReadMessage(message, context.limits, request);
     const grpc::Status status = error.has_value() ? *error : handle(rpc, request, response);
     if (!status.ok() || SerializeMessage(response, response_bytes)) return status;
-    return InternalError("the response could not be serialised");
+    return InternalError("the response could not be serialized");
   };
   dispatcher.Add(method, [context, method, answer](grpc::GenericCallbackServerContext& rpc) {
     return IncomingCall::Run(std::make_shared<UnaryCall>(context, method, rpc, answer));
   });
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

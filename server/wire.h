@@ -3,7 +3,7 @@
 #include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/support/byte_buffer.h>
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Messages to and from raw bytes. The services take raw requests and parse them here, because the callback
 // API answers a request that does not parse with UNIMPLEMENTED and no text.
@@ -15,11 +15,11 @@ bool ParseMessage(const grpc::ByteBuffer& bytes, Message& message) {
   return grpc::SerializationTraits<Message>::Deserialize(&shared, &message).ok();
 }
 
-// Returns false when the message cannot be serialised.
+// Returns false when the message cannot be serialized.
 template <typename Message>
 bool SerializeMessage(const Message& message, grpc::ByteBuffer& bytes) {
   bool own_buffer = false;
   return grpc::SerializationTraits<Message>::Serialize(message, &bytes, &own_buffer).ok();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -8,7 +8,7 @@
 #include "server/error_details.h"
 #include "server/exception_guard.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // What a piece of work holds while its inputs are prepared, and afterwards.
@@ -25,15 +25,15 @@ Needs NeedsOf(const Work& work) {
     needs.prepared += input.kept_bytes;
     passing = std::max(passing, input.passing_bytes);  // one is prepared after the other
   }
-  // The parsed message holds another copy of the pictures until they are decoded.
+  // The parsed message holds another copy of the images until they are decoded.
   needs.preparing = needs.prepared + passing + (work.inputs.empty() ? 0 : work.message_bytes);
   return needs;
 }
 
 grpc::Status InputError(const CallContext& context, const RequestInput& input, const absl::Status& status) {
-  if (absl::IsResourceExhausted(status)) context.metrics.RecordRejectedPicture("memory");
+  if (absl::IsResourceExhausted(status)) context.metrics.RecordRejectedImage("memory");
   if (!absl::IsInvalidArgument(status)) return GenerationError(status);
-  context.metrics.RecordRejectedPicture("damaged");
+  context.metrics.RecordRejectedImage("damaged");
   return InvalidRequestError({{input.field, std::string(status.message()), "damaged"}});
 }
 
@@ -133,4 +133,4 @@ void SubmitWork(const CallContext& context, Engine& engine, Work work, std::shar
   std::make_shared<Preparation>(context, engine, std::move(work), std::move(owner))->Start();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

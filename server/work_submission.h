@@ -12,7 +12,7 @@
 #include "server/call_context.h"
 #include "server/request_inputs.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Whom a piece of work belongs to, from before it is submitted to its end. Thread-safe.
 class WorkOwner : public GenerationObserver {
@@ -50,4 +50,4 @@ struct Work {
 // blocks; whatever happens is told to `owner`, now or later. `engine` outlives the work.
 void SubmitWork(const CallContext& context, Engine& engine, Work work, std::shared_ptr<WorkOwner> owner);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

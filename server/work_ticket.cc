@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 bool WorkTicket::BeginSubmission() {
   MutexLock lock(mutex_);
@@ -72,4 +72,4 @@ bool WorkTicket::submitted() const {
   return state_ != State::kPreparing;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

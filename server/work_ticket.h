@@ -4,7 +4,7 @@
 #include "base/mutex.h"
 #include "scheduler/engine.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Where a piece of work stands on its way into the engine, so that it can be cancelled at any moment.
 //
@@ -46,4 +46,4 @@ class WorkTicket {
   RequestNumber number_ GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

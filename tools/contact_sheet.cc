@@ -1,4 +1,4 @@
-// kandinsky-contact-sheet OUTPUT.png [--columns N] [--tile PIXELS] PICTURE...: puts pictures together in
+// kandinsky-contact-sheet OUTPUT.png [--columns N] [--tile PIXELS] IMAGE...: puts images together in
 // rows. Exit codes: 0 written, 1 failed, 2 wrong arguments.
 
 #include <iostream>
@@ -18,15 +18,15 @@
 namespace {
 
 constexpr char kUsage[] =
-    "usage: kandinsky-contact-sheet OUTPUT.png [--columns N] [--tile PIXELS] PICTURE...\n"
-    "Puts pictures (PNG, JPEG, WebP) together in rows, in the order given.\n"
-    "  --columns N    pictures in a row (default 4)\n"
+    "usage: kandinsky-contact-sheet OUTPUT.png [--columns N] [--tile PIXELS] IMAGE...\n"
+    "Puts images (PNG, JPEG, WebP) together in rows, in the order given.\n"
+    "  --columns N    images in a row (default 4)\n"
     "  --tile PIXELS  edge of the square that each is scaled to fit (default 128)\n";
 constexpr int kPngLevel = 9;
 
 struct Arguments {
   std::string output;
-  std::vector<std::string> pictures;
+  std::vector<std::string> images;
   kandinsky::ContactSheetOptions options;
 };
 
@@ -41,24 +41,23 @@ bool Parse(int argc, char** argv, Arguments& arguments) {
     } else if (arguments.output.empty()) {
       arguments.output = argument;
     } else {
-      arguments.pictures.push_back(argument);
+      arguments.images.push_back(argument);
     }
   }
-  return !arguments.pictures.empty();
+  return !arguments.images.empty();
 }
 
 absl::Status Run(const Arguments& arguments) {
-  std::vector<kandinsky::Image> pictures;
-  pictures.reserve(arguments.pictures.size());
-  for (const std::string& path : arguments.pictures) {
+  std::vector<kandinsky::Image> images;
+  images.reserve(arguments.images.size());
+  for (const std::string& path : arguments.images) {
     ASSIGN_OR_RETURN(const std::string bytes,
                      kandinsky::ReadFile(path, kandinsky::DecodeLimits{}.max_encoded_bytes));
-    absl::StatusOr<kandinsky::Image> picture = kandinsky::DecodeImage(bytes);
-    if (!picture.ok())
-      return absl::InvalidArgumentError(absl::StrCat(path, ": ", picture.status().message()));
-    pictures.push_back(*std::move(picture));
+    absl::StatusOr<kandinsky::Image> image = kandinsky::DecodeImage(bytes);
+    if (!image.ok()) return absl::InvalidArgumentError(absl::StrCat(path, ": ", image.status().message()));
+    images.push_back(*std::move(image));
   }
-  ASSIGN_OR_RETURN(const kandinsky::Image sheet, kandinsky::MakeContactSheet(pictures, arguments.options));
+  ASSIGN_OR_RETURN(const kandinsky::Image sheet, kandinsky::MakeContactSheet(images, arguments.options));
   ASSIGN_OR_RETURN(const std::string png,
                    kandinsky::EncodePng(sheet, {.compression_level = kPngLevel, .text = {}}));
   return kandinsky::WriteFileAtomically(arguments.output, absl::MakeConstSpan(png));

@@ -106,7 +106,7 @@ void ShapeUNet(UNet2DConditionModel& unet) {
   }
 }
 
-// Spatial norms that scale by about 1, and pictures that use the range without much clipping.
+// Spatial norms that scale by about 1, and images that use the range without much clipping.
 void ShapeMovq(VQModel& movq, Randomizer& randomizer) {
   for (auto& parameter : movq.named_parameters()) {
     const std::string& name = parameter.key();
@@ -116,7 +116,7 @@ void ShapeMovq(VQModel& movq, Randomizer& randomizer) {
     }
   }
   const torch::Tensor pixels = movq.decode(0.7 * randomizer.Normal({2, 4, 16, 16}));
-  // Rounded to a power of two: the last bits of a decoded picture differ between processors.
+  // Rounded to a power of two: the last bits of a decoded image differ between processors.
   const double spread = pixels.std().item<double>();
   movq.decoder->conv_out->weight.mul_(std::exp2(std::round(std::log2(0.45 / spread))));
 }

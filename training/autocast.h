@@ -4,7 +4,7 @@
 
 #include "training/training_options.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // While it lives, matrix products and convolutions of this thread run in bfloat16, the rest in float32, as
 // with torch.autocast; or everything as it is, with kFloat32.
@@ -28,4 +28,4 @@ class Autocast {
   const bool enabled_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -10,7 +10,7 @@
 #include "training/fingerprint.h"
 #include "training/frozen_networks.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 struct DistinctCaptions {
@@ -89,4 +89,4 @@ CaptionFeatures::Batch CaptionFeatures::Get(absl::Span<const int64_t> rows) cons
           .mask = at::arange(window_).unsqueeze(0) < lengths};
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -10,7 +10,7 @@
 #include "training/dataset/caption_dataset.h"
 #include "training/feature_cache.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // What the text tower makes of every different caption of a dataset, and of the empty one. Immutable,
 // thread-safe.
@@ -43,4 +43,4 @@ class CaptionFeatures {
   int64_t window_ = 0;  // tokens
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -10,13 +10,13 @@
 #include "base/status_macros.h"
 #include "pipeline/hint_size.h"
 #include "training/frozen_networks.h"
+#include "training/image_features.h"
 #include "training/initial_weights.h"
-#include "training/picture_features.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 DecoderTask::DecoderTask(const TrainingOptions& options, NetworkFiles files, Noising noising,
-                         FeatureCache pictures, const std::vector<TrainingSample>& samples)
+                         FeatureCache images, const std::vector<TrainingSample>& samples)
     : files_(std::move(files)),
       embedding_dropout_(options.embedding_dropout),
       embedding_noise_(options.embedding_noise),
@@ -24,7 +24,7 @@ DecoderTask::DecoderTask(const TrainingOptions& options, NetworkFiles files, Noi
       embedding_exchange_(options.embedding_exchange),
       exchange_(samples),
       noising_(std::move(noising)),
-      pictures_(std::move(pictures)) {}
+      images_(std::move(images)) {}
 
 absl::StatusOr<std::unique_ptr<DecoderTask>> DecoderTask::Make(const TrainingOptions& options,
                                                                const ModelDirectory& files,
@@ -42,12 +42,12 @@ absl::StatusOr<std::unique_ptr<DecoderTask>> DecoderTask::Make(const TrainingOpt
   }
   const bool hints = files.decoder.network == "controlnet_depth";
   const int resolution = options.data.resolution;
-  const PictureFeatureRequest request = {
+  const ImageFeatureRequest request = {
       .latents = true,
       .resolution = resolution,
       .hint_resolution = hints ? HintEdge(resolution, static_cast<int>(movq.DownsamplingFactor())) : 0};
-  ASSIGN_OR_RETURN(FeatureCache pictures,
-                   OpenPictureFeatures(files, vision, samples, request, options.data.cache_folder, progress));
+  ASSIGN_OR_RETURN(FeatureCache images,
+                   OpenImageFeatures(files, vision, samples, request, options.data.cache_folder, progress));
   const ConfigFile& scheduler = files.decoder.scheduler;
   ASSIGN_OR_RETURN(const SamplerConfig config, ParseSamplerConfig(scheduler.path, scheduler.json, {}));
   if (config.prediction_type != "epsilon") {
@@ -58,11 +58,11 @@ absl::StatusOr<std::unique_ptr<DecoderTask>> DecoderTask::Make(const TrainingOpt
   absl::StatusOr<Noising> noising = Noising::Make(config);
   RETURN_IF_ERROR(InFile(scheduler.path, noising.status()));
   std::unique_ptr<DecoderTask> task(
-      new DecoderTask(options, files.decoder.unet, *std::move(noising), std::move(pictures), samples));
+      new DecoderTask(options, files.decoder.unet, *std::move(noising), std::move(images), samples));
   task->sample_count_ = static_cast<int64_t>(samples.size());
   task->zero_embedding_ = vision.zero_embedding;
   if (hints) task->further_input_ = FurtherInput::kHint;
-  if (files.decoder.network == "inpaint") task->further_input_ = FurtherInput::kKeptPicture;
+  if (files.decoder.network == "inpaint") task->further_input_ = FurtherInput::kKeptImage;
   ASSIGN_OR_RETURN(task->unet_, LoadNetwork<UNet2DConditionModel>(task->files_, ParseUNetConfig, true));
   if (options.from_scratch) InitializeWeights(*task->unet_, options.seed);
   return task;
@@ -79,7 +79,7 @@ torch::Tensor DecoderTask::ImageEmbeds(absl::Span<const int64_t> samples, at::Ge
       source = exchange_.Draw(source, values[row][1], values[row][2]);
     }
   }
-  torch::Tensor embeds = pictures_.Rows("image_embeds", sources);
+  torch::Tensor embeds = images_.Rows("image_embeds", sources);
   if (embedding_noise_ > 0) embeds = embeds + at::randn(embeds.sizes(), random) * embedding_noise_;
   const torch::Tensor dropped = at::rand({embeds.size(0), 1}, random) < embedding_dropout_;
   return at::where(dropped, zero_embedding_, embeds);
@@ -88,7 +88,7 @@ torch::Tensor DecoderTask::ImageEmbeds(absl::Span<const int64_t> samples, at::Ge
 torch::Tensor DecoderTask::FurtherChannels(absl::Span<const int64_t> samples, const torch::Tensor& latents,
                                            at::Generator& random) const {
   if (further_input_ == FurtherInput::kHint) {
-    return unet_->encode_hint(pictures_.Rows("hint", samples).to(torch::kFloat) / 255);
+    return unet_->encode_hint(images_.Rows("hint", samples).to(torch::kFloat) / 255);
   }
   if (further_input_ == FurtherInput::kNone) return {};
   const torch::Tensor keep = DrawKeepMasks(latents.size(0), latents.size(2), latents.size(3), random);
@@ -97,7 +97,7 @@ torch::Tensor DecoderTask::FurtherChannels(absl::Span<const int64_t> samples, co
 
 torch::Tensor DecoderTask::Loss(absl::Span<const int64_t> samples, at::Generator& random) const {
   DecoderBatch batch;
-  batch.latents = pictures_.Rows("latents", samples);
+  batch.latents = images_.Rows("latents", samples);
   batch.image_embeds = ImageEmbeds(samples, random);
   batch.further_channels = FurtherChannels(samples, batch.latents, random);
   batch.noise = at::randn(batch.latents.sizes(), random);
@@ -128,4 +128,4 @@ torch::Tensor DrawKeepMasks(int64_t rows, int64_t height, int64_t width, at::Gen
   return keep;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

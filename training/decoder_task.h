@@ -11,11 +11,11 @@
 #include "training/training_losses.h"
 #include "training/training_task.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
-// The decoder's U-Net: learns the noise on the latents of a picture from its embedding. By the network that
-// the U-Net is for, it also sees a kept part of the picture (inpainting, with masks drawn at random) or a
-// hint picture (depth). A share of the embeddings becomes that of the zero picture, which is what the
+// The decoder's U-Net: learns the noise on the latents of an image from its embedding. By the network that
+// the U-Net is for, it also sees a kept part of the image (inpainting, with masks drawn at random) or a
+// hint image (depth). A share of the embeddings becomes that of the zero image, which is what the
 // decoder is guided away from.
 class DecoderTask final : public TrainingTask {
  public:
@@ -32,9 +32,9 @@ class DecoderTask final : public TrainingTask {
   torch::Tensor Loss(absl::Span<const int64_t> samples, at::Generator& random) const override;
 
  private:
-  enum class FurtherInput { kNone, kKeptPicture, kHint };
+  enum class FurtherInput { kNone, kKeptImage, kHint };
 
-  DecoderTask(const TrainingOptions& options, NetworkFiles files, Noising noising, FeatureCache pictures,
+  DecoderTask(const TrainingOptions& options, NetworkFiles files, Noising noising, FeatureCache images,
               const std::vector<TrainingSample>& samples);
 
   torch::Tensor ImageEmbeds(absl::Span<const int64_t> samples, at::Generator& random) const;
@@ -49,15 +49,15 @@ class DecoderTask final : public TrainingTask {
   const double embedding_exchange_;
   const EmbeddingExchange exchange_;
   const Noising noising_;
-  const FeatureCache pictures_;
+  const FeatureCache images_;
   FurtherInput further_input_ = FurtherInput::kNone;
   int64_t sample_count_ = 0;
   torch::Tensor zero_embedding_;  // [1, E]
   std::shared_ptr<UNet2DConditionModel> unet_;
 };
 
-// Keep-masks [rows, 1, height, width], 1 where the picture is kept: a rectangle of random place and size is
+// Keep-masks [rows, 1, height, width], 1 where the image is kept: a rectangle of random place and size is
 // to be painted, in one of eight rows everything.
 torch::Tensor DrawKeepMasks(int64_t rows, int64_t height, int64_t width, at::Generator& random);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

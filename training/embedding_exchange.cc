@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 int64_t Choose(const std::vector<int64_t>& choices, float draw) {
@@ -35,4 +35,4 @@ int64_t EmbeddingExchange::Draw(int64_t sample, float first, float second) const
   return Choose(samples_of_[static_cast<size_t>(Choose(captions, first))], second);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

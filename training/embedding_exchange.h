@@ -6,11 +6,11 @@
 #include "absl/types/span.h"
 #include "training/dataset/caption_dataset.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // Which samples have a caption in common. The prior makes an embedding of what the caption says, not of the
-// very picture that a hint or a kept part belongs to; the decoder meets the same in training when it sees the
-// embedding of another picture with the same caption. Immutable, thread-safe.
+// very image that a hint or a kept part belongs to; the decoder meets the same in training when it sees the
+// embedding of another image with the same caption. Immutable, thread-safe.
 class EmbeddingExchange {
  public:
   explicit EmbeddingExchange(absl::Span<const TrainingSample> samples);
@@ -25,4 +25,4 @@ class EmbeddingExchange {
   std::vector<std::vector<int64_t>> samples_of_;   // by caption
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

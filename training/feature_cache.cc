@@ -11,7 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 namespace fs = std::filesystem;
@@ -65,4 +65,4 @@ torch::Tensor FeatureCache::Rows(const std::string& name, absl::Span<const int64
   return at::stack(found);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -13,7 +13,7 @@
 #include "pipeline/weights/safetensors.h"
 #include "training/named_tensors.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // What the frozen networks make of a dataset, computed once and kept on disk: rows in files of
 // kRowsPerFile, each written atomically, so that an interrupted run goes on where it stopped. Rows are read
@@ -40,4 +40,4 @@ class FeatureCache {
   std::vector<std::shared_ptr<const Checkpoint>> files_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/mapped_file.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 Fingerprint& Fingerprint::Add(absl::string_view text) {
   constexpr uint64_t kPrime = 1099511628211u;
@@ -43,4 +43,4 @@ Fingerprint& Fingerprint::AddFolder(const std::string& path) {
 
 std::string Fingerprint::ToString() const { return absl::StrCat(absl::Hex(state_, absl::kZeroPad16)); }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

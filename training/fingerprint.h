@@ -5,7 +5,7 @@
 
 #include "absl/strings/string_view.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // A 64-bit name (FNV-1a) for what cached results depend on; the same on every machine. Not for security.
 class Fingerprint {
@@ -25,4 +25,4 @@ class Fingerprint {
   uint64_t state_ = 14695981039346656037u;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 namespace fs = std::filesystem;
@@ -67,4 +67,4 @@ absl::Status ReplaceFolder(const std::string& folder,
   return absl::OkStatus();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

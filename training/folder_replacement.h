@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // UNAVAILABLE with the path and the system's reason.
 absl::Status FileError(const std::filesystem::path& path, const std::error_code& error);
@@ -17,4 +17,4 @@ absl::Status FileError(const std::filesystem::path& path, const std::error_code&
 absl::Status ReplaceFolder(const std::string& folder,
                            const std::function<absl::Status(const std::filesystem::path&)>& write);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 absl::StatusOr<FrozenTextEncoder> LoadTextEncoder(const PriorFiles& files) {
   ASSIGN_OR_RETURN(const auto tokenizer, ClipTokenizer::Load(files.tokenizer_folder));
@@ -24,4 +24,4 @@ absl::StatusOr<FrozenImageEncoder> LoadImageEncoder(const PriorFiles& files) {
                                 Placement().Zeros({1, 3, processor.image_size, processor.image_size}))};
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

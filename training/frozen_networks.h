@@ -12,7 +12,7 @@
 #include "pipeline/components/published_networks.h"
 #include "pipeline/weights/model_directory.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // Builds the module of a network's configuration file and loads its weights in float32. `parse` is the
 // function of model_configs.h. With `copied` the weights may be written to; otherwise they may be the file's.
@@ -42,4 +42,4 @@ struct FrozenImageEncoder {
 };
 absl::StatusOr<FrozenImageEncoder> LoadImageEncoder(const PriorFiles& files);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -7,7 +7,7 @@
 
 #include "pipeline/models/layers.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 void Uniform(torch::Tensor& weight, torch::Tensor& bias, at::Generator& generator) {
@@ -44,4 +44,4 @@ void InitializeWeights(torch::nn::Module& module, uint64_t seed) {
   });
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 double LearningRateFactor(const ScheduleOptions& schedule, int64_t step, int64_t max_steps) {
   if (step < schedule.warmup_steps) {
@@ -19,4 +19,4 @@ double LearningRateFactor(const ScheduleOptions& schedule, int64_t step, int64_t
   return std::max(0.0, 0.5 * (1.0 + std::cos(std::numbers::pi * done)));
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

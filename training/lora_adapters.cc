@@ -12,7 +12,7 @@
 #include "pipeline/weights/lora_metadata.h"
 #include "pipeline/weights/safetensors.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 absl::StatusOr<LoraAdapters> LoraAdapters::Attach(torch::nn::Module& module, const LoraOptions& options,
                                                   uint64_t seed) {
@@ -72,4 +72,4 @@ void LoraAdapters::Unmerge() {
   for (Adapter& adapter : adapters_) adapter.base.copy_(std::exchange(adapter.unmerged, {}));
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

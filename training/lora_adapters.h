@@ -13,7 +13,7 @@
 #include "training/named_tensors.h"
 #include "training/training_options.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // Adapters in training on the linear layers of a module: down normal with the standard deviation 1 / rank, up
 // zero, so that the module begins as it was. Used by one thread.
@@ -55,4 +55,4 @@ class LoraAdapters {
 // Writes factors that LoraAdapters::parameters named, or an average of them, as a file of the options' form.
 absl::Status WriteLoraFile(const std::string& path, const NamedTensors& factors, const LoraOptions& options);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -37,7 +37,8 @@ void HandleSignals() {
 
 int main(int argc, char** argv) {
   kandinsky::OpenStandardDescriptors();
-  const kandinsky::TrainingCommandLine line = kandinsky::ParseTrainingCommandLine(argc, argv);
+  const kandinsky::training::TrainingCommandLine line =
+      kandinsky::training::ParseTrainingCommandLine(argc, argv);
   if (!line.options.has_value()) return line.exit_code;
   kandinsky::ConfigureLogging(kandinsky::LogFormat::kText, kandinsky::LogLevel::kWarning);
   HandleSignals();
@@ -48,15 +49,16 @@ int main(int argc, char** argv) {
   };
   if (line.estimate) {
     std::ostringstream estimate;
-    absl::Status status = kandinsky::PrintEstimate(*line.options, estimate);
+    absl::Status status = kandinsky::training::PrintEstimate(*line.options, estimate);
     if (status.ok()) status = kandinsky::WriteStandardOutput(estimate.str());
-    return status.ok() ? kandinsky::kTrainingExitOk : fail(status, kandinsky::kTrainingExitFailure);
+    return status.ok() ? kandinsky::training::kTrainingExitOk
+                       : fail(status, kandinsky::training::kTrainingExitFailure);
   }
-  const auto files = kandinsky::OpenTrainingModel(*line.options);
-  if (!files.ok()) return fail(files.status(), kandinsky::kTrainingExitModelLoad);
+  const auto files = kandinsky::training::OpenTrainingModel(*line.options);
+  if (!files.ok()) return fail(files.status(), kandinsky::training::kTrainingExitModelLoad);
   const bool terminal = isatty(STDERR_FILENO) != 0;
-  const absl::Status status = kandinsky::RunTraining(*line.options, *files, stop, out, terminal);
-  if (status.ok()) return kandinsky::kTrainingExitOk;
-  return fail(status,
-              absl::IsCancelled(status) ? kandinsky::kTrainingExitStopped : kandinsky::kTrainingExitFailure);
+  const absl::Status status = kandinsky::training::RunTraining(*line.options, *files, stop, out, terminal);
+  if (status.ok()) return kandinsky::training::kTrainingExitOk;
+  return fail(status, absl::IsCancelled(status) ? kandinsky::training::kTrainingExitStopped
+                                                : kandinsky::training::kTrainingExitFailure);
 }

@@ -19,7 +19,7 @@
 #include "training/folder_replacement.h"
 #include "training/named_tensors.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 namespace fs = std::filesystem;
@@ -177,4 +177,4 @@ absl::Status ExportModel(const std::string& folder, const ModelDirectory& files,
   });
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

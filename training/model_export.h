@@ -8,7 +8,7 @@
 #include "pipeline/weights/model_directory.h"
 #include "training/training_options.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // Writes a complete model in the published layout, `folder`/prior and `folder`/decoder, which the server and
 // diffusers load: `network` in place of the one that was trained, everything else as in `files` (weights as
@@ -22,4 +22,4 @@ absl::Status ExportModel(const std::string& folder, const ModelDirectory& files,
 // replace.
 absl::Status CheckExportFolder(const std::string& folder, const ModelDirectory& files);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

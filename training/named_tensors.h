@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // Tensors by their names in a checkpoint, in a fixed order. Copies share the tensors' memory.
 using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
@@ -19,4 +19,4 @@ inline int64_t CountNumbers(const NamedTensors& tensors) {
   return count;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -7,7 +7,7 @@
 
 #include "base/status_macros.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 absl::StatusOr<Noising> Noising::Make(const SamplerConfig& config) {
   ASSIGN_OR_RETURN(const NoiseSchedule schedule, MakeNoiseSchedule(config));
@@ -36,4 +36,4 @@ torch::Tensor WeightedSquaredError(const torch::Tensor& prediction, const torch:
   return (squared.flatten(1).mean(1) * weight).mean();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -5,7 +5,7 @@
 #include "absl/status/statusor.h"
 #include "pipeline/samplers/noise_schedule.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // The forward process that training samples from: x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) noise, with a_t the
 // cumulative product of the schedule's alphas (Ho et al. 2020, eq. 4; diffusers' add_noise).
@@ -38,4 +38,4 @@ enum class Prediction { kSample, kNoise };
 torch::Tensor WeightedSquaredError(const torch::Tensor& prediction, const torch::Tensor& target,
                                    const torch::Tensor& snr, double snr_gamma, Prediction kind);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

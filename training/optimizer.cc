@@ -6,7 +6,7 @@
 #include <cmath>
 #include <utility>
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 torch::Tensor NoSteps() { return torch::zeros({1}); }
@@ -140,4 +140,4 @@ NamedTensors Adafactor::State() const {
   return state;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

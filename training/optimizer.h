@@ -6,7 +6,7 @@
 #include "training/named_tensors.h"
 #include "training/training_options.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // Changes parameters by their gradients. Everything that it remembers between steps is in tensors that exist
 // from the beginning, so that a checkpoint is a copy of them. Used by one thread.
@@ -70,4 +70,4 @@ class Adafactor final : public Optimizer {
   std::vector<Memory> memories_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 ParameterAverage::ParameterAverage(const NamedTensors& parameters, double decay)
     : decay_(decay), parameters_(parameters) {
@@ -31,4 +31,4 @@ void ParameterAverage::Swap() {
   }
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -4,7 +4,7 @@
 
 #include "training/named_tensors.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // Exponential moving average of parameters (diffusers' EMAModel with its defaults): after optimizer step n
 // (from 1) the average keeps min(decay, n / (n + 9)) of itself, at the first step nothing.
@@ -27,4 +27,4 @@ class ParameterAverage {
   NamedTensors averages_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

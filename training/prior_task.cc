@@ -7,10 +7,10 @@
 
 #include "base/status_macros.h"
 #include "training/frozen_networks.h"
+#include "training/image_features.h"
 #include "training/initial_weights.h"
-#include "training/picture_features.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 // Both training scripts use a schedule of their own, whatever the scheduler file of the model says.
@@ -33,26 +33,26 @@ void Restart(PriorTransformer& prior, uint64_t seed) {
 }  // namespace
 
 PriorTask::PriorTask(const TrainingOptions& options, NetworkFiles files, Noising noising,
-                     CaptionFeatures captions, FeatureCache pictures)
+                     CaptionFeatures captions, FeatureCache images)
     : files_(std::move(files)),
       caption_dropout_(options.caption_dropout),
       snr_gamma_(options.snr_gamma.value_or(0.0)),
       noising_(std::move(noising)),
       captions_(std::move(captions)),
-      pictures_(std::move(pictures)) {}
+      images_(std::move(images)) {}
 
 absl::StatusOr<std::unique_ptr<PriorTask>> PriorTask::Make(const TrainingOptions& options,
                                                            const ModelDirectory& files,
                                                            const std::vector<TrainingSample>& samples,
                                                            const FeatureCache::Progress& progress) {
   ASSIGN_OR_RETURN(const FrozenImageEncoder vision, LoadImageEncoder(files.prior));
-  ASSIGN_OR_RETURN(FeatureCache pictures,
-                   OpenPictureFeatures(files, vision, samples, {}, options.data.cache_folder, progress));
+  ASSIGN_OR_RETURN(FeatureCache images,
+                   OpenImageFeatures(files, vision, samples, {}, options.data.cache_folder, progress));
   ASSIGN_OR_RETURN(CaptionFeatures captions,
                    CaptionFeatures::Open(files.prior, samples, options.data.cache_folder, progress));
   ASSIGN_OR_RETURN(Noising noising, Noising::Make(PriorNoise()));
-  std::unique_ptr<PriorTask> task(new PriorTask(options, files.prior.prior, std::move(noising),
-                                                std::move(captions), std::move(pictures)));
+  std::unique_ptr<PriorTask> task(
+      new PriorTask(options, files.prior.prior, std::move(noising), std::move(captions), std::move(images)));
   task->sample_count_ = static_cast<int64_t>(samples.size());
   ASSIGN_OR_RETURN(task->prior_, LoadNetwork<PriorTransformer>(task->files_, ParsePriorConfig, true));
   if (options.from_scratch) Restart(*task->prior_, options.seed);
@@ -76,7 +76,7 @@ std::vector<int64_t> PriorTask::DrawCaptions(absl::Span<const int64_t> samples, 
 torch::Tensor PriorTask::Loss(absl::Span<const int64_t> samples, at::Generator& random) const {
   const CaptionFeatures::Batch captions = captions_.Get(DrawCaptions(samples, random));
   PriorBatch batch;
-  batch.image_embeds = pictures_.Rows("image_embeds", samples);
+  batch.image_embeds = images_.Rows("image_embeds", samples);
   batch.text_embeds = captions.embeds;
   batch.text_hidden = captions.hidden;
   batch.text_mask = captions.mask;
@@ -85,4 +85,4 @@ torch::Tensor PriorTask::Loss(absl::Span<const int64_t> samples, at::Generator& 
   return PriorLoss(*prior_, noising_, batch, snr_gamma_);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

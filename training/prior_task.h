@@ -11,9 +11,9 @@
 #include "training/training_losses.h"
 #include "training/training_task.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
-// The diffusion prior: learns the embedding of a picture from its caption. A share of the captions becomes
+// The diffusion prior: learns the embedding of an image from its caption. A share of the captions becomes
 // empty, so that guidance has something to lead away from (the original script; diffusers' drops none).
 class PriorTask final : public TrainingTask {
  public:
@@ -31,7 +31,7 @@ class PriorTask final : public TrainingTask {
 
  private:
   PriorTask(const TrainingOptions& options, NetworkFiles files, Noising noising, CaptionFeatures captions,
-            FeatureCache pictures);
+            FeatureCache images);
 
   std::vector<int64_t> DrawCaptions(absl::Span<const int64_t> samples, at::Generator& random) const;
 
@@ -41,9 +41,9 @@ class PriorTask final : public TrainingTask {
   const double snr_gamma_;
   const Noising noising_;
   const CaptionFeatures captions_;
-  const FeatureCache pictures_;
+  const FeatureCache images_;
   int64_t sample_count_ = 0;
   std::shared_ptr<PriorTransformer> prior_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

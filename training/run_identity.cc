@@ -7,7 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "training/fingerprint.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 std::string DataFingerprint(const TrainingOptions& options, const std::vector<TrainingSample>& samples) {
@@ -98,4 +98,4 @@ std::string IdentityDifferences(const RunIdentity& before, const RunIdentity& no
   return absl::StrJoin(differences, ", ");
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

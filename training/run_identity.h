@@ -7,7 +7,7 @@
 #include "training/dataset/caption_dataset.h"
 #include "training/training_options.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // Everything that decides a run's losses: its seed, batches, data, network and its rates. Two runs with the
 // same identity can continue each other; how long they are and what they write may differ.
@@ -18,4 +18,4 @@ RunIdentity RunIdentityOf(const TrainingOptions& options, const ModelDirectory& 
 // Empty when they are equal.
 std::string IdentityDifferences(const RunIdentity& before, const RunIdentity& now);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

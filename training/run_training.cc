@@ -23,9 +23,9 @@
 #include "training/trainer.h"
 #include "training/training_log.h"
 #include "training/training_task.h"
-#include "training/validation_pictures.h"
+#include "training/validation_images.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 std::string FinishedModel(const TrainingOptions& options) { return options.output_folder + "/model"; }
@@ -40,12 +40,12 @@ class RunObserver final : public TrainingObserver {
 
   absl::Status OnStep(const StepReport& report) override { return log_.OnStep(report); }
 
-  // Pictures are a help: that they cannot be made is no reason to lose a training.
+  // Images are a help: that they cannot be made is no reason to lose a training.
   absl::Status OnValidation(int64_t step, torch::nn::Module& network) override {
-    const std::string pictures = absl::StrCat(options_.output_folder, "/validation/step-", step);
-    const absl::Status status = MakePictures(network, pictures);
-    log_.Say(status.ok() ? absl::StrCat("validation pictures: ", pictures)
-                         : absl::StrCat("no validation pictures: ", status.message()));
+    const std::string images = absl::StrCat(options_.output_folder, "/validation/step-", step);
+    const absl::Status status = MakeImages(network, images);
+    log_.Say(status.ok() ? absl::StrCat("validation images: ", images)
+                         : absl::StrCat("no validation images: ", status.message()));
     return absl::OkStatus();
   }
 
@@ -55,14 +55,14 @@ class RunObserver final : public TrainingObserver {
   }
 
  private:
-  absl::Status MakePictures(torch::nn::Module& network, const std::string& folder) {
+  absl::Status MakeImages(torch::nn::Module& network, const std::string& folder) {
     const std::string model = ValidationModel(options_);
     const absl::Cleanup discard = [&] {
       std::error_code unused;
       std::filesystem::remove_all(model, unused);
     };
     RETURN_IF_ERROR(ExportModel(model, files_, options_.target, network, StoredType::kFloat32));
-    return WriteValidationPictures(model, options_.validation, options_.seed, options_.threads, folder);
+    return WriteValidationImages(model, options_.validation, options_.seed, options_.threads, folder);
   }
 
   const TrainingOptions& options_;
@@ -94,7 +94,7 @@ absl::Status CheckFirst(const TrainingOptions& options, const ModelDirectory& fi
   if (!options.validation.prompts.empty() && files.decoder.network != "decoder") {
     return absl::InvalidArgumentError(
         absl::StrCat("validation.prompts: the ", files.decoder.network,
-                     " network makes no pictures from text alone; leave them out"));
+                     " network makes no images from text alone; leave them out"));
   }
   ASSIGN_OR_RETURN(const std::string checkpoint,
                    CheckpointToResume(options.output_folder, options.checkpoints.resume));
@@ -204,4 +204,4 @@ absl::Status RunTraining(const TrainingOptions& given, const ModelDirectory& fil
   return status;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

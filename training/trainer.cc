@@ -14,7 +14,7 @@
 #include "training/autocast.h"
 #include "training/learning_rate.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 // What the random numbers of a training are for; each has seeds of its own.
@@ -161,4 +161,4 @@ absl::Status Trainer::WithFinalWeights(const Use& use) {
   });
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -19,7 +19,7 @@
 #include "training/training_options.h"
 #include "training/training_task.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // One optimizer step as it was.
 struct StepReport {
@@ -37,7 +37,7 @@ class TrainingObserver {
  public:
   virtual ~TrainingObserver() = default;
   virtual absl::Status OnStep(const StepReport& report) = 0;
-  // It is time for validation pictures; `network` has the weights of WithFinalWeights.
+  // It is time for validation images; `network` has the weights of WithFinalWeights.
   virtual absl::Status OnValidation(int64_t step, torch::nn::Module& network) = 0;
   virtual absl::Status OnCheckpoint(const std::string& folder) = 0;
 };
@@ -89,4 +89,4 @@ class Trainer {
   int64_t written_steps_ = 0;  // finished steps of the last checkpoint
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

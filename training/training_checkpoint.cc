@@ -21,7 +21,7 @@
 #include "training/lora_adapters.h"
 #include "training/run_identity.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 namespace fs = std::filesystem;
@@ -196,4 +196,4 @@ void RemoveOldCheckpoints(const std::string& output_folder, int keep) {
   for (size_t i = static_cast<size_t>(keep); i < found.size(); ++i) fs::remove_all(found[i], error);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -9,7 +9,7 @@
 #include "training/named_tensors.h"
 #include "training/training_options.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // Where a training stands: everything that the next step depends on but the options and the data. The tensors
 // are the live ones.
@@ -57,4 +57,4 @@ absl::StatusOr<std::string> CheckpointToResume(const std::string& output_folder,
 // Deletes all but the `keep` checkpoint folders with the most steps. 0 keeps all.
 void RemoveOldCheckpoints(const std::string& output_folder, int keep);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -28,7 +28,7 @@
 #include "training/run_training.h"
 #include "training/training_losses.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 // Counts the bytes that libtorch holds, on the calling thread and those of its backward pass.
@@ -260,4 +260,4 @@ absl::Status PrintEstimate(const TrainingOptions& options, std::ostream& out) {
   return absl::OkStatus();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

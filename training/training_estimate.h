@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "training/training_options.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // What a training takes: a dry run of one forward and backward pass of the network with random inputs, when
 // there is memory for it, measured on this machine. The network has the size of that in options.decoder_path
@@ -37,4 +37,4 @@ absl::StatusOr<TrainingEstimate> EstimateTraining(const TrainingOptions& options
 // Prints the estimate for the target of the options on this machine.
 absl::Status PrintEstimate(const TrainingOptions& options, std::ostream& out);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

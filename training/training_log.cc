@@ -15,7 +15,7 @@
 #include "imaging/line_plot.h"
 #include "training/folder_replacement.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 constexpr size_t kMostPlotPoints = 400;
@@ -150,4 +150,4 @@ void TrainingLog::Draw(const std::string& text) {
   drawn_ = true;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

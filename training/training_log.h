@@ -11,9 +11,9 @@
 #include "absl/status/statusor.h"
 #include "training/trainer.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
-// What a training tells its user: a progress line (loss, pictures per second, time that remains), redrawn on
+// What a training tells its user: a progress line (loss, images per second, time that remains), redrawn on
 // a terminal; metrics.jsonl in the output folder, one object per logged step, appended to by resumed runs;
 // and loss.svg. Used by one thread.
 class TrainingLog {
@@ -66,4 +66,4 @@ class TrainingLog {
 // mean: its samples and duration are those of one step.
 std::string DescribeStep(const StepReport& report);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

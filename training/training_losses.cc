@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 torch::Tensor PriorLoss(const PriorTransformer& prior, const Noising& noising, const PriorBatch& batch,
                         double snr_gamma) {
@@ -25,4 +25,4 @@ torch::Tensor DecoderLoss(const UNet2DConditionModel& unet, const Noising& noisi
                               Prediction::kNoise);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

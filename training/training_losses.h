@@ -6,7 +6,7 @@
 #include "pipeline/models/unet_2d_condition_model.h"
 #include "training/noising.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // The losses of diffusers' Kandinsky 2.2 training scripts, on batches in which nothing is left to chance.
 
@@ -28,7 +28,7 @@ torch::Tensor PriorLoss(const PriorTransformer& prior, const Noising& noising, c
 struct DecoderBatch {
   torch::Tensor latents;           // [B, 4, h, w], clean
   torch::Tensor image_embeds;      // [B, E]
-  torch::Tensor further_channels;  // [B, C, h, w] behind the noisy latents: kept picture and mask, or hint
+  torch::Tensor further_channels;  // [B, C, h, w] behind the noisy latents: kept image and mask, or hint
   torch::Tensor noise;             // [B, 4, h, w]
   torch::Tensor timesteps;         // int64 [B]
 };
@@ -37,4 +37,4 @@ struct DecoderBatch {
 torch::Tensor DecoderLoss(const UNet2DConditionModel& unet, const Noising& noising, const DecoderBatch& batch,
                           double snr_gamma);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

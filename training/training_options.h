@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // What kandinsky-train is to do: the native form of kandinsky.v1.TrainingConfig, whose comments explain every
 // field and its range. Plain values, already checked.
@@ -14,11 +14,11 @@ namespace kandinsky {
 enum class TrainingTarget { kPrior, kDecoder };
 
 struct DataOptions {
-  std::string path;                    // a folder of pictures, a .csv or a .jsonl file
+  std::string path;                    // a folder of images, a .csv or a .jsonl file
   std::string image_column = "image";  // of the table
   std::string caption_column = "text";
   std::string hint_column = "hint";  // of the table
-  int resolution = 512;              // pixels, edge of the square pictures that the decoder learns
+  int resolution = 512;              // pixels, edge of the square images that the decoder learns
   std::string cache_folder;          // embeddings of the frozen networks; empty: below the output folder
   int max_samples = 0;               // 0: all
 };
@@ -63,7 +63,7 @@ struct EmaOptions {
 };
 
 struct ValidationOptions {
-  std::vector<std::string> prompts;  // empty: no validation pictures
+  std::vector<std::string> prompts;  // empty: no validation images
   int64_t every_steps = 500;
   int steps = 25;
   int prior_steps = 25;
@@ -96,9 +96,9 @@ struct TrainingOptions {
   ScheduleOptions schedule;
   std::optional<double> snr_gamma;
   double caption_dropout = 0.1;     // prior: share of captions that become empty
-  double embedding_dropout = 0.1;   // decoder: share of picture embeddings that become the zero picture's
-  double embedding_noise = 0.0;     // decoder: standard deviation added to picture embeddings
-  double embedding_exchange = 0.0;  // decoder: share that sees another picture's embedding, of its caption
+  double embedding_dropout = 0.1;   // decoder: share of image embeddings that become the zero image's
+  double embedding_noise = 0.0;     // decoder: standard deviation added to image embeddings
+  double embedding_exchange = 0.0;  // decoder: share that sees another image's embedding, of its caption
   Precision precision = Precision::kFloat32;
   StoredType stored_type = StoredType::kFloat32;
   std::optional<LoraOptions> lora;
@@ -110,4 +110,4 @@ struct TrainingOptions {
   RunIdentity run_identity;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

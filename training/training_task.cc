@@ -3,7 +3,7 @@
 #include "training/decoder_task.h"
 #include "training/prior_task.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 absl::StatusOr<std::unique_ptr<TrainingTask>> MakeTrainingTask(const TrainingOptions& options,
                                                                const ModelDirectory& files,
@@ -13,4 +13,4 @@ absl::StatusOr<std::unique_ptr<TrainingTask>> MakeTrainingTask(const TrainingOpt
   return DecoderTask::Make(options, files, samples, progress);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

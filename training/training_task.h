@@ -15,7 +15,7 @@
 #include "training/feature_cache.h"
 #include "training/training_options.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // A network in training and the data it learns from: all that differs between the targets. Used by one
 // thread.
@@ -43,4 +43,4 @@ absl::StatusOr<std::unique_ptr<TrainingTask>> MakeTrainingTask(const TrainingOpt
                                                                const std::vector<TrainingSample>& samples,
                                                                const FeatureCache::Progress& progress);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -82,7 +82,7 @@ class VirtualEngine {
   size_t next_arrival_ = 0;
   std::vector<Job> jobs_;
   std::vector<std::string> client_names_;
-  // The active generations: what the planner sees of them, and their jobs.
+  // The active samples: what the planner sees of them, and their jobs.
   std::vector<BatchCandidate> candidates_;
   std::vector<size_t> active_;
   using Expiry = std::pair<absl::Time, size_t>;

@@ -5,7 +5,7 @@
 #include "clients/cpp/server_address.h"
 #include "clients/cpp/standard_streams.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 int PrintError(const absl::Status& status, const CommandOutput& output) {
   const std::string code = absl::StatusCodeToString(status.code());
@@ -70,4 +70,4 @@ std::string ToText(const google::protobuf::Timestamp& time) {
   return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixSeconds(time.seconds()), absl::UTCTimeZone());
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "clients/cpp/image_client.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // Exit codes of the program.
 constexpr int kExitError = 1;
@@ -58,4 +58,4 @@ double ToSeconds(const google::protobuf::Duration& duration);
 // RFC 3339 in UTC with whole seconds, e.g. "2026-01-31T09:15:00Z".
 std::string ToText(const google::protobuf::Timestamp& time);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

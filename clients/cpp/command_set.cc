@@ -9,7 +9,7 @@
 #include "clients/cpp/server_address.h"
 #include "clients/cpp/usage.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 // CLI11 takes "[a, b]" for a list of two wherever a flag or a prompt can have several values. Arguments in
@@ -137,4 +137,4 @@ int CommandSet::RunParsed(ImageClient& client, const CallOptions& call, const Co
   return kExitUsage;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

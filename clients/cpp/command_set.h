@@ -9,7 +9,7 @@
 #include "clients/cpp/command_output.h"
 #include "clients/cpp/image_client.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // The flags of every command.
 struct CallFlags {
@@ -59,4 +59,4 @@ class CommandSet {
   std::vector<Entry> entries_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

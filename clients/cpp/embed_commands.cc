@@ -17,7 +17,7 @@
 #include "clients/cpp/standard_streams.h"
 #include "clients/cpp/usage.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 constexpr char kOutputHelp[] =
@@ -249,4 +249,4 @@ void AddEmbedCommands(CommandSet& commands) {
   AddEmbedPrompt(commands, group);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

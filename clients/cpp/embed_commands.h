@@ -2,9 +2,9 @@
 
 #include "clients/cpp/command_set.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // The commands that make embeddings: embed text, embed image and embed prompt.
 void AddEmbedCommands(CommandSet& commands);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -8,7 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "clients/cpp/npy.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 constexpr char kImage[] = "image_embedding";
@@ -102,4 +102,4 @@ absl::StatusOr<v1::Embedding> ParseEmbedding(const std::string& content, Embeddi
   return FromJson(json, role);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

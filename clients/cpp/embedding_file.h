@@ -6,7 +6,7 @@
 #include "absl/status/statusor.h"
 #include "kandinsky/v1/image_generation.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // Files with an embedding: a JSON object with the numbers as "image_embedding", "negative_image_embedding" or
 // "text_embedding", and whatever else its writer wants to say.
@@ -25,4 +25,4 @@ enum class EmbeddingRole {
 // when there is none or more than one, or a value is no finite float.
 absl::StatusOr<v1::Embedding> ParseEmbedding(const std::string& content, EmbeddingRole role);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

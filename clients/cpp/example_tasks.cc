@@ -55,7 +55,7 @@ v1::GenerateRequest FollowDepth() {
 }
 
 // A prompt's embedding is made once and serves many requests.
-absl::StatusOr<v1::GenerateRequest> FromEmbedding(kandinsky::ImageClient& client) {
+absl::StatusOr<v1::GenerateRequest> FromEmbedding(kandinsky::client::ImageClient& client) {
   v1::GenerateImageEmbeddingRequest prior;
   prior.set_prompt("a red cat");
   const auto made = client.GenerateImageEmbedding(prior);
@@ -66,7 +66,7 @@ absl::StatusOr<v1::GenerateRequest> FromEmbedding(kandinsky::ImageClient& client
   return request;
 }
 
-absl::StatusOr<v1::Embedding> EmbedText(kandinsky::ImageClient& client) {
+absl::StatusOr<v1::Embedding> EmbedText(kandinsky::client::ImageClient& client) {
   v1::EmbedTextRequest request;
   request.add_texts("a red cat");
   const auto response = client.EmbedText(request);
@@ -74,7 +74,7 @@ absl::StatusOr<v1::Embedding> EmbedText(kandinsky::ImageClient& client) {
   return response->embeddings(0).embedding();
 }
 
-absl::StatusOr<v1::Embedding> EmbedImage(kandinsky::ImageClient& client) {
+absl::StatusOr<v1::Embedding> EmbedImage(kandinsky::client::ImageClient& client) {
   v1::EmbedImagesRequest request;
   request.add_images(Content("cat.png"));
   const auto response = client.EmbedImages(request);
@@ -91,7 +91,7 @@ double Cosine(const v1::Embedding& a, const v1::Embedding& b) {
 }
 
 // To the autoencoder's latents and back: what an edit of nothing would give.
-absl::StatusOr<std::string> ThroughLatents(kandinsky::ImageClient& client) {
+absl::StatusOr<std::string> ThroughLatents(kandinsky::client::ImageClient& client) {
   v1::EncodeLatentsRequest encode;
   encode.set_image(Content("cat.png"));
   const auto encoded = client.EncodeLatents(encode);
@@ -104,8 +104,9 @@ absl::StatusOr<std::string> ThroughLatents(kandinsky::ImageClient& client) {
 }
 
 // Makes the image and writes it; the exit code.
-int Make(kandinsky::ImageClient& client, const v1::GenerateRequest& request, const std::string& path) {
-  kandinsky::GenerateCallbacks callbacks;
+int Make(kandinsky::client::ImageClient& client, const v1::GenerateRequest& request,
+         const std::string& path) {
+  kandinsky::client::GenerateCallbacks callbacks;
   callbacks.on_image = [&](const auto& image) { std::ofstream(path, std::ios::binary) << image.data(); };
   const auto summary = client.Generate(request, callbacks);
   std::cout << path << ": " << summary.status() << "\n";
@@ -115,7 +116,7 @@ int Make(kandinsky::ImageClient& client, const v1::GenerateRequest& request, con
 }  // namespace
 
 int main() {
-  kandinsky::ImageClient client = kandinsky::ImageClient::Connect("localhost:50051");
+  kandinsky::client::ImageClient client = kandinsky::client::ImageClient::Connect("localhost:50051");
   int code = 0;
   code |= Make(client, Edit(), "edit.png");
   code |= Make(client, Paint(), "paint.png");

@@ -12,7 +12,7 @@
 #include "clients/cpp/progress_display.h"
 #include "clients/cpp/rich_error.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 // A file that was written.
@@ -157,4 +157,4 @@ int RunGenerate(const GenerateCommand& command, ImageClient& client, const Comma
   return 0;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

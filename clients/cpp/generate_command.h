@@ -6,7 +6,7 @@
 #include "clients/cpp/image_client.h"
 #include "kandinsky/v1/image_generation.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // What a command that makes images was asked for.
 struct GenerateCommand {
@@ -23,4 +23,4 @@ struct GenerateCommand {
 // later leaves the finished ones. With `validate_only` prints what the server says about the request instead.
 int RunGenerate(const GenerateCommand& command, ImageClient& client, const CommandOutput& output);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -18,7 +18,7 @@
 #include "clients/cpp/text_table.h"
 #include "clients/cpp/usage.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 constexpr int kMaxPage = 1000;  // of ListGenerations
@@ -286,4 +286,4 @@ std::string StateName(v1::GenerationState state) {
   return "unknown";
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -7,7 +7,7 @@
 #include "clients/cpp/image_client.h"
 #include "kandinsky/v1/image_generation.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // Adds the commands about requests that are live or kept: get, list and cancel.
 void AddGenerationCommands(CommandSet& commands);
@@ -44,4 +44,4 @@ int RunCancel(const std::string& id, const CallOptions& call, ImageClient& clien
 // "queued", "running", "succeeded", "failed", "cancelled"; "unknown" for any other.
 std::string StateName(v1::GenerationState state);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

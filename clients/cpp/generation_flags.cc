@@ -11,7 +11,7 @@
 #include "clients/cpp/standard_streams.h"
 #include "clients/cpp/usage.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 constexpr int kPreviewSteps = 5;  // from one to the next
@@ -50,7 +50,7 @@ void AddSamplingFlags(CLI::App& app, GenerationFlags& flags) {
 void AddPreviewFlags(CLI::App& app, GenerationFlags& flags) {
   app.add_option(
       "--preview-to,--preview", flags.preview,
-      ".png file for small pictures of the unfinished image, each replacing the one before; with {step} "
+      ".png file for small images of the unfinished image, each replacing the one before; with {step} "
       "in its name all are kept, {image} is the image's number");
   AddNumberFlag<int>(app, "--preview-every", flags.preview_every, {.min = 1, .max = 1000},
                      "Denoising steps from one preview to the next (default 5)");
@@ -207,4 +207,4 @@ int RunTask(const GenerationFlags& flags, const SetTask& set_task, ImageClient& 
   return RunGenerate(command, client, output);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -10,7 +10,7 @@
 #include "clients/cpp/generate_command.h"
 #include "clients/cpp/prior_flags.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // The flags of a file with a result.
 struct OutputFlags {
@@ -63,4 +63,4 @@ using SetTask = std::function<absl::Status(v1::GenerateRequest& request)>;
 int RunTask(const GenerationFlags& flags, const SetTask& set_task, ImageClient& client,
             const CallOptions& call, const CommandOutput& output);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

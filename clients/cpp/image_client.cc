@@ -9,7 +9,7 @@
 
 #include "clients/cpp/rich_error.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // Connects a Cancellation, if there is one, with the context of a call for a scope.
 class Cancellation::Scope {
@@ -252,4 +252,4 @@ absl::StatusOr<v1::Model> ImageClient::GetModel(const std::string& name, const C
   return Call(*model_stub_, &v1::ModelService::Stub::GetModel, request, options);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -15,7 +15,7 @@
 #include "kandinsky/v1/image_generation.grpc.pb.h"
 #include "kandinsky/v1/model.grpc.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // Ends a call from another thread. Serves one call at a time and may be cancelled before, during or after it;
 // once cancelled it stays so. Thread-safe.
@@ -132,4 +132,4 @@ class ImageClient {
   std::unique_ptr<v1::ModelService::Stub> model_stub_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -9,7 +9,7 @@
 #include "clients/cpp/input_files.h"
 #include "clients/cpp/number_flags.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 struct EditFlags {
@@ -158,4 +158,4 @@ void AddImageCommands(CommandSet& commands) {
   AddControl(commands);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

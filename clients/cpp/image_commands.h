@@ -2,9 +2,9 @@
 
 #include "clients/cpp/command_set.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // The commands that make images from a prompt: generate, edit, inpaint and control.
 void AddImageCommands(CommandSet& commands);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -9,7 +9,7 @@
 #include "clients/cpp/npy.h"
 #include "clients/cpp/standard_streams.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 namespace fs = std::filesystem;
 
@@ -43,4 +43,4 @@ absl::StatusOr<std::string> FileContent(const v1::GeneratedImage& image) {
   return absl::FailedPreconditionError(absl::StrCat("image ", image.index(), " came without data"));
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -5,7 +5,7 @@
 #include "absl/status/statusor.h"
 #include "kandinsky/v1/image_generation.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // The file of image `index` of `count`: with several images the index goes before the extension, cat.png ->
 // cat-0.png, cat-1.png, ... The standard output and other descriptors stay what they are.
@@ -20,4 +20,4 @@ std::string PreviewPath(const std::string& pattern, const v1::PreviewEvent& prev
 // the result is only facts, DATA_LOSS when its latents have another size than their shape.
 absl::StatusOr<std::string> FileContent(const v1::GeneratedImage& image);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -12,7 +12,7 @@
 #include "clients/cpp/npy.h"
 #include "clients/cpp/standard_streams.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 constexpr size_t kMaxTextBytes = 1 << 20;
@@ -135,4 +135,4 @@ absl::StatusOr<v1::Embedding> ReadEmbeddingFile(const std::string& flag, const s
   return embedding;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -7,7 +7,7 @@
 #include "clients/cpp/embedding_file.h"
 #include "kandinsky/v1/image_generation.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // Files that go into a request; "-" is the standard input. Errors begin with the flag that named the file,
 // e.g.
@@ -52,4 +52,4 @@ absl::StatusOr<ImageOrTensor> ReadImageOrTensorFile(const std::string& flag, con
 absl::StatusOr<v1::Embedding> ReadEmbeddingFile(const std::string& flag, const std::string& path,
                                                 EmbeddingRole role = EmbeddingRole::kImage);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -14,7 +14,7 @@
 #include "clients/cpp/output_format.h"
 #include "clients/cpp/usage.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 constexpr char kFloatFormat[] = "float";  // of pixels as a .npy file
@@ -163,4 +163,4 @@ void AddLatentsCommands(CommandSet& commands) {
   AddDecode(commands, group);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -19,7 +19,7 @@
 #include "clients/cpp/models_command.h"
 #include "clients/cpp/standard_streams.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 // Cancels the call at the first SIGINT or SIGTERM and ends the program at the second; before a call, as when
@@ -73,13 +73,13 @@ int Main(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client
 
 int main(int argc, char** argv) {
   try {
-    return kandinsky::Main(argc, argv);
+    return kandinsky::client::Main(argc, argv);
   } catch (const std::exception& exception) {
     std::cerr << "kandinsky: " << exception.what() << std::endl;
-    return kandinsky::kExitError;
+    return kandinsky::client::kExitError;
   }
 }

@@ -5,7 +5,7 @@
 #include "clients/cpp/input_files.h"
 #include "clients/cpp/number_flags.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 constexpr char kText[] = "--mix-text";
@@ -70,4 +70,4 @@ absl::Status SetMix(const std::vector<MixPartFlag>& parts, v1::Mix& mix) {
   return absl::OkStatus();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "kandinsky/v1/image_generation.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // A part of a mixture as it was given.
 struct MixPartFlag {
@@ -24,4 +24,4 @@ void AddMixFlags(CLI::App& app, std::vector<MixPartFlag>& parts);
 // Reads the files and adds the parts to `mix`. Errors are those of input_files.h.
 absl::Status SetMix(const std::vector<MixPartFlag>& parts, v1::Mix& mix);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -13,7 +13,7 @@
 #include "clients/cpp/rich_error.h"
 #include "clients/cpp/text_table.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 using Names = google::protobuf::RepeatedPtrField<std::string>;
@@ -242,4 +242,4 @@ std::string StateName(v1::ModelState state) {
   }
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

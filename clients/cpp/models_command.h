@@ -7,7 +7,7 @@
 #include "clients/cpp/image_client.h"
 #include "kandinsky/v1/model.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // Adds `kandinsky models`.
 void AddModelsCommand(CommandSet& commands);
@@ -25,4 +25,4 @@ int RunModels(const ModelsCommand& command, ImageClient& client, const CommandOu
 // "loading", "ready", "not_ready", "draining"; "unknown" for any other.
 std::string StateName(v1::ModelState state);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

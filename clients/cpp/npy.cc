@@ -17,7 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 constexpr char kMagic[] = "\x93NUMPY";
@@ -288,4 +288,4 @@ bool IsNpy(const std::string& content) {
   return absl::StartsWith(content, absl::string_view(kMagic, kMagicBytes));
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -5,7 +5,7 @@
 #include "absl/status/statusor.h"
 #include "kandinsky/v1/image_generation.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // Tensors as files of NumPy: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
@@ -22,4 +22,4 @@ absl::StatusOr<v1::FloatTensor> ParseNpy(const std::string& content);
 // Whether a file's content begins like a .npy file.
 bool IsNpy(const std::string& content);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

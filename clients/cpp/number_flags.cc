@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 constexpr size_t kMostQuotedBytes = 40;
@@ -100,4 +100,4 @@ template CLI::Option* AddNumberFlag(CLI::App&, const std::string&, std::optional
 template CLI::Option* AddNumberFlag(CLI::App&, const std::string&, std::optional<double>&,
                                     const NumberRange<double>&, const std::string&);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

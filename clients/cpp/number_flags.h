@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // Numbers on the command line: decimal digits with an optional sign, leading zeros without a meaning, and for
 // fractions a point or an exponent. Everything else (other bases, spaces, nan, inf, text behind the number)
@@ -39,4 +39,4 @@ CLI::Option* AddNumbersFlag(CLI::App& app, const std::string& names, std::vector
 // `text` in quotes and printable characters, cut when it is long: for messages.
 std::string Quoted(const std::string& text);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "clients/cpp/standard_streams.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 namespace fs = std::filesystem;
 
@@ -172,4 +172,4 @@ absl::Status WriteFile(const std::string& path, const std::string& content) {
   return error == 0 ? absl::OkStatus() : Failed(path, error);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

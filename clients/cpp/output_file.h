@@ -4,7 +4,7 @@
 
 #include "absl/status/status.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // Files that a command writes. Errors have the system's code, and a text that says what could not be written,
 // why, and what to do about it.
@@ -21,4 +21,4 @@ absl::Status CheckOutput(const std::string& flag, const std::string& path, bool 
 // descriptor) is written directly, as is a file in a folder that may not be written.
 absl::Status WriteFile(const std::string& path, const std::string& content);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 struct Extension {
@@ -118,4 +118,4 @@ std::string DefaultImageFile(v1::OutputFormat format) {
   return "image.png";
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "kandinsky/v1/image_generation.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // The formats that a file can have, by the names of --format.
 const std::map<std::string, v1::OutputFormat>& OutputFormats();
@@ -40,4 +40,4 @@ absl::Status CheckAnyFileName(const std::string& path);
 // "image" with the extension that goes with a format, e.g. "image.webp".
 std::string DefaultImageFile(v1::OutputFormat format);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

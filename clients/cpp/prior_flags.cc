@@ -9,7 +9,7 @@
 #include "clients/cpp/number_flags.h"
 #include "clients/cpp/usage.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 constexpr int kMostThings = 64;
@@ -131,4 +131,4 @@ absl::Status SetPrior(const PriorFlags& flags, v1::GenerateImageEmbeddingRequest
   return SetCommon(flags, request);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

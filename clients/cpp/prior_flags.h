@@ -11,7 +11,7 @@
 #include "kandinsky/v1/embedding.pb.h"
 #include "kandinsky/v1/image_generation.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // The flags of what the image embedding is made of: of all commands that make images, and of `embed prompt`.
 // What is not given stays unset in the request, so that the server's default holds.
@@ -48,4 +48,4 @@ void CheckPriorFlags(const CLI::App& app, const PriorFlags& flags);
 absl::Status SetPrior(const PriorFlags& flags, v1::GenerateRequest& request);
 absl::Status SetPrior(const PriorFlags& flags, v1::GenerateImageEmbeddingRequest& request);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

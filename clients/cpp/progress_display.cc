@@ -8,7 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "clients/cpp/rich_error.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 constexpr int kBarWidth = 30;
@@ -147,4 +147,4 @@ void ProgressDisplay::OnProgress(const v1::ProgressEvent& event) {
   Draw(ProgressBar(fraction, columns_() - 1 - static_cast<int>(text.size())) + text);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -8,7 +8,7 @@
 #include "clients/cpp/standard_streams.h"
 #include "kandinsky/v1/image_generation.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // "encode", "prior", "denoise", "decode"; "work" for a stage that this client does not know.
 const char* StageName(v1::Stage stage);
@@ -55,4 +55,4 @@ class ProgressDisplay {
   bool drawn_ = false;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -6,7 +6,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 constexpr char kPayload[] = "type.googleapis.com/google.rpc.Status";
@@ -77,4 +77,4 @@ RichError DetailsOf(const absl::Status& status) {
   return payload ? Decode(std::string(*payload)) : RichError();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

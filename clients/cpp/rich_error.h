@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // What the server says about an error besides its code: the google.rpc.Status in the trailer.
 struct RichError {
@@ -36,4 +36,4 @@ std::string OneLine(std::string text);
 // The details of a status that ReadableStatus made; empty ones when it has none.
 RichError DetailsOf(const absl::Status& status);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -8,7 +8,7 @@
 #include "clients/cpp/number_flags.h"
 #include "clients/cpp/rich_error.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 constexpr int kLargestPort = 65535;
@@ -110,4 +110,4 @@ absl::Status ExplainConnection(const absl::Status& status, const std::string& ad
   }
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -4,7 +4,7 @@
 
 #include "absl/status/status.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // Whether `address` can be a server's: host:port, [IPv6]:port, unix:PATH, or another target of gRPC's
 // (dns:, ipv4:, ipv6:, unix-abstract:). INVALID_ARGUMENT with what is wrong and what to give instead.
@@ -14,4 +14,4 @@ absl::Status CheckServerAddress(const std::string& address);
 // tried, why it failed and what to do; any other error as it is. `address` is the server's.
 absl::Status ExplainConnection(const absl::Status& status, const std::string& address);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

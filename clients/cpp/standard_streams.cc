@@ -16,7 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 constexpr int kUsualColumns = 80;
@@ -97,4 +97,4 @@ int TerminalColumns() {
   return kUsualColumns;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

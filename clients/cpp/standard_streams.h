@@ -6,7 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // The three streams that a program starts with, and descriptors in general.
 
@@ -38,4 +38,4 @@ bool CanRedrawLines();
 // Columns of the terminal: COLUMNS if it is a number, or what the terminal of standard error says now, or 80.
 int TerminalColumns();
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

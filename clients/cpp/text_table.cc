@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 void PrintTable(const std::vector<TableRow>& rows, std::ostream& out) {
   std::vector<size_t> widths;
@@ -22,4 +22,4 @@ void PrintTable(const std::vector<TableRow>& rows, std::ostream& out) {
   out << std::flush;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

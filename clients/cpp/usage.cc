@@ -9,7 +9,7 @@
 #include "clients/cpp/number_flags.h"
 #include "clients/cpp/standard_streams.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 // Insertions, removals and replacements of characters that lead from one word to the other.
@@ -140,4 +140,4 @@ std::string DescribeUsageError(const CLI::App& program, const CLI::ParseError& e
   return absl::StrCat(error.what(), help);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // Wrong usage of the program, in words for people.
 
@@ -34,4 +34,4 @@ std::string WrongCommand(const CLI::App& program, const std::vector<std::string>
 // An error of CLI11's as one line, with a hint where there is one.
 std::string DescribeUsageError(const CLI::App& program, const CLI::ParseError& error);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

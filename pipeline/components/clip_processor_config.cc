@@ -23,7 +23,7 @@ constexpr int kMaxEdge = 1 << 14;
 struct Size {
   int64_t height = 0;
   int64_t width = 0;
-  bool shortest_edge = false;  // height, and the longer edge follows it; otherwise the picture is squeezed
+  bool shortest_edge = false;  // height, and the longer edge follows it; otherwise the image is squeezed
 };
 
 // As transformers 5's get_size_dict reads a number, a list or an object; absent for what it refuses, and for
@@ -53,7 +53,7 @@ std::optional<Size> SizeOf(const json& value, bool number_is_square) {
   return std::nullopt;
 }
 
-// Reads how a picture becomes a square.
+// Reads how an image becomes a square.
 class SquareReader {
  public:
   SquareReader(const std::string& file, const json& object) : file_(file), object_(object) {}
@@ -79,7 +79,7 @@ class SquareReader {
     }
     if (!crops && size->shortest_edge) {
       return Refuse("do_center_crop", false,
-                    "must be true where size is a shortest_edge: pictures become squares");
+                    "must be true where size is a shortest_edge: images become squares");
     }
     if (crops && (!crop.has_value() || crop->shortest_edge || crop->height != crop->width)) {
       return Refuse("crop_size", crop_value, "must be a square: a number, or equal height and width");

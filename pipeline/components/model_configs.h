@@ -26,10 +26,10 @@ absl::StatusOr<PriorTransformerConfig> ParsePriorConfig(const std::string& file,
 absl::StatusOr<UNet2DConditionConfig> ParseUNetConfig(const std::string& file, const nlohmann::json& json);
 absl::StatusOr<VQModelConfig> ParseVQModelConfig(const std::string& file, const nlohmann::json& json);
 
-// How pictures are prepared for CLIP's vision tower (preprocessor_config.json).
+// How images are prepared for CLIP's vision tower (preprocessor_config.json).
 struct ClipProcessorConfig {
   int image_size = 224;   // pixels: the short edge is resized to it, the middle is cut out
-  bool squeezes = false;  // instead of that, both edges are resized to it, whatever shape the picture has
+  bool squeezes = false;  // instead of that, both edges are resized to it, whatever shape the image has
   std::vector<float> image_mean = {0.48145466f, 0.4578275f, 0.40821073f};
   std::vector<float> image_std = {0.26862954f, 0.26130258f, 0.27577711f};
 };
@@ -37,7 +37,7 @@ struct ClipProcessorConfig {
 // As above, with the meaning that transformers 5's CLIPImageProcessor gives to every form of its sizes: a
 // `size` of shortest_edge is cropped, one of height and width squeezes. INVALID_ARGUMENT also for a
 // preparation that the server does not do (other than bicubic resizing to a square, scaling by 1 / 255 and
-// normalising).
+// normalizing).
 absl::StatusOr<ClipProcessorConfig> ParseClipProcessorConfig(const std::string& file,
                                                              const nlohmann::json& json);
 

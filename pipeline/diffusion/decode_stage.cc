@@ -25,7 +25,7 @@ struct Decoded {
   std::optional<FloatTensor> pixels;
 };
 
-// The picture of one sample. One at a time also within a batch, for memory: at full size decoding takes
+// The image of one sample. One at a time also within a batch, for memory: at full size decoding takes
 // 0.8 GB for 512x512 pixels and grows with the area.
 absl::StatusOr<Decoded> Decode(const DiffusionModel& model, const DiffusionSample& sample) {
   const torch::Tensor pixels = model.autoencoder->Decode(sample.latents);

@@ -11,7 +11,7 @@
 namespace kandinsky {
 namespace {
 
-// The running step of the sampler; a loop that starts from a picture leaves out the first ones.
+// The running step of the sampler; a loop that starts from an image leaves out the first ones.
 int SamplerStep(const DiffusionSample& sample) { return sample.conditioning->first_step() + sample.step(); }
 
 // One batched pass; every sample contributes conditioning->rows() rows at its own time-step.

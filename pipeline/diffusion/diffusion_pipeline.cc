@@ -77,15 +77,15 @@ DiffusionPipeline::DiffusionPipeline(std::shared_ptr<const DiffusionModel> model
   at::set_num_threads(threads);
 }
 
-absl::StatusOr<std::unique_ptr<Generation>> DiffusionPipeline::Admit(const GenerationRequest& request,
-                                                                     std::shared_ptr<const Plan> plan) {
-  return TranslateExceptions("admission", [&]() -> absl::StatusOr<std::unique_ptr<Generation>> {
+absl::StatusOr<std::unique_ptr<Sample>> DiffusionPipeline::Admit(const GenerationRequest& request,
+                                                                 std::shared_ptr<const Plan> plan) {
+  return TranslateExceptions("admission", [&]() -> absl::StatusOr<std::unique_ptr<Sample>> {
     const c10::InferenceMode inference_mode;
     return AdmitOrThrow(request, std::move(plan));
   });
 }
 
-absl::StatusOr<std::unique_ptr<Generation>> DiffusionPipeline::AdmitOrThrow(
+absl::StatusOr<std::unique_ptr<Sample>> DiffusionPipeline::AdmitOrThrow(
     const GenerationRequest& request, std::shared_ptr<const Plan> plan) const {
   const Family& family = *model_->family;
   RETURN_IF_ERROR(ToStatus(family.Check(model_->capabilities, request, RequestLimits())));
@@ -111,11 +111,11 @@ absl::StatusOr<std::unique_ptr<Generation>> DiffusionPipeline::AdmitOrThrow(
   return sample;
 }
 
-absl::Status DiffusionPipeline::Step(absl::Span<Generation* const> batch) {
+absl::Status DiffusionPipeline::Step(absl::Span<Sample* const> batch) {
   const Stage stage = batch.front()->stage();
   return TranslateExceptions(StageName(stage), [&]() -> absl::Status {
     std::vector<DiffusionSample*> samples;
-    for (Generation* sample : batch) samples.push_back(static_cast<DiffusionSample*>(sample));
+    for (Sample* sample : batch) samples.push_back(static_cast<DiffusionSample*>(sample));
     const c10::InferenceMode inference_mode;
     switch (stage) {
       case Stage::kEncode:

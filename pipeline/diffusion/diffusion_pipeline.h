@@ -15,13 +15,13 @@ class DiffusionPipeline final : public Pipeline {
   // `threads`: compute threads of the calling thread's forward passes, >= 1. Call it on the owning thread.
   DiffusionPipeline(std::shared_ptr<const DiffusionModel> model, int threads);
 
-  absl::StatusOr<std::unique_ptr<Generation>> Admit(const GenerationRequest& request,
-                                                    std::shared_ptr<const Plan> plan) override;
-  absl::Status Step(absl::Span<Generation* const> batch) override;
+  absl::StatusOr<std::unique_ptr<Sample>> Admit(const GenerationRequest& request,
+                                                std::shared_ptr<const Plan> plan) override;
+  absl::Status Step(absl::Span<Sample* const> batch) override;
 
  private:
-  absl::StatusOr<std::unique_ptr<Generation>> AdmitOrThrow(const GenerationRequest& request,
-                                                           std::shared_ptr<const Plan> plan) const;
+  absl::StatusOr<std::unique_ptr<Sample>> AdmitOrThrow(const GenerationRequest& request,
+                                                       std::shared_ptr<const Plan> plan) const;
 
   const std::shared_ptr<const DiffusionModel> model_;
   TextEncodingCache text_cache_;

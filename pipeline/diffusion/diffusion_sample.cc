@@ -21,7 +21,7 @@ std::vector<at::Generator> Clones(const std::vector<at::Generator>& generators) 
 DiffusionSample::DiffusionSample(GenerationRequest request_in, std::shared_ptr<const Plan> plan_in,
                                  SampleRecipe recipe_in, RequestNetworks networks_in,
                                  const Placement& placement_in, LatentSize size_in)
-    : Generation(std::move(plan_in)),
+    : Sample(std::move(plan_in)),
       request(std::move(request_in)),
       recipe(std::move(recipe_in)),
       networks(std::move(networks_in)),

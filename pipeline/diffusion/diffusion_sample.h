@@ -38,7 +38,7 @@ struct LatentSize {
 // The state of one image in the making. The stages (the functions in stages.h) read and move it on;
 // everything random comes from its own generator, in the order in which diffusers draws: the prior's runs one
 // after the other (latents, then its steps but the last), initial latents, denoise steps.
-class DiffusionSample final : public Generation {
+class DiffusionSample final : public Sample {
  public:
   // `networks` are those of the request's task and adapter, `size` is that of its latents.
   DiffusionSample(GenerationRequest request, std::shared_ptr<const Plan> plan, SampleRecipe recipe,

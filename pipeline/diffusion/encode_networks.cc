@@ -155,7 +155,7 @@ void EmbedImages(const DiffusionModel& model, absl::Span<DiffusionSample* const>
   // The samples of one request share their images.
   std::map<const Image*, torch::Tensor> embeddings;
   for (const DiffusionSample* sample : batch) {
-    for (const InputImage& image : sample->recipe.pictures) embeddings[image.get()];
+    for (const InputImage& image : sample->recipe.images) embeddings[image.get()];
   }
   for (auto next = embeddings.begin(); next != embeddings.end();) {
     std::vector<const Image*> images;
@@ -167,7 +167,7 @@ void EmbedImages(const DiffusionModel& model, absl::Span<DiffusionSample* const>
   }
   for (DiffusionSample* sample : batch) {
     sample->image_embeddings.clear();
-    for (const InputImage& image : sample->recipe.pictures) {
+    for (const InputImage& image : sample->recipe.images) {
       sample->image_embeddings.push_back(embeddings[image.get()]);
     }
     if (std::holds_alternative<EmbedImage>(sample->request.task)) {

@@ -15,9 +15,9 @@ torch::Tensor ToPixels(const Image& image);
 // vision tower takes images. `image` is RGB.
 torch::Tensor ToClipPixels(const Image& image, const torch::Tensor& mean, const torch::Tensor& std);
 
-// The keep-mask of an inpainting mask (grey, 255 repaints) on latents of height x width: [1, 1, height,
+// The keep-mask of an inpainting mask (gray, 255 repaints) on latents of height x width: [1, 1, height,
 // width], 1 where the image is kept. A binary one is cut at one half, taken at every latent cell's first
-// pixel, and then every cell that is repainted makes six of its neighbours repainted too (not the upper right
+// pixel, and then every cell that is repainted makes six of its neighbors repainted too (not the upper right
 // and the lower left one): the preparation of diffusers (prepare_mask).
 torch::Tensor BinaryKeepMask(const Image& mask, int64_t height, int64_t width);
 

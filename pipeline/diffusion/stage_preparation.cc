@@ -21,8 +21,8 @@ torch::Tensor SumTerms(const DiffusionSample& sample, const torch::Tensor& rows)
     torch::Tensor embedding;
     if (const auto* row = std::get_if<EmbeddingTerm::Row>(&term.source)) {
       embedding = rows.narrow(0, row->index, 1);
-    } else if (const auto* picture = std::get_if<EmbeddingTerm::Picture>(&term.source)) {
-      embedding = sample.image_embeddings[static_cast<size_t>(picture->index)];
+    } else if (const auto* image = std::get_if<EmbeddingTerm::EmbeddedImage>(&term.source)) {
+      embedding = sample.image_embeddings[static_cast<size_t>(image->index)];
     } else {
       embedding = ToEmbeddingRow(sample.placement, std::get<ImageEmbedding>(term.source));
     }
@@ -98,7 +98,7 @@ void PreparePrior(DiffusionSample& sample, int steps, int64_t width) {
     sample.prior_latents = noise * sampler.init_noise_sigma();
     return;
   }
-  // Not normalised by clip_mean and clip_std, although what the prior makes is: so does diffusers.
+  // Not normalized by clip_mean and clip_std, although what the prior makes is: so does diffusers.
   const auto* given = std::get_if<ImageEmbedding>(&sample.request.prior_start->from);
   const torch::Tensor start =
       given != nullptr ? ToEmbeddingRow(sample.placement, *given) : sample.image_embeddings.front();

@@ -14,7 +14,7 @@ namespace kandinsky {
 // prior has nothing to do, prepares what comes instead of it.
 void PrepareAfterEncode(const DiffusionModel& model, DiffusionSample& sample);
 
-// After the last step of the prior, which made `rows` [rows of the recipe, embedding_dim], normalised: the
+// After the last step of the prior, which made `rows` [rows of the recipe, embedding_dim], normalized: the
 // image embeddings, as the result or for the denoise loop, and the latents that it starts from.
 void PrepareAfterPrior(const DiffusionModel& model, DiffusionSample& sample, const torch::Tensor& rows);
 

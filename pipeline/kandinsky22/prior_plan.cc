@@ -18,7 +18,7 @@ class Planner {
 
   SampleRecipe Run() {
     plan_.negative_embedding = request_.negative_image_embedding;
-    if (const auto* task = std::get_if<EmbedImage>(&request_.task)) AddPicture(task->image);
+    if (const auto* task = std::get_if<EmbedImage>(&request_.task)) AddImage(task->image);
     if (std::holds_alternative<EmbedText>(request_.task)) AddText(request_.prompt);
     const bool embeds_prompt =
         MakesImage(request_.task) || std::holds_alternative<EmbedPrompt>(request_.task);
@@ -43,13 +43,13 @@ class Planner {
     return static_cast<int>(plan_.texts.size()) - 1;
   }
 
-  int AddPicture(InputImage picture) {
-    plan_.pictures.push_back(std::move(picture));
-    return static_cast<int>(plan_.pictures.size()) - 1;
+  int AddImage(InputImage image) {
+    plan_.images.push_back(std::move(image));
+    return static_cast<int>(plan_.images.size()) - 1;
   }
 
   void AddStart(const ImageOrEmbedding& from) {
-    if (const auto* picture = std::get_if<InputImage>(&from)) AddPicture(*picture);
+    if (const auto* image = std::get_if<InputImage>(&from)) AddImage(*image);
   }
 
   int AddRun(int rows) {
@@ -95,8 +95,8 @@ class Planner {
     for (const MixPart& part : mix.parts) {
       if (const auto* text = std::get_if<std::string>(&part.content)) {
         plan_.embedding.push_back(RowTerm(AddRow(AddRun(run_rows), 0, *text, unconditional), part.weight));
-      } else if (const auto* picture = std::get_if<InputImage>(&part.content)) {
-        plan_.embedding.push_back({EmbeddingTerm::Picture{AddPicture(*picture)}, part.weight});
+      } else if (const auto* image = std::get_if<InputImage>(&part.content)) {
+        plan_.embedding.push_back({EmbeddingTerm::EmbeddedImage{AddImage(*image)}, part.weight});
       } else {
         plan_.embedding.push_back({std::get<ImageEmbedding>(part.content), part.weight});
       }

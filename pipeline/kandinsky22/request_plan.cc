@@ -73,8 +73,8 @@ class Planner {
       Add({.stage = Stage::kEncode, .network = kTextEncoder, .adapter = context_.adapters.prior}, 1,
           Flat(texts, memory.text));
     }
-    if (!prior_.pictures.empty()) {
-      const int images = static_cast<int>(prior_.pictures.size());
+    if (!prior_.images.empty()) {
+      const int images = static_cast<int>(prior_.images.size());
       Add({.stage = Stage::kEncode, .network = kImageEncoder}, 1, Flat(images, memory.image));
     }
     if (EncodesLatents(request_.task)) {

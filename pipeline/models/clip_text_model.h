@@ -33,7 +33,7 @@ struct ClipTextConfig {
 
 struct ClipTextOutput {
   torch::Tensor last_hidden_state;  // [B, T, hidden_size], after the final norm
-  torch::Tensor text_embeds;        // [B, projection_dim], not normalised
+  torch::Tensor text_embeds;        // [B, projection_dim], not normalized
 };
 
 // CLIP text tower with projection ("CLIPTextModelWithProjection" of transformers). The mask is causal only:

@@ -49,8 +49,8 @@ class ClipVisionModelWithProjection : public torch::nn::Module {
   // `config` passes Validate().
   explicit ClipVisionModelWithProjection(const ClipVisionConfig& config);
 
-  // pixel_values [B, num_channels, image_size, image_size], normalised -> image_embeds [B, projection_dim],
-  // not normalised.
+  // pixel_values [B, num_channels, image_size, image_size], normalized -> image_embeds [B, projection_dim],
+  // not normalized.
   torch::Tensor forward(const torch::Tensor& pixel_values) const;
 
   std::shared_ptr<torch::nn::Module> vision_model;

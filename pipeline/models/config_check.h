@@ -26,7 +26,7 @@ class ConfigCheck {
   ConfigCheck& InRange(absl::string_view key, int64_t value, int64_t low, int64_t high);
   // A size: 1 .. 2^20.
   ConfigCheck& Size(absl::string_view key, int64_t value) { return InRange(key, value, 1, int64_t{1} << 20); }
-  // A normalisation epsilon: above 0, at most 1.
+  // A normalization epsilon: above 0, at most 1.
   ConfigCheck& Epsilon(absl::string_view key, double value);
   // `value` must be a multiple of `divisor`, which `divisor_key` sets.
   ConfigCheck& MultipleOf(absl::string_view key, int64_t value, absl::string_view divisor_key,

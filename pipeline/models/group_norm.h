@@ -22,7 +22,7 @@ struct GroupNormEpilogue {
 // Group normalization ("Group Normalization", Wu and He, 2018).
 //
 // PyTorch's kernel for channels_last adds up squares in single precision and subtracts: its error is up to a
-// thousand times that of its kernel for the default format, and grows with the picture. Inputs in
+// thousand times that of its kernel for the default format, and grows with the image. Inputs in
 // channels_last (float32, on the CPU, no gradient recorded) therefore go through a kernel of our own, which
 // gathers mean and variance in double precision: its error is that of one rounding of the result, whatever
 // the mean. Its results depend neither on the other rows of the batch nor on the number of threads.

@@ -113,7 +113,7 @@ torch::Tensor ScaleShiftOf(torch::Tensor&& x, const torch::Tensor& scale_shift) 
   const int64_t channels = x.size(1);
   const torch::Tensor scale = scale_shift.narrow(1, 0, channels).unsqueeze(2).unsqueeze(3) + 1;
   const torch::Tensor shift = scale_shift.narrow(1, channels, channels).unsqueeze(2).unsqueeze(3);
-  // addcmul is one pass over memory, but vectorised only where the channels are the innermost dimension.
+  // addcmul is one pass over memory, but vectorized only where the channels are the innermost dimension.
   if (x.is_contiguous(at::MemoryFormat::ChannelsLast)) return at::addcmul(shift, x, scale);
   return MayOverwrite() ? x.mul_(scale).add_(shift) : x * scale + shift;
 }

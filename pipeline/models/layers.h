@@ -18,7 +18,7 @@ namespace kandinsky {
 
 // The elementary layers all models are made of: the one place where faster kernels and packed weights belong.
 //
-// Parameters are created uninitialised, without touching their memory, and without requires_grad (call
+// Parameters are created uninitialized, without touching their memory, and without requires_grad (call
 // requires_grad_ on parameters() to train). Every forward is const, differentiable, and safe to call from
 // several threads as long as nobody changes the parameters. Activations keep the memory format they come in.
 

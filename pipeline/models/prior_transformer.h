@@ -86,7 +86,7 @@ class PriorTransformerBlock : public torch::nn::Module {
   const int64_t heads_;
 };
 
-// The diffusion prior ("PriorTransformer"): predicts the clean, normalised CLIP image embedding.
+// The diffusion prior ("PriorTransformer"): predicts the clean, normalized CLIP image embedding.
 class PriorTransformer : public torch::nn::Module {
  public:
   // `config` passes Validate().
@@ -97,7 +97,7 @@ class PriorTransformer : public torch::nn::Module {
   PriorPrefix encode_prefix(const torch::Tensor& text_embeds, const torch::Tensor& text_hidden,
                             const torch::Tensor& mask) const;
 
-  // Once per step: noisy normalised embedding x [B, E], timesteps [B] (one per row) -> [B, E].
+  // Once per step: noisy normalized embedding x [B, E], timesteps [B] (one per row) -> [B, E].
   torch::Tensor forward_suffix(const torch::Tensor& x, const torch::Tensor& timesteps,
                                const PriorPrefix& prefix) const;
 

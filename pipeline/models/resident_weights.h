@@ -11,6 +11,7 @@ namespace kandinsky {
 // what several modules share once. Used by one thread.
 class ResidentWeights {
  public:
+  // `module` is owned by a shared_ptr.
   void Add(const torch::nn::Module& module);
   int64_t bytes() const { return bytes_; }
 

@@ -30,7 +30,7 @@ class SpatialNorm : public torch::nn::Module {
   GroupNormEpilogue EpilogueOf(const torch::Tensor& latents, bool silu) const;
 };
 
-// One normalisation of the autoencoder: plain group norm in the encoder and with norm_type "group", spatial
+// One normalization of the autoencoder: plain group norm in the encoder and with norm_type "group", spatial
 // norm otherwise. Registers itself under the published names, which differ between the two.
 class AutoencoderNorm {
  public:

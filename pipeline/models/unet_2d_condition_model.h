@@ -58,7 +58,7 @@ class UNet2DConditionModel : public torch::nn::Module {
   // image_embeds [rows, encoder_hid_dim].
   UNetTime encode_time(const torch::Tensor& timesteps, const torch::Tensor& image_embeds) const;
 
-  // Hint pictures [rows, 3, H, W] in 0..1 -> further input channels [rows, 4, H / 8, W / 8], to be
+  // Hint images [rows, 3, H, W] in 0..1 -> further input channels [rows, 4, H / 8, W / 8], to be
   // concatenated behind the latents. Only for addition_embed_type "image_hint".
   torch::Tensor encode_hint(const torch::Tensor& hint) const;
 

@@ -70,7 +70,7 @@ class VQDecoder : public torch::nn::Module {
   std::shared_ptr<Conv2d> conv_out;
 };
 
-// MOVQ, the image autoencoder of Kandinsky 2.1 and 2.2 ("VQModel"). Latents are neither quantised nor scaled;
+// MOVQ, the image autoencoder of Kandinsky 2.1 and 2.2 ("VQModel"). Latents are neither quantized nor scaled;
 // the codebook only exists in the published files.
 class VQModel : public torch::nn::Module {
  public:

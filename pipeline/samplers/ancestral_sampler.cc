@@ -1,5 +1,5 @@
 // DDPM and UnCLIP: both draw from the posterior q(x_previous | x_t, x_0). They differ in the time-steps, in
-// how diffusers rounds beta between neighbouring time-steps, and in the standard deviation.
+// how diffusers rounds beta between neighboring time-steps, and in the standard deviation.
 #include <algorithm>
 #include <cmath>
 #include <utility>

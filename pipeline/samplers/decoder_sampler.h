@@ -12,7 +12,7 @@
 namespace kandinsky {
 
 struct SamplerOptions {
-  int steps = 50;    // of the whole schedule, also where a generation starts later
+  int steps = 50;    // of the whole schedule, also where a sample starts later
   float eta = 0.0f;  // DDIM only; the others have none
 };
 

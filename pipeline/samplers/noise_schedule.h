@@ -77,7 +77,7 @@ absl::StatusOr<NoiseSchedule> MakeNoiseSchedule(const SamplerConfig& config);
 absl::StatusOr<std::vector<int>> SpacedTimesteps(const SamplerConfig& config, int steps);
 
 // The noise levels of the solvers: sigma = sqrt((1 - alpha_cumprod) / alpha_cumprod), the standard deviation
-// of the noise relative to the picture, at each of `timesteps` (within the training range, linear in between
+// of the noise relative to the image, at each of `timesteps` (within the training range, linear in between
 // for fractional ones), and 0 after the last. One entry more than `timesteps`.
 std::vector<float> NoiseLevels(const NoiseSchedule& schedule, const std::vector<float>& timesteps);
 

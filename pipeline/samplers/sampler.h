@@ -15,9 +15,9 @@ namespace kandinsky {
 struct StepTerms;
 
 // How one image goes from noise to a clean sample ("scheduler" in diffusers): its time-steps, the
-// coefficients of each step, and what later steps look back at. One per generation; used by one thread.
+// coefficients of each step, and what later steps look back at. One per sample; used by one thread.
 //
-// A generation steps through the indices first, first + 1, ..., step_count() - 1: StepBatch (batch_step.h)
+// A sample steps through the indices first, first + 1, ..., step_count() - 1: StepBatch (batch_step.h)
 // computes a step of a whole batch, and Commit() ends it for this image. `first` is 0, or later where the
 // start is an image with noise instead of noise alone; what a step computes depends on the full number of
 // steps, and no step before `first` counts as history.
@@ -108,7 +108,7 @@ absl::StatusOr<std::unique_ptr<Sampler>> MakeEulerAncestralSampler(const Sampler
 absl::StatusOr<std::unique_ptr<Sampler>> MakeDpmSolverMultistepSampler(const SamplerConfig& config,
                                                                        int steps);
 
-// The sampler of the diffusion prior (Ramesh et al., "Hierarchical Text-Conditional Image Generation with
+// The sampler of the diffusion prior (Ramesh et al., "Hierarchical Text-Conditional Image Sample with
 // CLIP Latents", 2022), with diffusers' UnCLIPScheduler semantics: predicts the clean sample, fixed-small log
 // variance, evenly spaced time-steps from the last to 0. `steps` >= 2.
 absl::StatusOr<std::unique_ptr<Sampler>> MakeUnclipSampler(const SamplerConfig& config, int steps);

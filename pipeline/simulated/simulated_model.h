@@ -23,7 +23,7 @@ struct SimulatedOptions {
   int lose_every_steps = 0;  // the n-th step of a pipeline loses it (UNAVAILABLE); 0: none does
 };
 
-// What a step of a simulated generation is said to need beside the weights, for each latent pixel of it.
+// What a step of a simulated sample is said to need beside the weights, for each latent pixel of it.
 constexpr int64_t kSimulatedBytesPerLatentPixel = 16384;
 
 // A model without networks for every task of Kandinsky 2.2: its plans and costs, steps that last as long as

@@ -21,12 +21,12 @@ class SimulatedPipeline final : public Pipeline {
       : options_(options), capabilities_(capabilities), clock_(clock) {}
 
   // INVALID_ARGUMENT as SimulatedModel::Check. UNAVAILABLE: the pipeline is lost.
-  absl::StatusOr<std::unique_ptr<Generation>> Admit(const GenerationRequest& request,
-                                                    std::shared_ptr<const Plan> plan) override;
+  absl::StatusOr<std::unique_ptr<Sample>> Admit(const GenerationRequest& request,
+                                                std::shared_ptr<const Plan> plan) override;
 
   // Waits for the step's time. A step that runs out of memory does so at once; an injected failure comes
   // after the time.
-  absl::Status Step(absl::Span<Generation* const> batch) override;
+  absl::Status Step(absl::Span<Sample* const> batch) override;
 
  private:
   // Whether this step is an n-th one.

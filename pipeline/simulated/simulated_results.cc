@@ -6,7 +6,7 @@
 #include <string>
 #include <variant>
 
-#include "pipeline/simulated/simulated_picture.h"
+#include "pipeline/simulated/simulated_image.h"
 
 namespace kandinsky {
 namespace {

@@ -6,8 +6,8 @@
 namespace kandinsky {
 
 // How long steps take, in milliseconds: a part of each step and a part of each of its rows. A row is a
-// generation; in the denoise stage it counts half without guidance. The row parts of denoise and
-// decode are those of 512 x 512 pixels (64 x 64 latents) and grow with the latents' area. Encoding a picture
+// sample; in the denoise stage it counts half without guidance. The row parts of denoise and
+// decode are those of 512 x 512 pixels (64 x 64 latents) and grow with the latents' area. Encoding an image
 // to latents takes as long as decoding, preparing what no network encodes takes no time. The defaults follow
 // one H200.
 struct SimulatedStepTimes {
@@ -21,7 +21,7 @@ struct SimulatedStepTimes {
   double decode_row_ms = 4.5;
 };
 
-// The time of a step of `rows` >= 1 generations with `key`; zero in Stage::kDone. A pure function.
+// The time of a step of `rows` >= 1 samples with `key`; zero in Stage::kDone. A pure function.
 absl::Duration SimulatedStepTime(const SimulatedStepTimes& times, const BatchKey& key, int rows);
 
 }  // namespace kandinsky

@@ -68,7 +68,7 @@ class BytePairEncoder::Word {
   void Consider(int left) {
     if (const MergeRule* rule = RuleAt(left)) candidates_.push({rule->rank, left, rule->merged_id});
   }
-  // False when one of the two symbols has merged with another neighbour since.
+  // False when one of the two symbols has merged with another neighbor since.
   bool IsCurrent(const Candidate& candidate) const {
     const MergeRule* rule = RuleAt(candidate.position);
     return rule != nullptr && rule->merged_id == candidate.merged_id;

@@ -228,7 +228,7 @@ torch::Tensor Checkpoint::ToTensor(const Entry& entry) {
     return torch::from_blob(
         data, entry.info.shape, [file = entry.file](void*) {}, torch::TensorOptions().dtype(type));
   };
-  // Bytes other than 0 and 1 would be undefined behaviour as bool.
+  // Bytes other than 0 and 1 would be undefined behavior as bool.
   if (dtype == torch::kBool) return from_file(torch::kByte).ne(0);
   if (reinterpret_cast<uintptr_t>(data) % c10::elementSize(dtype) == 0) return from_file(dtype);
   torch::Tensor copy = torch::empty(entry.info.shape, torch::TensorOptions().dtype(dtype));

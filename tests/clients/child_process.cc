@@ -11,7 +11,7 @@
 #include <fstream>
 #include <sstream>
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 std::string ReadText(const std::string& path) {
@@ -76,4 +76,4 @@ std::string ChildProcess::Output() const { return ReadText(folder_ + "/stdout");
 
 std::string ChildProcess::ErrorOutput() const { return ReadText(folder_ + "/stderr"); }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // What a program runs with, besides its arguments.
 struct ChildOptions {
@@ -43,4 +43,4 @@ class ChildProcess {
   pid_t pid_ = -1;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

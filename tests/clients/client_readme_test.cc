@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 using ::testing::HasSubstr;
@@ -48,4 +48,4 @@ TEST(ClientReadmeTest, HasAnExampleOfEveryTaskAndCall) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

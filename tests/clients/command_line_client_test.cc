@@ -12,7 +12,7 @@
 #include "tests/clients/child_process.h"
 #include "tests/server/test_server.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 namespace fs = std::filesystem;
@@ -21,6 +21,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
+using server::TestServer;
+using server::TestServerOptions;
 
 class CommandLineClientTest : public testing::Test {
  protected:
@@ -182,4 +184,4 @@ TEST_F(CommandLineClientTest, WrongUsageHasItsOwnExitCode) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

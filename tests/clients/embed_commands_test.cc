@@ -5,7 +5,7 @@
 #include "clients/cpp/npy.h"
 #include "tests/clients/program_test.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 namespace fs = std::filesystem;
@@ -121,7 +121,7 @@ TEST_F(EmbedCommandsTest, PromptSendsWhatThePriorIsToDo) {
        "--negative-prior-prompt",
        "",
        "--prior-image",
-       File("a.png", "picture"),
+       File("a.png", "image"),
        "--prior-strength",
        "0.5",
        "--prior-steps",
@@ -139,7 +139,7 @@ TEST_F(EmbedCommandsTest, PromptSendsWhatThePriorIsToDo) {
   EXPECT_EQ(request.prompt(), "a cat");
   EXPECT_EQ(request.negative_prompt(), "dog");
   EXPECT_TRUE(request.has_negative_prior_prompt());
-  EXPECT_EQ(request.prior_start().image(), "picture");
+  EXPECT_EQ(request.prior_start().image(), "image");
   EXPECT_EQ(request.prior_start().strength(), 0.5);
   EXPECT_EQ(request.prior_steps(), 9);
   EXPECT_EQ(request.prior_guidance_scale(), 2);
@@ -151,14 +151,14 @@ TEST_F(EmbedCommandsTest, PromptSendsWhatThePriorIsToDo) {
 
 TEST_F(EmbedCommandsTest, PromptTakesAMixtureInstead) {
   Serve(Generated(1));
-  Run({"embed", "prompt", "--mix-text", "a cat", "--mix-weight", "0.3", "--mix-image",
-       File("a.png", "picture"), "--negative-prior-prompt", "fog"});
+  Run({"embed", "prompt", "--mix-text", "a cat", "--mix-weight", "0.3", "--mix-image", File("a.png", "image"),
+       "--negative-prior-prompt", "fog"});
   const v1::GenerateImageEmbeddingRequest request = server_->received().generate_image_embedding;
   EXPECT_EQ(request.prompt(), "");
   ASSERT_EQ(request.mix().parts_size(), 2);
   EXPECT_EQ(request.mix().parts(0).text(), "a cat");
   EXPECT_EQ(request.mix().parts(0).weight(), 0.3f);
-  EXPECT_EQ(request.mix().parts(1).image(), "picture");
+  EXPECT_EQ(request.mix().parts(1).image(), "image");
   EXPECT_FALSE(request.mix().parts(1).has_weight());
   EXPECT_EQ(request.negative_prior_prompt(), "fog");
 }
@@ -205,7 +205,7 @@ TEST_F(EmbedCommandsTest, ErrorsComeBeforeTheCallOrAreTheServers) {
 TEST_F(EmbedCommandsTest, AnAnswerThatLacksEmbeddingsIsDataLoss) {
   Serve({});
   for (const std::vector<std::string>& arguments : {std::vector<std::string>{"embed", "text", "cat"},
-                                                    {"embed", "image", File("a.png", "picture")},
+                                                    {"embed", "image", File("a.png", "image")},
                                                     {"embed", "prompt", "cat"}}) {
     const auto program = Start(arguments);
     EXPECT_EQ(program->Wait(), kExitError);
@@ -228,4 +228,4 @@ TEST_F(EmbedCommandsTest, WrongUsageHasItsOwnExitCode) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

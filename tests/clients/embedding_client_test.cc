@@ -5,7 +5,7 @@
 #include "clients/cpp/rich_error.h"
 #include "tests/clients/scripted_server.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 using ::testing::ElementsAre;
@@ -54,11 +54,11 @@ TEST(EmbeddingClientTest, EncodesLatents) {
   script.encode_latents.mutable_latents()->add_shape(4);
   ScriptedServer server(script);
   v1::EncodeLatentsRequest request;
-  request.set_image("picture");
+  request.set_image("image");
   const auto response = ImageClient::Connect(server.address()).EncodeLatents(request);
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_THAT(response->latents().shape(), ElementsAre(4));
-  EXPECT_EQ(server.received().encode_latents.image(), "picture");
+  EXPECT_EQ(server.received().encode_latents.image(), "image");
 }
 
 TEST(EmbeddingClientTest, ReceivesTheFloatPixelsOfTheLargestImage) {
@@ -88,4 +88,4 @@ TEST(EmbeddingClientTest, ErrorsAndCancellationAreThoseOfEveryCall) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -9,7 +9,7 @@
 
 #include "clients/cpp/npy.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 using ::testing::ElementsAre;
@@ -99,4 +99,4 @@ TEST(EmbeddingFileTest, WhatIsNoEmbeddingIsRefusedWithItsReason) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

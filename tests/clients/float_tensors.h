@@ -5,7 +5,7 @@
 
 #include "kandinsky/v1/image_generation.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // A tensor of this shape whose bytes differ from their neighbors.
 inline v1::FloatTensor Tensor(const std::vector<int>& shape) {
@@ -20,4 +20,4 @@ inline v1::FloatTensor Tensor(const std::vector<int>& shape) {
   return tensor;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -9,7 +9,7 @@
 
 #include "tests/clients/program_test.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 using ::testing::AnyOf;
@@ -179,4 +179,4 @@ TEST_F(ProgramTest, HelpNamesEveryFlag) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

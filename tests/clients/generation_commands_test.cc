@@ -11,7 +11,7 @@
 #include "clients/cpp/npy.h"
 #include "tests/clients/scripted_server.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 namespace fs = std::filesystem;
@@ -66,7 +66,7 @@ v1::Generation Succeeded(const std::string& id) {
     image.set_index(i);
     image.set_format(v1::OUTPUT_FORMAT_PNG);
     image.set_mime_type("image/png");
-    image.set_data("picture " + std::to_string(i));
+    image.set_data("image " + std::to_string(i));
   }
   return generation;
 }
@@ -139,8 +139,8 @@ TEST_F(GenerationCommandsTest, GetTellsWhyARequestFailedOnOneLine) {
 TEST_F(GenerationCommandsTest, GetWritesTheImagesOfAFinishedRequest) {
   ImageClient client = Serve({.generations = {Succeeded("mine")}});
   EXPECT_EQ(RunGet({.id = "mine", .output = Path("cat.png")}, client, Output()), 0) << err_.str();
-  EXPECT_EQ(Read(Path("cat-0.png")), "picture 0");
-  EXPECT_EQ(Read(Path("cat-1.png")), "picture 1");
+  EXPECT_EQ(Read(Path("cat-0.png")), "image 0");
+  EXPECT_EQ(Read(Path("cat-1.png")), "image 1");
   EXPECT_THAT(out_.str(), HasSubstr("kept until 2026-01-01T00:05:10Z\n"));
   EXPECT_THAT(out_.str(), HasSubstr(Path("cat-1.png") + "\n"));
 }
@@ -159,7 +159,7 @@ TEST_F(GenerationCommandsTest, GetWritesEveryFormatAndLatentsAsATensorFile) {
   generation.mutable_images(1)->mutable_latents()->set_data("abcd");
   ImageClient client = Serve({.generations = {generation}});
   EXPECT_EQ(RunGet({.id = "mine", .output = Path("cat.bin")}, client, Output()), 0) << err_.str();
-  EXPECT_EQ(Read(Path("cat-0.bin")), "picture 0");
+  EXPECT_EQ(Read(Path("cat-0.bin")), "image 0");
   EXPECT_EQ(Read(Path("cat-1.bin")), *ToNpy(generation.images(1).latents()));
 }
 
@@ -290,4 +290,4 @@ TEST_F(GenerationCommandsTest, ACallThatWasInterruptedHasItsOwnExitCode) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

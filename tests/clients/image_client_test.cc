@@ -9,8 +9,12 @@
 #include "tests/clients/scripted_server.h"
 #include "tests/server/test_server.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
+
+using server::SmallRequest;
+using server::TestServer;
+using server::TestServerOptions;
 
 TEST(ImageClientTest, StreamsEventsAndImages) {
   TestServer server;
@@ -241,4 +245,4 @@ TEST_F(EventStreamTest, AStreamWithoutItsLastEventIsDataLoss) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 TEST(ImagePathTest, PutsTheIndexBeforeTheExtension) {
@@ -24,4 +24,4 @@ TEST(PreviewPathTest, PutsImageAndStepWhereThePatternHasThem) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

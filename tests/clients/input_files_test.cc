@@ -12,7 +12,7 @@
 #include "clients/cpp/npy.h"
 #include "tests/clients/float_tensors.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 namespace fs = std::filesystem;
@@ -80,10 +80,10 @@ TEST_F(InputFilesTest, AreTensorsByTheirContentNotTheirName) {
   EXPECT_TRUE(read->is_tensor);
   EXPECT_EQ(read->tensor.SerializeAsString(), Tensor({1, 2}).SerializeAsString());
   const absl::StatusOr<ImageOrTensor> image =
-      ReadImageOrTensorFile("--depth", File("b.npy", "picture"), TensorKind::kDepth);
+      ReadImageOrTensorFile("--depth", File("b.npy", "image"), TensorKind::kDepth);
   ASSERT_TRUE(image.ok()) << image.status();
   EXPECT_FALSE(image->is_tensor);
-  EXPECT_EQ(image->image, "picture");
+  EXPECT_EQ(image->image, "image");
   EXPECT_FALSE(ReadTensorFile("--depth", Path("b.npy"), TensorKind::kDepth).ok());
 }
 
@@ -139,9 +139,9 @@ TEST_F(InputFilesTest, HaveEmbeddings) {
       ReadEmbeddingFile("--image-embedding", File("e.json", R"({"image_embedding": [1, 2]})"));
   ASSERT_TRUE(embedding.ok()) << embedding.status();
   EXPECT_THAT(embedding->values(), ElementsAre(1, 2));
-  const absl::Status wrong = ReadEmbeddingFile("--image-embedding", File("f.json", "picture")).status();
+  const absl::Status wrong = ReadEmbeddingFile("--image-embedding", File("f.json", "image")).status();
   EXPECT_THAT(std::string(wrong.message()), StartsWith("--image-embedding: " + Path("f.json") + ": "));
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

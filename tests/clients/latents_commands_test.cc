@@ -4,7 +4,7 @@
 #include "tests/clients/float_tensors.h"
 #include "tests/clients/program_test.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 using ::testing::ElementsAre;
@@ -28,12 +28,12 @@ TEST_F(LatentsCommandsTest, EncodeSendsAnImageAndWritesItsLatents) {
   Script script;
   *script.encode_latents.mutable_latents() = Tensor({4, 16, 8});
   Serve(script);
-  const std::vector<std::string> arguments = {"latents", "encode",   File("cat.png", "picture"),
+  const std::vector<std::string> arguments = {"latents", "encode",   File("cat.png", "image"),
                                               "--width", "64",       "--height",
                                               "128",     "--output", Path("cat.npy")};
   const auto program = Run(arguments);
   const v1::EncodeLatentsRequest request = server_->received().encode_latents;
-  EXPECT_EQ(request.image(), "picture");
+  EXPECT_EQ(request.image(), "image");
   EXPECT_EQ(request.width(), 64);
   EXPECT_EQ(request.height(), 128);
   EXPECT_EQ(ParseNpy(Read("cat.npy"))->SerializeAsString(), Tensor({4, 16, 8}).SerializeAsString());
@@ -122,7 +122,7 @@ TEST_F(LatentsCommandsTest, AnAnswerWithoutAnImageOrTensorOfItsShapeIsAnError) {
   Script script;
   script.encode_latents.mutable_latents()->add_shape(5);
   Serve(script);
-  const auto encode = Start({"latents", "encode", File("cat.png", "picture"), "-o", Path("cat.npy")});
+  const auto encode = Start({"latents", "encode", File("cat.png", "image"), "-o", Path("cat.npy")});
   EXPECT_EQ(encode->Wait(), kExitError);
   EXPECT_THAT(encode->ErrorOutput(), HasSubstr("DATA_LOSS: "));
   const auto decode = Start({"latents", "decode", Latents(), "-o", Path("cat.png")});
@@ -131,4 +131,4 @@ TEST_F(LatentsCommandsTest, AnAnswerWithoutAnImageOrTensorOfItsShapeIsAnError) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -5,7 +5,7 @@
 
 #include "tests/clients/program_test.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 using ::testing::HasSubstr;
@@ -167,4 +167,4 @@ TEST_F(ModelsCommandTest, NamesOfTheServerPrintAsOneLine) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -11,7 +11,7 @@
 
 #include "tests/clients/float_tensors.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 using ::testing::HasSubstr;
@@ -165,4 +165,4 @@ TEST(NpyTest, EveryCutOfAFileIsRefused) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

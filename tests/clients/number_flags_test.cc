@@ -7,7 +7,7 @@
 
 #include "tests/clients/program_test.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 using ::testing::ElementsAre;
@@ -204,4 +204,4 @@ TEST_F(NumberFlagsProgramTest, TheLastOfRepeatedFlagsHolds) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -13,7 +13,7 @@
 #include <sstream>
 #include <thread>
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 namespace fs = std::filesystem;
@@ -231,4 +231,4 @@ TEST_F(OutputFileTest, IsCheckedBeforeItIsWritten) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

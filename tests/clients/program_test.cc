@@ -8,7 +8,7 @@
 #include <sstream>
 #include <utility>
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 namespace fs = std::filesystem;
 
@@ -85,4 +85,4 @@ v1::GenerateEvent ProgramTest::Completed() {
   return event;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

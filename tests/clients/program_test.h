@@ -11,7 +11,7 @@
 #include "tests/clients/child_process.h"
 #include "tests/clients/scripted_server.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // The program in a folder of its own, against a server that answers from a script.
 class ProgramTest : public testing::Test {
@@ -47,4 +47,4 @@ class ProgramTest : public testing::Test {
   std::unique_ptr<ScriptedServer> server_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <sstream>
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 using ::testing::HasSubstr;
@@ -149,4 +149,4 @@ TEST(ProgressDisplayTest, IgnoresAnImageOrStageThatItDoesNotKnow) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -5,7 +5,7 @@
 #include "clients/cpp/npy.h"
 #include "tests/clients/program_test.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 namespace fs = std::filesystem;
@@ -189,4 +189,4 @@ TEST_F(ResultFilesTest, ARequestThatIsOnlyValidatedSaysWhatItWouldTake) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

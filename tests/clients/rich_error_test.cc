@@ -5,7 +5,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 template <typename... Details>
@@ -82,4 +82,4 @@ TEST(RichErrorTest, AHostileMessageStaysOnOneLine) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

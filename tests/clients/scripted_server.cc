@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <utility>
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 ScriptedServer::ScriptedServer(Script script) : script_(std::move(script)) {
   grpc::ServerBuilder builder;
@@ -171,4 +171,4 @@ grpc::Status ScriptedServer::GetModel(grpc::ServerContext* context, const v1::Ge
   return script_.status;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

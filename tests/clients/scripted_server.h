@@ -12,7 +12,7 @@
 #include "kandinsky/v1/image_generation.grpc.pb.h"
 #include "kandinsky/v1/model.grpc.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 
 // What a ScriptedServer answers.
 struct Script {
@@ -100,4 +100,4 @@ class ScriptedServer : private v1::ImageGenerationService::Service,
   ReceivedCalls received_ GUARDED_BY(mutex_);
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -11,7 +11,7 @@
 #include "clients/cpp/rich_error.h"
 #include "tests/clients/program_test.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 using ::testing::AllOf;
@@ -111,4 +111,4 @@ TEST_F(ConnectionTest, AnAddressThatCannotBeOneIsWrongUsage) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

@@ -19,7 +19,7 @@
 #include "tests/clients/float_tensors.h"
 #include "tests/clients/program_test.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 namespace fs = std::filesystem;
@@ -60,9 +60,9 @@ class StandardStreamsTest : public ProgramTest {
     return {{"generate", "cat", "-o", Path("cat.png")},
             {"generate", "--mix-text", "cat", "-o", Path("cat.png"), "--json"},
             {"embed", "text", "cat"},
-            {"embed", "image", File("cat.jpg", "picture"), "--json"},
+            {"embed", "image", File("cat.jpg", "image"), "--json"},
             {"embed", "prompt", "cat", "-o", Path("e.json")},
-            {"latents", "encode", File("cat.jpg", "picture"), "-o", Path("l.npy")},
+            {"latents", "encode", File("cat.jpg", "image"), "-o", Path("l.npy")},
             {"latents", "decode", Latents(), "-o", Path("cat.png")},
             {"latents", "decode", Latents(), "-o", "-"},
             {"list"},
@@ -75,7 +75,7 @@ class StandardStreamsTest : public ProgramTest {
 };
 
 TEST_F(StandardStreamsTest, ALostStandardOutputIsAnError) {
-  Serve(Answers("picture"));
+  Serve(Answers("image"));
   for (const std::vector<std::string>& arguments : EveryCommand()) {
     const auto full = Start(arguments, {.output = "/dev/full"});
     EXPECT_EQ(full->Wait(), kExitError) << testing::PrintToString(arguments);
@@ -87,13 +87,13 @@ TEST_F(StandardStreamsTest, ALostStandardOutputIsAnError) {
 }
 
 TEST_F(StandardStreamsTest, AClosedStandardOutputIsNotTakenByAFile) {
-  Serve(Answers("picture"));
+  Serve(Answers("image"));
   Start({"generate", "cat", "-o", Path("cat.png")}, {.closed_output = true})->Wait();
-  EXPECT_EQ(Read("cat.png"), "picture");
+  EXPECT_EQ(Read("cat.png"), "image");
 }
 
 TEST_F(StandardStreamsTest, AReaderThatIsGoneEndsTheProgramAsItEndsOthers) {
-  Serve(Answers("picture"));
+  Serve(Answers("image"));
   ASSERT_EQ(::mkfifo(Path("pipe").c_str(), 0600), 0);
   const int reader = ::open(Path("pipe").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   const auto program = Start({"generate", "cat", "-o", Path("cat.png")}, {.output = Path("pipe")});
@@ -112,15 +112,15 @@ TEST_F(StandardStreamsTest, ADashWritesTheImageAloneToTheStandardOutput) {
     EXPECT_EQ(server_->received().generate.output().format(), v1::OUTPUT_FORMAT_PNG);
   }
   EXPECT_EQ(Run({"latents", "decode", Latents(), "-o", "-"})->Output(), image);
-  const auto encoded = Run({"latents", "encode", File("cat.jpg", "picture"), "-o", "-"});
+  const auto encoded = Run({"latents", "encode", File("cat.jpg", "image"), "-o", "-"});
   EXPECT_TRUE(ParseNpy(encoded->Output()).ok());
-  const auto embedded = Run({"embed", "image", File("cat.jpg", "picture"), "-o", "-"});
+  const auto embedded = Run({"embed", "image", File("cat.jpg", "image"), "-o", "-"});
   EXPECT_TRUE(ParseEmbedding(embedded->Output(), EmbeddingRole::kImage).ok());
   EXPECT_FALSE(fs::exists("-"));
 }
 
 TEST_F(StandardStreamsTest, ADashReadsTheStandardInput) {
-  Serve(Answers("picture"));
+  Serve(Answers("image"));
   const auto run = [&](const std::vector<std::string>& arguments, const std::string& input) {
     const auto program = Start(arguments, {.input = File("input", input)});
     EXPECT_EQ(program->Wait(), 0) << program->ErrorOutput();
@@ -132,20 +132,20 @@ TEST_F(StandardStreamsTest, ADashReadsTheStandardInput) {
   EXPECT_EQ(run({"generate", "cat", "--negative-prompt", "-", "-o", out}, "dog\n").generate.negative_prompt(),
             "dog");
   EXPECT_EQ(run({"generate", "--mix-text", "-", "-o", out}, "dog\n").generate.mix().parts(0).text(), "dog");
-  EXPECT_EQ(run({"edit", "cat", "--image", "-", "-o", out}, "picture\n").generate.image_to_image().image(),
-            "picture\n");
+  EXPECT_EQ(run({"edit", "cat", "--image", "-", "-o", out}, "image\n").generate.image_to_image().image(),
+            "image\n");
   EXPECT_THAT(
       run({"generate", "--image-embedding", "-", "-o", out}, kEmbedding).generate.image_embedding().values(),
       ElementsAre(1, 2.5));
   EXPECT_THAT(run({"embed", "text", "-"}, "cat\n").embed_text.texts(), ElementsAre("cat"));
-  EXPECT_THAT(run({"embed", "image", "-"}, "picture").embed_images.images(), ElementsAre("picture"));
+  EXPECT_THAT(run({"embed", "image", "-"}, "image").embed_images.images(), ElementsAre("image"));
   Latents();
   EXPECT_EQ(run({"latents", "decode", "-", "-o", out}, Read("latents.npy")).decode_latents.latents().data(),
             Tensor({4, 1, 1}).data());
 }
 
 TEST_F(StandardStreamsTest, TheStandardInputIsReadOnceAndMustHoldSomething) {
-  Serve(Answers("picture"));
+  Serve(Answers("image"));
   const auto error = [&](const std::vector<std::string>& arguments, const std::string& input) {
     const auto program = Start(arguments, {.input = File("input", input)});
     EXPECT_EQ(program->Wait(), kExitError);
@@ -275,7 +275,7 @@ TEST_F(StandardStreamsTest, ATerminalThatUnderstandsOnlyLinesGetsLines) {
 }
 
 TEST_F(StandardStreamsTest, ATerminalGetsNoImages) {
-  Serve(Answers("picture"));
+  Serve(Answers("image"));
   const Terminal terminal(80);
   const std::vector<std::vector<std::string>> runs = {{"generate", "cat", "-o", "-"},
                                                       {"latents", "decode", Latents(), "-o", "-"},
@@ -307,4 +307,4 @@ TEST(TerminalColumnsTest, AreThoseOfTheVariableIfItIsANumber) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

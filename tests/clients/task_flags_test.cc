@@ -6,7 +6,7 @@
 #include "tests/clients/float_tensors.h"
 #include "tests/clients/program_test.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 using ::testing::ElementsAre;
@@ -41,7 +41,7 @@ TEST_F(TaskFlagsTest, GenerateSendsWhatThePriorIsToDo) {
   const v1::GenerateRequest request =
       Request({"generate", "cat", "--negative-prompt", "", "--negative-prior-prompt", "dog",
                "--strict-prompt", "--prior-steps", "9", "--prior-guidance-scale", "2.5", "--model", "mine",
-               "--adapter", "ink", "--prior-image", File("start.png", "picture"), "--prior-strength", "0.5"});
+               "--adapter", "ink", "--prior-image", File("start.png", "image"), "--prior-strength", "0.5"});
   EXPECT_TRUE(request.has_negative_prompt());
   EXPECT_EQ(request.negative_prompt(), "");
   EXPECT_EQ(request.negative_prior_prompt(), "dog");
@@ -50,7 +50,7 @@ TEST_F(TaskFlagsTest, GenerateSendsWhatThePriorIsToDo) {
   EXPECT_EQ(request.prior_guidance_scale(), 2.5f);
   EXPECT_EQ(request.model(), "mine");
   EXPECT_EQ(request.adapter(), "ink");
-  EXPECT_EQ(request.prior_start().image(), "picture");
+  EXPECT_EQ(request.prior_start().image(), "image");
   EXPECT_EQ(request.prior_start().strength(), 0.5);
   EXPECT_EQ(request.task_case(), v1::GenerateRequest::TASK_NOT_SET);
 }
@@ -124,20 +124,20 @@ TEST_F(TaskFlagsTest, GenerateSendsSizesSeedsAndOutput) {
 
 TEST_F(TaskFlagsTest, EditSendsTheImage) {
   const v1::GenerateRequest request =
-      Request({"edit", "a", "red", "cat", "--image", File("cat.png", "picture"), "--strength", "0.75"});
+      Request({"edit", "a", "red", "cat", "--image", File("cat.png", "image"), "--strength", "0.75"});
   EXPECT_EQ(request.prompt(), "a red cat");
-  EXPECT_EQ(request.image_to_image().image(), "picture");
+  EXPECT_EQ(request.image_to_image().image(), "image");
   EXPECT_EQ(request.image_to_image().strength(), 0.75);
   EXPECT_FALSE(Request({"edit", "cat", "--image", Path("cat.png")}).image_to_image().has_strength());
 }
 
 TEST_F(TaskFlagsTest, InpaintSendsImageAndMask) {
-  File("cat.png", "picture");
+  File("cat.png", "image");
   File("mask.png", "mask");
   const v1::GenerateRequest plain =
       Request({"inpaint", "hat", "--image", Path("cat.png"), "--mask", Path("mask.png")});
   v1::Inpaint expected;
-  expected.set_image("picture");
+  expected.set_image("image");
   expected.set_mask("mask");
   EXPECT_EQ(plain.inpaint().SerializeAsString(), expected.SerializeAsString());
   const v1::GenerateRequest all =
@@ -151,9 +151,9 @@ TEST_F(TaskFlagsTest, InpaintSendsImageAndMask) {
 
 TEST_F(TaskFlagsTest, ControlSendsADepthImage) {
   const v1::GenerateRequest request = Request({"control", "cat", "--depth", File("depth.png", "depth"),
-                                               "--image", File("cat.png", "picture"), "--strength", "0.5"});
+                                               "--image", File("cat.png", "image"), "--strength", "0.5"});
   EXPECT_EQ(request.control_net().depth_image(), "depth");
-  EXPECT_EQ(request.control_net().image(), "picture");
+  EXPECT_EQ(request.control_net().image(), "image");
   EXPECT_EQ(request.control_net().strength(), 0.5);
 }
 
@@ -170,7 +170,7 @@ TEST_F(TaskFlagsTest, AMixtureKeepsTheOrderAndGivesEachPartTheWeightBehindIt) {
                                                "--mix-text",
                                                "a: cat",
                                                "--mix-image",
-                                               File("a:b.png", "picture"),
+                                               File("a:b.png", "image"),
                                                "--mix-weight",
                                                "-0.5",
                                                "--mix-embedding",
@@ -189,7 +189,7 @@ TEST_F(TaskFlagsTest, AMixtureKeepsTheOrderAndGivesEachPartTheWeightBehindIt) {
   ASSERT_EQ(request.mix().parts_size(), 5);
   EXPECT_EQ(request.mix().parts(0).text(), "a: cat");
   EXPECT_FALSE(request.mix().parts(0).has_weight());
-  EXPECT_EQ(request.mix().parts(1).image(), "picture");
+  EXPECT_EQ(request.mix().parts(1).image(), "image");
   EXPECT_EQ(request.mix().parts(1).weight(), -0.5f);
   EXPECT_THAT(request.mix().parts(2).embedding().values(), ElementsAre(1, 2.5));
   EXPECT_EQ(request.mix().parts(2).weight(), 2);
@@ -203,7 +203,7 @@ TEST_F(TaskFlagsTest, AMixtureKeepsTheOrderAndGivesEachPartTheWeightBehindIt) {
 }
 
 TEST_F(TaskFlagsTest, AMixtureGoesWithEveryStart) {
-  const std::string cat = File("cat.png", "picture");
+  const std::string cat = File("cat.png", "image");
   const std::string part = File("sea.png", "sea");
   const auto mixed = [&](std::vector<std::string> arguments) {
     arguments.insert(arguments.end(), {"--mix-text", "a cat", "--mix-weight", "0.3", "--mix-image", part});
@@ -214,9 +214,9 @@ TEST_F(TaskFlagsTest, AMixtureGoesWithEveryStart) {
     return request;
   };
   EXPECT_EQ(mixed({"generate"}).task_case(), v1::GenerateRequest::TASK_NOT_SET);
-  EXPECT_EQ(mixed({"edit", "--image", cat, "--strength", "0.5"}).image_to_image().image(), "picture");
-  EXPECT_EQ(mixed({"inpaint", "--image", cat, "--mask", cat}).inpaint().mask(), "picture");
-  EXPECT_EQ(mixed({"control", "--depth", cat, "--image", cat}).control_net().image(), "picture");
+  EXPECT_EQ(mixed({"edit", "--image", cat, "--strength", "0.5"}).image_to_image().image(), "image");
+  EXPECT_EQ(mixed({"inpaint", "--image", cat, "--mask", cat}).inpaint().mask(), "image");
+  EXPECT_EQ(mixed({"control", "--depth", cat, "--image", cat}).control_net().image(), "image");
 }
 
 TEST_F(TaskFlagsTest, AWeightNeedsAPartBeforeItOfItsOwn) {
@@ -246,7 +246,7 @@ TEST_F(TaskFlagsTest, ImagesOfAnySizeThatServersTakeAreSent) {
 }
 
 TEST_F(TaskFlagsTest, AFileThatCannotBeReadIsNamedWithItsFlagBeforeAnyCall) {
-  const std::string cat = File("cat.png", "picture");
+  const std::string cat = File("cat.png", "image");
   const std::string missing = Path("missing.png");
   const std::string embedding = File("e.json", kEmbeddingFile);
   const std::vector<std::pair<std::string, std::vector<std::string>>> runs = {
@@ -275,7 +275,7 @@ TEST_F(TaskFlagsTest, AnImageThatIsTooLargeIsNotSent) {
 }
 
 TEST_F(TaskFlagsTest, FlagsThatDoNotGoTogetherAreWrongUsage) {
-  const std::string cat = File("cat.png", "picture");
+  const std::string cat = File("cat.png", "image");
   const std::vector<std::vector<std::string>> wrong = {
       {"generate"},
       {"edit", "cat"},
@@ -300,4 +300,4 @@ TEST_F(TaskFlagsTest, FlagsThatDoNotGoTogetherAreWrongUsage) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

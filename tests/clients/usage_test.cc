@@ -6,7 +6,7 @@
 
 #include "tests/clients/program_test.h"
 
-namespace kandinsky {
+namespace kandinsky::client {
 namespace {
 
 using ::testing::AllOf;
@@ -94,7 +94,7 @@ TEST_F(UsageTest, FlagsThatContradictEachOtherAreRefusedWithBothNames) {
 }
 
 TEST_F(UsageTest, FlagsWithoutWhatTheyGoWithAreRefused) {
-  const std::string file = File("a.png", "picture");
+  const std::string file = File("a.png", "image");
   const std::vector<std::vector<std::string>> wrong = {
       {"--preview-every", "generate", "cat", "--preview-every", "2"},
       {"--detach", "generate", "cat", "--detach"},
@@ -146,4 +146,4 @@ TEST_F(UsageTest, TheVersionIsThatOfTheProject) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::client

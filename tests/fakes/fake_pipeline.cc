@@ -23,11 +23,11 @@ bool Contains(const std::vector<std::string>& texts, const std::string& text) {
   return std::find(texts.begin(), texts.end(), text) != texts.end();
 }
 
-class FakeGeneration : public Generation {
+class FakeSample : public Sample {
  public:
-  FakeGeneration(GenerationRequest request, std::shared_ptr<const Plan> plan,
-                 const FakePipelineOptions& options, std::shared_ptr<FakePipelineLog> log)
-      : Generation(std::move(plan)),
+  FakeSample(GenerationRequest request, std::shared_ptr<const Plan> plan, const FakePipelineOptions& options,
+             std::shared_ptr<FakePipelineLog> log)
+      : Sample(std::move(plan)),
         request_(std::move(request)),
         image_edge_(options.image_edge),
         embedding_dim_(options.capabilities.embedding_dim),
@@ -37,7 +37,7 @@ class FakeGeneration : public Generation {
     if (log_ != nullptr) log_->AddGeneration(request_);
   }
 
-  ~FakeGeneration() override {
+  ~FakeSample() override {
     if (log_ != nullptr) log_->RemoveGeneration();
   }
 
@@ -126,14 +126,14 @@ void FakePipelineLog::RemoveGeneration() {
 FakePipeline::FakePipeline(FakePipelineOptions options, std::shared_ptr<FakePipelineLog> log)
     : options_(std::move(options)), log_(std::move(log)) {}
 
-absl::StatusOr<std::unique_ptr<Generation>> FakePipeline::Admit(const GenerationRequest& request,
-                                                                std::shared_ptr<const Plan> plan) {
+absl::StatusOr<std::unique_ptr<Sample>> FakePipeline::Admit(const GenerationRequest& request,
+                                                            std::shared_ptr<const Plan> plan) {
   if (Contains(options_.refused_prompts, request.prompt)) {
     return absl::InvalidArgumentError("the model cannot serve this prompt");
   }
   if (Contains(options_.throwing_prompts, request.prompt))
     throw std::runtime_error("secret text of the exception");
-  return std::make_unique<FakeGeneration>(request, std::move(plan), options_, log_);
+  return std::make_unique<FakeSample>(request, std::move(plan), options_, log_);
 }
 
 absl::Status FakePipeline::InjectedFailure(const FakeStep& step) const {
@@ -159,11 +159,11 @@ absl::Status FakePipeline::InjectedFailure(const FakeStep& step) const {
   return absl::OkStatus();
 }
 
-absl::Status FakePipeline::Step(absl::Span<Generation* const> batch) {
+absl::Status FakePipeline::Step(absl::Span<Sample* const> batch) {
   FakeStep step;
   step.key = batch.front()->batch_key();
-  for (const Generation* generation : batch) {
-    step.members.push_back(static_cast<const FakeGeneration*>(generation)->Describe());
+  for (const Sample* sample : batch) {
+    step.members.push_back(static_cast<const FakeSample*>(sample)->Describe());
   }
   if (options_.on_step) options_.on_step(step);
   step.failed = true;  // until it is known better, so that a step that throws is recorded as well
@@ -177,7 +177,7 @@ absl::Status FakePipeline::Step(absl::Span<Generation* const> batch) {
   step.failed = !status.ok();
   if (log_ != nullptr) log_->AddStep(step);
   if (!status.ok()) return status;
-  for (Generation* generation : batch) static_cast<FakeGeneration*>(generation)->Advance();
+  for (Sample* sample : batch) static_cast<FakeSample*>(sample)->Advance();
   return absl::OkStatus();
 }
 

@@ -16,7 +16,7 @@
 
 namespace kandinsky {
 
-// One generation in a step of a FakePipeline.
+// One sample in a step of a FakePipeline.
 struct FakeStepMember {
   std::string prompt;
   uint64_t seed = 0;
@@ -34,7 +34,7 @@ struct FakeStep {
 class FakePipelineLog {
  public:
   std::vector<FakeStep> steps() const EXCLUDES(mutex_);
-  // Steps of one prompt's generations.
+  // Steps of one prompt's samples.
   int StepsOf(const std::string& prompt) const EXCLUDES(mutex_);
   int admitted() const EXCLUDES(mutex_);
   // What Admit was given, in order.
@@ -54,7 +54,7 @@ class FakePipelineLog {
   int live_generations_ GUARDED_BY(mutex_) = 0;
 };
 
-// A failure of the step in which a generation of `prompt` does its step number `step` (from 0) of `stage`.
+// A failure of the step in which a sample of `prompt` does its step number `step` (from 0) of `stage`.
 struct ScriptedFailure {
   // kLost: the pipeline is lost. kForeign is a code that no step may return.
   enum class Kind { kInternal, kOutOfMemory, kThrow, kLost, kForeign };
@@ -76,7 +76,7 @@ struct FakePipelineOptions {
                                .adapters = {}};
   // Edge of the square RGB results in pixels; 0 makes them as large as requested.
   int image_edge = 8;
-  // Steps with more generations than this run out of memory.
+  // Steps with more samples than this run out of memory.
   std::optional<int> out_of_memory_above_rows;
   // Steps for which this returns true run out of memory; null: none.
   std::function<bool(const FakeStep&)> out_of_memory_when;
@@ -94,7 +94,7 @@ struct FakePipelineOptions {
   std::function<absl::Status(int)> on_make;
 };
 
-// A Pipeline without networks: goes through the stages of every task and makes small pictures whose pixels
+// A Pipeline without networks: goes through the stages of every task and makes small images whose pixels
 // follow from the seed alone; other results are those of SimulatedResult, but for the latents of images, all
 // of whose values are the seed modulo 1000. Steps cost nothing but what `on_step` does. Admit checks
 // no rule.
@@ -103,11 +103,11 @@ class FakePipeline : public Pipeline {
   // `log` may be null: then nothing is recorded, which long benchmarks want.
   explicit FakePipeline(FakePipelineOptions options = {}, std::shared_ptr<FakePipelineLog> log = nullptr);
 
-  absl::StatusOr<std::unique_ptr<Generation>> Admit(const GenerationRequest& request,
-                                                    std::shared_ptr<const Plan> plan) override;
-  absl::Status Step(absl::Span<Generation* const> batch) override;
+  absl::StatusOr<std::unique_ptr<Sample>> Admit(const GenerationRequest& request,
+                                                std::shared_ptr<const Plan> plan) override;
+  absl::Status Step(absl::Span<Sample* const> batch) override;
 
-  // The picture of `seed`.
+  // The image of `seed`.
   static Image ExpectedImage(uint64_t seed, int width, int height);
 
  private:

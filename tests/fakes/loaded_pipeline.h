@@ -19,10 +19,10 @@ class LoadedPipeline {
   void MakeAgain() { pipeline_ = *model_->MakePipeline(device_); }
 
   const Capabilities& capabilities() const { return model_->capabilities(); }
-  absl::StatusOr<std::unique_ptr<Generation>> Admit(const GenerationRequest& request) {
+  absl::StatusOr<std::unique_ptr<Sample>> Admit(const GenerationRequest& request) {
     return pipeline_->Admit(request, std::make_shared<const Plan>(model_->PlanOf(request)));
   }
-  absl::Status Step(absl::Span<Generation* const> batch) { return pipeline_->Step(batch); }
+  absl::Status Step(absl::Span<Sample* const> batch) { return pipeline_->Step(batch); }
 
  private:
   const std::shared_ptr<const Model> model_;

@@ -24,7 +24,7 @@ void ExpectRefused(const std::string& file) {
   EXPECT_EQ(DecodeDepth(file).status(), status);
 }
 
-void ExpectPicture(const std::string& file, const nlohmann::json& golden) {
+void ExpectImage(const std::string& file, const nlohmann::json& golden) {
   const auto info = ProbeImage(file);
   ASSERT_TRUE(info.ok()) << info.status();
   EXPECT_EQ((std::vector<int>{info->width, info->height}), golden.at("size").get<std::vector<int>>());
@@ -47,7 +47,7 @@ TEST(CodecCorpusTest, FilesAreReadAndRefusedAsRecorded) {
     if (golden.contains("refused")) {
       ExpectRefused(file);
     } else {
-      ExpectPicture(file, golden);
+      ExpectImage(file, golden);
     }
   }
 }

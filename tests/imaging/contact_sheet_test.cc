@@ -28,7 +28,7 @@ constexpr Rgb kGreen = {0, 128, 0};
 constexpr Rgb kBlue = {0, 0, 255};
 constexpr Rgb kWhite = {255, 255, 255};
 
-TEST(ContactSheetTest, PicturesStandInRowsWithWhiteBetweenThem) {
+TEST(ContactSheetTest, ImagesStandInRowsWithWhiteBetweenThem) {
   const auto sheet = MakeContactSheet({Plain(4, 4, kRed), Plain(10, 10, kGreen), Plain(20, 20, kBlue)},
                                       {.columns = 2, .tile = 10, .gap = 2});
   ASSERT_TRUE(sheet.ok()) << sheet.status();
@@ -39,14 +39,14 @@ TEST(ContactSheetTest, PicturesStandInRowsWithWhiteBetweenThem) {
   EXPECT_EQ(PixelAt(*sheet, 12, 5), kWhite);
   EXPECT_EQ(PixelAt(*sheet, 14, 5), kGreen);
   EXPECT_EQ(PixelAt(*sheet, 5, 14), kBlue);
-  EXPECT_EQ(PixelAt(*sheet, 20, 20), kWhite) << "the last row has one picture";
+  EXPECT_EQ(PixelAt(*sheet, 20, 20), kWhite) << "the last row has one image";
   EXPECT_EQ(PixelAt(*sheet, 0, 0), kWhite);
 }
 
-TEST(ContactSheetTest, WidePicturesAreCenteredAndKeepTheirProportions) {
+TEST(ContactSheetTest, WideImagesAreCenteredAndKeepTheirProportions) {
   const auto sheet = MakeContactSheet({Plain(40, 10, kRed)}, {.columns = 3, .tile = 20, .gap = 0});
   ASSERT_TRUE(sheet.ok()) << sheet.status();
-  EXPECT_EQ(sheet->width, 20) << "one picture needs one column";
+  EXPECT_EQ(sheet->width, 20) << "one image needs one column";
   EXPECT_EQ(PixelAt(*sheet, 0, 6), kWhite);
   EXPECT_EQ(PixelAt(*sheet, 0, 7), kRed);
   EXPECT_EQ(PixelAt(*sheet, 19, 11), kRed);

@@ -62,8 +62,8 @@ std::string Damage(std::string file, std::mt19937& random) {
   return file;
 }
 
-// Whatever a file holds: a picture of the size that the header says, or a refusal.
-void ExpectPictureOrRefusal(const std::string& file) {
+// Whatever a file holds: an image of the size that the header says, or a refusal.
+void ExpectImageOrRefusal(const std::string& file) {
   const auto info = ProbeImage(file, kLimits);
   const auto image = DecodeImage(file, kLimits);
   const auto gray = DecodeGray(file, kLimits);
@@ -99,7 +99,7 @@ TEST_P(DamagedFilesTest, AreReadOrRefused) {
       if (format == "png" && i % 4 != 0) FixChecksums(file);
       if (format == "webp" && i % 4 != 0) FixLength(file);
       SCOPED_TRACE(name + ", seed " + std::to_string(seed));
-      ExpectPictureOrRefusal(file);
+      ExpectImageOrRefusal(file);
     }
   }
   EXPECT_GE(seed, 5 * kSeedsPerFile);

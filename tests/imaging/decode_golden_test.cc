@@ -15,7 +15,7 @@ TEST(PillowDecodeTest, EveryFileDecodesToTheSamePixels) {
     const std::string name = golden.at("case");
     SCOPED_TRACE(name);
     const std::string file = tensors.Bytes(name + ".file");
-    const Image expected = tensors.Picture(name + ".rgb");
+    const Image expected = tensors.ReadImage(name + ".rgb");
     const auto info = ProbeImage(file);
     ASSERT_TRUE(info.ok()) << info.status();
     EXPECT_EQ(info->width, expected.width);
@@ -29,7 +29,7 @@ TEST(PillowDecodeTest, EveryFileDecodesToTheSamePixels) {
     EXPECT_EQ(LargestDifference(*image, expected), 0);
     const auto gray = DecodeGray(file, {}, Ground::kWhite);
     ASSERT_TRUE(gray.ok()) << gray.status();
-    EXPECT_EQ(LargestDifference(*gray, tensors.Picture(name + ".grey")), 0);
+    EXPECT_EQ(LargestDifference(*gray, tensors.ReadImage(name + ".grey")), 0);
   }
 }
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "imaging/resize.h"
-#include "tests/imaging/test_pictures.h"
+#include "tests/imaging/test_images.h"
 
 namespace kandinsky {
 namespace {
@@ -27,13 +27,13 @@ DepthMap DepthOf(const Image& gray) {
 }
 
 TEST(ResizeDepthTest, ReturnsAMapOfTheSameSizeUntouched) {
-  const DepthMap depth = DepthOf(NoisePicture(19, 23, 1));
+  const DepthMap depth = DepthOf(NoiseImage(19, 23, 1));
   EXPECT_EQ(ResizeDepth(depth, 19, 23)->values, depth.values);
 }
 
 TEST(ResizeDepthTest, GivesWhatBicubicResizingGivesButForTheRoundingToBytes) {
   // Values from 64 to 191: overshoot is cut in neither.
-  Image gray = NoisePicture(12, 9, 1);
+  Image gray = NoiseImage(12, 9, 1);
   for (uint8_t& value : gray.pixels) value = static_cast<uint8_t>(64 + value / 2);
   for (const auto& [width, height] : {std::pair(24, 18), std::pair(12, 36), std::pair(5, 7)}) {
     const auto resized = ResizeDepth(DepthOf(gray), width, height);

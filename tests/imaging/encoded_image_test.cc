@@ -11,7 +11,7 @@
 #include "imaging/png.h"
 #include "imaging/webp.h"
 #include "tests/imaging/golden_file.h"
-#include "tests/imaging/test_pictures.h"
+#include "tests/imaging/test_images.h"
 
 namespace kandinsky {
 namespace {
@@ -86,7 +86,7 @@ int64_t ResidentBytes() {
 }
 
 std::vector<std::string> FilesOfEveryFormat() {
-  const Image image = PhotoLikePicture(60, 40, 3);
+  const Image image = PhotoLikeImage(60, 40, 3);
   return {*EncodePng(image),
           *EncodeJpeg(image, 80),
           *EncodeJpeg(image, 95),
@@ -97,7 +97,7 @@ std::vector<std::string> FilesOfEveryFormat() {
 }
 
 TEST(ProbeImageTest, TellsFormatAndSizeByTheFirstBytes) {
-  const Image image = PhotoLikePicture(60, 40, 3);
+  const Image image = PhotoLikeImage(60, 40, 3);
   const auto expect = [](const std::string& file, ImageFormat format) {
     const auto info = ProbeImage(file);
     ASSERT_TRUE(info.ok()) << info.status();
@@ -113,12 +113,12 @@ TEST(ProbeImageTest, TellsFormatAndSizeByTheFirstBytes) {
 
 TEST(ProbeImageTest, NeedsTheHeaderOnly) {
   EXPECT_TRUE(ProbeImage(PngHeader(3000, 3000, 8, 2)).ok());
-  const std::string jpeg = *EncodeJpeg(NoisePicture(100, 100, 3), 95);
+  const std::string jpeg = *EncodeJpeg(NoiseImage(100, 100, 3), 95);
   EXPECT_TRUE(ProbeImage(jpeg.substr(0, 1000)).ok());
 }
 
 TEST(ProbeImageTest, GivesTheSizeAsDisplayed) {
-  const Image image = PhotoLikePicture(60, 40, 3);
+  const Image image = PhotoLikeImage(60, 40, 3);
   const std::string exif = ExifBlock(6);
   const std::string webp =
       WebpFile(WebpExtendedHeader(0x08, 60, 40) + std::string(WebpChunks(*EncodeWebp(image, 100))) +
@@ -138,7 +138,7 @@ TEST(ProbeImageTest, GivesTheSizeAsDisplayed) {
 }
 
 TEST(DecodeImageTest, IgnoresOrientationsThatTheExtendedHeaderDoesNotAnnounce) {
-  const std::string chunks(WebpChunks(*EncodeWebp(PhotoLikePicture(60, 40, 3), 100)));
+  const std::string chunks(WebpChunks(*EncodeWebp(PhotoLikeImage(60, 40, 3), 100)));
   EXPECT_EQ(
       ProbeImage(WebpFile(WebpExtendedHeader(0, 60, 40) + chunks + RiffChunk("EXIF", ExifBlock(6))))->width,
       60);
@@ -146,8 +146,7 @@ TEST(DecodeImageTest, IgnoresOrientationsThatTheExtendedHeaderDoesNotAnnounce) {
 
 TEST(DecodeImageTest, TakesTheFirstExifSegmentOfAJpeg) {
   const std::string prefix("Exif\0\0", 6);
-  std::string jpeg =
-      WithJpegSegment(*EncodeJpeg(PhotoLikePicture(60, 40, 3), 95), 0xE1, prefix + ExifBlock(1));
+  std::string jpeg = WithJpegSegment(*EncodeJpeg(PhotoLikeImage(60, 40, 3), 95), 0xE1, prefix + ExifBlock(1));
   jpeg = WithJpegSegment(jpeg, 0xE1, prefix + ExifBlock(6));
   jpeg = WithJpegSegment(jpeg, 0xE1, "http://ns.adobe.com/xap/1.0/");
   EXPECT_EQ(ProbeImage(jpeg)->width, 40);
@@ -169,7 +168,7 @@ TEST(DecodeImageTest, RefusesBombsByTheirHeadersWithoutUsingMemory) {
 TEST(DecodeImageTest, RefusesHeadersThatPromiseMoreThanTheFileHolds) {
   EXPECT_THAT(ErrorOf(EmptyWebp(4000, 4000)), HasSubstr("damaged or truncated"));
   EXPECT_THAT(ErrorOf(WithJpegSize(ProgressiveGrayJpeg(), 4000, 4000)), HasSubstr("damaged or truncated"));
-  EXPECT_THAT(ErrorOf(WithJpegSize(*EncodeJpeg(NoisePicture(60, 40, 3), 80), 60, 64)),
+  EXPECT_THAT(ErrorOf(WithJpegSize(*EncodeJpeg(NoiseImage(60, 40, 3), 80), 60, 64)),
               HasSubstr("damaged or truncated"));
   EXPECT_THAT(ErrorOf(PngHeader(4000, 4000, 8, 2) + PngChunk("IEND", "")), HasSubstr("damaged or truncated"));
 }
@@ -193,7 +192,7 @@ TEST(DecodeImageTest, RefusesSidesBeyondWhatResizingTakes) {
   EXPECT_TRUE(ProbeImage(PngHeader(kMaxImageSide, 1, 8, 2)).ok());
 }
 
-TEST(DecodeImageTest, RefusesWhatIsNoPicture) {
+TEST(DecodeImageTest, RefusesWhatIsNoImage) {
   for (const std::string& file :
        {std::string(), std::string("GIF89a"), std::string("RIFF\0\0\0\0WAVE", 12), std::string("\xFF\xD8"),
         std::string("<svg/>"), std::string(kPngSignature.substr(0, 7)), std::string(100, '\0')}) {
@@ -226,7 +225,7 @@ TEST(DecodeImageTest, RefusesEveryTruncationThatLosesPixels) {
 
 TEST(DecodeImageTest, RefusesTruncatedWebpDataInFilesOfTheRightLength) {
   for (const int quality : {80, 100}) {
-    const std::string webp = *EncodeWebp(NoisePicture(60, 40, 3), quality);
+    const std::string webp = *EncodeWebp(NoiseImage(60, 40, 3), quality);
     const std::string data = webp.substr(20);
     for (size_t sixteenth = 1; sixteenth < 16; ++sixteenth) {
       const std::string part = data.substr(0, data.size() * sixteenth / 16);
@@ -248,7 +247,7 @@ TEST(DecodeImageTest, PassesOverBytesAfterTheEnd) {
 }
 
 TEST(DecodeImageTest, RefusesAnimatedWebp) {
-  const std::string frame(WebpChunks(*EncodeWebp(PhotoLikePicture(60, 40, 3), 80)));
+  const std::string frame(WebpChunks(*EncodeWebp(PhotoLikeImage(60, 40, 3), 80)));
   const std::string animation =
       WebpFile(WebpExtendedHeader(0x02, 60, 40) + RiffChunk("ANIM", std::string(6, '\0')) +
                RiffChunk("ANMF", std::string("\0\0\0\0\0\0\x3B\0\0\x27\0\0\x64\0\0\0", 16) + frame));
@@ -256,21 +255,21 @@ TEST(DecodeImageTest, RefusesAnimatedWebp) {
 }
 
 TEST(DecodeImageTest, RefusesWebpFramesThatDoNotFillTheirCanvas) {
-  const std::string frame(WebpChunks(*EncodeWebp(PhotoLikePicture(60, 40, 3), 80)));
+  const std::string frame(WebpChunks(*EncodeWebp(PhotoLikeImage(60, 40, 3), 80)));
   EXPECT_TRUE(DecodeImage(WebpFile(WebpExtendedHeader(0, 60, 40) + frame)).ok());
   EXPECT_THAT(ProbeErrorOf(WebpFile(WebpExtendedHeader(0, 61, 40) + frame)), HasSubstr("damaged"));
   EXPECT_THAT(ProbeErrorOf(WebpFile(WebpExtendedHeader(0, 10000, 10000) + frame)), HasSubstr("damaged"));
 }
 
-TEST(DecodeImageTest, ReadsTheFirstPictureOfAnAnimatedPng) {
-  const Image image = PhotoLikePicture(6, 4, 3);
+TEST(DecodeImageTest, ReadsTheFirstImageOfAnAnimatedPng) {
+  const Image image = PhotoLikeImage(6, 4, 3);
   const std::string png =
       WithPngChunks(*EncodePng(image), PngChunk("acTL", std::string("\0\0\0\2\0\0\0\0", 8)));
   EXPECT_EQ(DecodeImage(png)->pixels, image.pixels);
 }
 
 TEST(DecodeGrayTest, KeepsGrayValues) {
-  const Image gray = NoisePicture(30, 20, 1);
+  const Image gray = NoiseImage(30, 20, 1);
   const auto decoded = DecodeGray(*EncodePng(gray));
   ASSERT_TRUE(decoded.ok());
   EXPECT_EQ(decoded->channels, 1);
@@ -280,7 +279,7 @@ TEST(DecodeGrayTest, KeepsGrayValues) {
   EXPECT_EQ(DecodeGray(*EncodeWebp(gray, 100))->pixels, gray.pixels);
 }
 
-TEST(DecodeGrayTest, ShowsTheGroundWhereThePictureIsTransparent) {
+TEST(DecodeGrayTest, ShowsTheGroundWhereTheImageIsTransparent) {
   const Image image{3, 1, 4, {255, 255, 255, 0, 0, 0, 0, 0, 100, 100, 100, 51}};
   for (const std::string& file : {*EncodePng(image), *EncodeWebp(image, 100)}) {
     EXPECT_EQ(DecodeGray(file)->pixels, (std::vector<uint8_t>{0, 0, 20}));
@@ -341,7 +340,7 @@ TEST(DecodeDepthTest, WeighsGrayOf16BitsWithItsAlpha) {
 }
 
 TEST(DecodeDepthTest, TakesOtherFilesAsTheirLuma) {
-  const Image image = NoisePicture(30, 20, 3);
+  const Image image = NoiseImage(30, 20, 3);
   for (const std::string& file : {*EncodePng(image), *EncodeJpeg(image, 90), *EncodeWebp(image, 90)}) {
     const Image gray = *DecodeGray(file);
     const auto depth = DecodeDepth(file);

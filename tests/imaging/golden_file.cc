@@ -40,7 +40,7 @@ const GoldenFile::Tensor& GoldenFile::Find(const std::string& name, bool is_floa
   return found->second;
 }
 
-Image GoldenFile::Picture(const std::string& tensor) const {
+Image GoldenFile::ReadImage(const std::string& tensor) const {
   const Tensor& found = Find(tensor, /*is_float=*/false);
   Image image;
   if (found.shape.size() < 2) return image;

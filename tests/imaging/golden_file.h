@@ -19,7 +19,7 @@ class GoldenFile {
 
   bool Has(const std::string& tensor) const { return tensors_.contains(tensor); }
   // A U8 tensor [height, width] or [height, width, channels].
-  Image Picture(const std::string& tensor) const;
+  Image ReadImage(const std::string& tensor) const;
   // The bytes of a U8 tensor [n].
   std::string Bytes(const std::string& tensor) const;
 
@@ -38,7 +38,7 @@ class GoldenFile {
 // The array "cases" of a JSON file below tests/golden.
 nlohmann::json GoldenCases(const std::string& name);
 
-// The largest difference between two pictures' values; 1000 when their shapes differ.
+// The largest difference between two images' values; 1000 when their shapes differ.
 int LargestDifference(const Image& a, const Image& b);
 
 }  // namespace kandinsky

@@ -24,7 +24,7 @@ TEST(CheckImageTest, RefusesFieldsThatContradictEachOther) {
   }
 }
 
-TEST(AllocateImageTest, GivesABlackPicture) {
+TEST(AllocateImageTest, GivesABlackImage) {
   const auto image = AllocateImage(5, 2, 3);
   ASSERT_TRUE(image.ok());
   EXPECT_TRUE(CheckImage(*image).ok());

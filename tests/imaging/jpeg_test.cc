@@ -9,7 +9,7 @@
 #include <jpeglib.h>
 
 #include "imaging/encoded_image.h"
-#include "tests/imaging/test_pictures.h"
+#include "tests/imaging/test_images.h"
 
 namespace kandinsky {
 namespace {
@@ -53,7 +53,7 @@ std::string ProgressiveJpeg(const Image& image, const ScanOptions& options) {
   return jpeg;
 }
 
-// A scan for every coefficient of a gray picture, and then as many that refine them, up to `count`.
+// A scan for every coefficient of a gray image, and then as many that refine them, up to `count`.
 std::vector<jpeg_scan_info> ManyScans(int count) {
   std::vector<jpeg_scan_info> scans = {{1, {0, 0, 0, 0}, 0, 0, 0, 0}};
   for (int k = 1; k < 64; ++k) scans.push_back({1, {0, 0, 0, 0}, k, k, 0, 1});
@@ -88,7 +88,7 @@ int LumaSampling(const std::string& jpeg) {
 TEST(EncodeJpegTest, ComesBackCloseToTheOriginal) {
   for (const auto& [width, height] : {std::pair{256, 192}, {1, 1}, {17, 33}, {1, 100}}) {
     for (const int channels : {1, 3}) {
-      const Image image = PhotoLikePicture(width, height, channels);
+      const Image image = PhotoLikeImage(width, height, channels);
       for (const auto& [quality, least] : {std::pair{50, 28}, {80, 31}, {90, 33}, {95, 36}, {100, 40}}) {
         const auto jpeg = EncodeJpeg(image, quality);
         ASSERT_TRUE(jpeg.ok()) << jpeg.status();
@@ -102,7 +102,7 @@ TEST(EncodeJpegTest, ComesBackCloseToTheOriginal) {
 }
 
 TEST(EncodeJpegTest, SizeGrowsWithQuality) {
-  const Image image = PhotoLikePicture(256, 192, 3);
+  const Image image = PhotoLikeImage(256, 192, 3);
   size_t last = 0;
   for (const int quality : {1, 30, 60, 89, 90, 100}) {
     const size_t size = EncodeJpeg(image, quality)->size();
@@ -113,31 +113,31 @@ TEST(EncodeJpegTest, SizeGrowsWithQuality) {
 }
 
 TEST(EncodeJpegTest, StoresFullColorFromQuality90On) {
-  const Image image = PhotoLikePicture(32, 32, 3);
+  const Image image = PhotoLikeImage(32, 32, 3);
   EXPECT_EQ(LumaSampling(*EncodeJpeg(image, 89)), 0x22);
   EXPECT_EQ(LumaSampling(*EncodeJpeg(image, 90)), 0x11);
-  EXPECT_EQ(LumaSampling(*EncodeJpeg(PhotoLikePicture(32, 32, 1), 50)), 0x11);
+  EXPECT_EQ(LumaSampling(*EncodeJpeg(PhotoLikeImage(32, 32, 1), 50)), 0x11);
 }
 
 TEST(EncodeJpegTest, WritesTheSameBytesEveryTime) {
-  const Image image = NoisePicture(200, 150, 3);  // larger than the first output buffer
+  const Image image = NoiseImage(200, 150, 3);  // larger than the first output buffer
   EXPECT_GT(EncodeJpeg(image, 100)->size(), size_t{1} << 16);
   EXPECT_EQ(*EncodeJpeg(image, 100), *EncodeJpeg(image, 100));
 }
 
 TEST(EncodeJpegTest, RefusesWhatJpegCannotHold) {
-  const Image image = NoisePicture(4, 4, 3);
+  const Image image = NoiseImage(4, 4, 3);
   for (const int quality : {0, 101, -1}) {
     EXPECT_EQ(EncodeJpeg(image, quality).status().code(), absl::StatusCode::kInvalidArgument);
   }
-  EXPECT_EQ(EncodeJpeg(NoisePicture(4, 4, 4), 80).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(EncodeJpeg(NoiseImage(4, 4, 4), 80).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(EncodeJpeg(Image{4, 4, 3, {}}, 80).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(EncodeJpeg(NoisePicture(65501, 1, 1), 80).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_TRUE(EncodeJpeg(NoisePicture(65500, 1, 1), 80).ok());
+  EXPECT_EQ(EncodeJpeg(NoiseImage(65501, 1, 1), 80).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(EncodeJpeg(NoiseImage(65500, 1, 1), 80).ok());
 }
 
 TEST(DecodeJpegTest, ReadsUpTo100Scans) {
-  const Image image = PhotoLikePicture(64, 48, 1);
+  const Image image = PhotoLikeImage(64, 48, 1);
   const std::string jpeg = ProgressiveJpeg(image, {.components = 1, .scans = ManyScans(100)});
   const auto decoded = DecodeGray(jpeg);
   ASSERT_TRUE(decoded.ok()) << decoded.status();
@@ -147,16 +147,16 @@ TEST(DecodeJpegTest, ReadsUpTo100Scans) {
 }
 
 TEST(DecodeJpegTest, RefusesScansThatNeedTooMuchMemory) {
-  const std::string four = ProgressiveJpeg(PhotoLikePicture(32, 32, 4), {.components = 4, .scans = {}});
+  const std::string four = ProgressiveJpeg(PhotoLikeImage(32, 32, 4), {.components = 4, .scans = {}});
   EXPECT_TRUE(DecodeImage(four).ok());
   EXPECT_EQ(ErrorOf(WithSize(four, 4000, 4000)), "JPEG cannot be decoded: its scans need too much memory");
-  // Three components of the largest picture fit; what the file lacks is data.
-  const std::string three = ProgressiveJpeg(PhotoLikePicture(32, 32, 3), {.components = 3, .scans = {}});
+  // Three components of the largest image fit; what the file lacks is data.
+  const std::string three = ProgressiveJpeg(PhotoLikeImage(32, 32, 3), {.components = 3, .scans = {}});
   EXPECT_EQ(ErrorOf(WithSize(three, 4000, 4000)), "JPEG cannot be decoded: damaged or truncated");
 }
 
 TEST(DecodeJpegTest, RefusesUnsupportedFrames) {
-  const std::string jpeg = *EncodeJpeg(PhotoLikePicture(32, 32, 3), 80);
+  const std::string jpeg = *EncodeJpeg(PhotoLikeImage(32, 32, 3), 80);
   const size_t frame = jpeg.find(std::string("\xFF\xC0\0", 3));
   const auto changed = [&](size_t offset, int value) {
     std::string copy = jpeg;
@@ -174,7 +174,7 @@ TEST(DecodeJpegTest, RefusesUnsupportedFrames) {
 }
 
 TEST(DecodeJpegTest, RefusesASecondFrameHeader) {
-  const std::string jpeg = *EncodeJpeg(PhotoLikePicture(32, 32, 3), 80);
+  const std::string jpeg = *EncodeJpeg(PhotoLikeImage(32, 32, 3), 80);
   const size_t frame = jpeg.find(std::string("\xFF\xC0\0", 3));
   const std::string header = jpeg.substr(frame, 19);
   std::string before = jpeg;
@@ -186,12 +186,12 @@ TEST(DecodeJpegTest, RefusesASecondFrameHeader) {
 }
 
 TEST(DecodeJpegTest, TakesWarningsOfLostPixelsAsDamageAndNoOthers) {
-  const std::string jpeg = *EncodeJpeg(NoisePicture(64, 64, 3), 80);
+  const std::string jpeg = *EncodeJpeg(NoiseImage(64, 64, 3), 80);
   std::string stray = jpeg;
   stray.insert(stray.size() - 2, "stray");  // libjpeg: "extraneous bytes before marker"
-  const auto picture = DecodeImage(stray);
-  ASSERT_TRUE(picture.ok()) << picture.status();
-  EXPECT_EQ(picture->pixels, DecodeImage(jpeg)->pixels);
+  const auto image = DecodeImage(stray);
+  ASSERT_TRUE(image.ok()) << image.status();
+  EXPECT_EQ(image->pixels, DecodeImage(jpeg)->pixels);
   std::string unknown_restart = jpeg;
   unknown_restart.insert(unknown_restart.size() - 200, "\xFF\xD3");
   EXPECT_EQ(ErrorOf(unknown_restart), "JPEG cannot be decoded: damaged or truncated");

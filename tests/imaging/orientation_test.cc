@@ -6,7 +6,7 @@
 #include <string>
 
 #include "imaging/png_text.h"
-#include "tests/imaging/test_pictures.h"
+#include "tests/imaging/test_images.h"
 
 namespace kandinsky {
 namespace {

@@ -8,7 +8,7 @@
 #include <random>
 
 #include "imaging/distance_transform.h"
-#include "tests/imaging/test_pictures.h"
+#include "tests/imaging/test_images.h"
 
 namespace kandinsky {
 namespace {
@@ -66,8 +66,8 @@ TEST(SquaredDistancesTest, EqualTheNearestOfAllPixels) {
 }
 
 TEST(PasteBackTest, KeepsTheOriginalByteForByteWhereNothingIsPainted) {
-  const Image original = NoisePicture(40, 30, 3);
-  const Image painted = PhotoLikePicture(40, 30, 3);
+  const Image original = NoiseImage(40, 30, 3);
+  const Image painted = PhotoLikeImage(40, 30, 3);
   const Image mask = RandomMask(40, 30, 5, 400);
   for (const int feather : {0, 1, 7, kMaxFeather}) {
     const auto result = PasteBack(painted, original, mask, feather);
@@ -80,8 +80,8 @@ TEST(PasteBackTest, KeepsTheOriginalByteForByteWhereNothingIsPainted) {
 }
 
 TEST(PasteBackTest, HasAHardEdgeWithoutFeather) {
-  const Image original = NoisePicture(40, 30, 3);
-  const Image painted = PhotoLikePicture(40, 30, 3);
+  const Image original = NoiseImage(40, 30, 3);
+  const Image painted = PhotoLikeImage(40, 30, 3);
   const Image mask = RandomMask(40, 30, 6, 400);
   const Image result = *PasteBack(painted, original, mask, 0);
   for (size_t i = 0; i < mask.pixels.size(); ++i) {
@@ -114,9 +114,9 @@ TEST(PasteBackTest, FadesWithTheDistanceAcrossCorners) {
   }
 }
 
-TEST(PasteBackTest, AllPaintedAndNothingPaintedAreThePicturesThemselves) {
-  const Image original = NoisePicture(20, 20, 3);
-  const Image painted = PhotoLikePicture(20, 20, 3);
+TEST(PasteBackTest, AllPaintedAndNothingPaintedAreTheImagesThemselves) {
+  const Image original = NoiseImage(20, 20, 3);
+  const Image painted = PhotoLikeImage(20, 20, 3);
   EXPECT_EQ(PasteBack(painted, original, RandomMask(20, 20, 1, 0), 8)->pixels, painted.pixels);
   EXPECT_EQ(PasteBack(painted, original, RandomMask(20, 20, 1, 1000), 8)->pixels, original.pixels);
 }

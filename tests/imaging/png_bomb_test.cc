@@ -55,7 +55,7 @@ std::string GrayPng(const Shape& shape, const std::string& rows, int level, size
   return GrayPngOf(shape, Deflate(rows, level), chunk_bytes);
 }
 
-// The rows of a gray picture of 8 bits that is darker from row to row.
+// The rows of a gray image of 8 bits that is darker from row to row.
 std::string Rows(uint32_t width, uint32_t height) {
   std::string rows;
   for (uint32_t y = 0; y < height; ++y) rows += '\0' + std::string(width, static_cast<char>(255 - y % 256));
@@ -114,7 +114,7 @@ TEST(PngBombTest, ARowThatIsMissingIsStillMissed) {
   }
 }
 
-TEST(PngBombTest, PicturesStoredUncompressedInSmallChunksAreTaken) {
+TEST(PngBombTest, ImagesStoredUncompressedInSmallChunksAreTaken) {
   for (const auto& [width, height] :
        {std::pair<uint32_t, uint32_t>{300, 400}, {1, 1}, {1, 5000}, {5000, 1}}) {
     const std::string rows((width + 1) * height, '\0');
@@ -124,7 +124,7 @@ TEST(PngBombTest, PicturesStoredUncompressedInSmallChunksAreTaken) {
   }
 }
 
-TEST(PngBombTest, InterlacedPicturesAreTaken) {
+TEST(PngBombTest, InterlacedImagesAreTaken) {
   // Rows and columns of the seven passes of Adam7 for 8 x 8 pixels.
   std::string rows;
   for (const auto& [width, height] : {std::pair{1, 1}, {1, 1}, {2, 1}, {2, 2}, {4, 2}, {4, 4}, {8, 4}}) {

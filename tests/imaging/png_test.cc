@@ -11,7 +11,7 @@
 
 #include "imaging/encoded_image.h"
 #include "imaging/resize.h"
-#include "tests/imaging/test_pictures.h"
+#include "tests/imaging/test_images.h"
 
 namespace kandinsky {
 namespace {
@@ -71,7 +71,7 @@ class PngRoundTrip : public ::testing::TestWithParam<std::tuple<int, std::pair<i
 
 TEST_P(PngRoundTrip, KeepsEveryPixel) {
   const auto [channels, size] = GetParam();
-  const Image image = NoisePicture(size.first, size.second, channels);
+  const Image image = NoiseImage(size.first, size.second, channels);
   for (const int level : {1, 6, 12}) {
     const absl::StatusOr<std::string> png = EncodePng(image, {.compression_level = level, .text = {}});
     ASSERT_TRUE(png.ok()) << png.status();
@@ -91,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(ChannelsAndSizes, PngRoundTrip,
                                                               std::pair{64, 64}, std::pair{255, 3})));
 
 TEST(EncodePngTest, WritesTextAsUtf8ChunksBeforeThePixels) {
-  const Image image = NoisePicture(2, 2, 3);
+  const Image image = NoiseImage(2, 2, 3);
   const std::string png =
       *EncodePng(image, {.compression_level = 1, .text = {{"prompt", "кот"}, {"seed", "42"}}});
   const std::string expected = PngChunk("iTXt", std::string("prompt\0\0\0\0\0", 11) + "кот") +
@@ -103,10 +103,10 @@ TEST(EncodePngTest, WritesTextAsUtf8ChunksBeforeThePixels) {
 }
 
 TEST(EncodePngTest, WritesTheSameBytesEveryTime) {
-  EXPECT_EQ(*EncodePng(NoisePicture(40, 40, 3)), *EncodePng(NoisePicture(40, 40, 3)));
+  EXPECT_EQ(*EncodePng(NoiseImage(40, 40, 3)), *EncodePng(NoiseImage(40, 40, 3)));
 }
 
-TEST(EncodePngTest, CompressesASmoothPicture) {
+TEST(EncodePngTest, CompressesASmoothImage) {
   Image image{256, 256, 3, {}};
   for (int y = 0; y < 256; ++y) {
     for (int x = 0; x < 256; ++x) {
@@ -116,7 +116,7 @@ TEST(EncodePngTest, CompressesASmoothPicture) {
   EXPECT_LT(EncodePng(image)->size(), image.pixels.size() / 10);
 }
 
-// What libpng makes of an RGB picture by default: zlib level 6, the best filter for each row.
+// What libpng makes of an RGB image by default: zlib level 6, the best filter for each row.
 std::string LibpngDefault(const Image& image) {
   std::string out;
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
@@ -137,10 +137,9 @@ std::string LibpngDefault(const Image& image) {
 }
 
 TEST(EncodePngTest, StaysCloseToLibpngsSize) {
-  const Image photo = PhotoLikePicture(512, 384, 3);
-  const Image soft = *Resize(photo, 768, 576);  // as generated pictures are
-  for (const auto& [image, most] :
-       {std::pair{photo, 1.12}, {soft, 1.08}, {NoisePicture(200, 200, 3), 1.01}}) {
+  const Image photo = PhotoLikeImage(512, 384, 3);
+  const Image soft = *Resize(photo, 768, 576);  // as generated images are
+  for (const auto& [image, most] : {std::pair{photo, 1.12}, {soft, 1.08}, {NoiseImage(200, 200, 3), 1.01}}) {
     const std::string peer = LibpngDefault(image);
     ASSERT_EQ(DecodeImage(peer)->pixels, image.pixels);
     EXPECT_LT(static_cast<double>(EncodePng(image)->size()), most * static_cast<double>(peer.size()));
@@ -162,8 +161,8 @@ std::set<char> FiltersOf(const Image& image) {
 }
 
 TEST(EncodePngTest, ChoosesTheFilterOfARow) {
-  EXPECT_TRUE(FiltersOf(PhotoLikePicture(64, 64, 3)).contains(3));
-  Image columns = NoisePicture(64, 64, 3);  // every row as the first
+  EXPECT_TRUE(FiltersOf(PhotoLikeImage(64, 64, 3)).contains(3));
+  Image columns = NoiseImage(64, 64, 3);  // every row as the first
   for (size_t i = columns.row_bytes(); i < columns.pixels.size(); ++i) {
     columns.pixels[i] = columns.pixels[i - columns.row_bytes()];
   }
@@ -184,7 +183,7 @@ TEST(EncodePngTest, RefusesImagesThatContradictThemselves) {
 }
 
 TEST(EncodePngTest, RefusesOptionsOutOfRange) {
-  const Image image = NoisePicture(2, 2, 3);
+  const Image image = NoiseImage(2, 2, 3);
   const auto refused = [&](const PngOptions& options) {
     return EncodePng(image, options).status().code() == absl::StatusCode::kInvalidArgument;
   };
@@ -259,8 +258,8 @@ TEST(DecodePngTest, ShowsColorsBeyondThePaletteAsBlack) {
             (std::vector<uint8_t>{0, 0, 0, 1, 2, 3}));
 }
 
-TEST(DecodePngTest, ReadsInterlacedPictures) {
-  // Adam7 passes of a 2x2 picture: (0,0); (1,0); row 1.
+TEST(DecodePngTest, ReadsInterlacedImages) {
+  // Adam7 passes of a 2x2 image: (0,0); (1,0); row 1.
   const std::string rows("\0\x01\x01\x01\0\x02\x02\x02\0\x03\x03\x03\x04\x04\x04", 15);
   EXPECT_EQ(DecodeImage(Png(Header(2, 2, 8, 2, 1), rows))->pixels,
             (std::vector<uint8_t>{1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4}));
@@ -294,7 +293,7 @@ TEST(DecodePngTest, RefusesTooManyPixelsFromTheHeaderAlone) {
 }
 
 TEST(DecodePngTest, RefusesMoreBytesThanAllowed) {
-  const std::string png = *EncodePng(NoisePicture(8, 8, 3));
+  const std::string png = *EncodePng(NoiseImage(8, 8, 3));
   EXPECT_TRUE(DecodeImage(png, {.max_encoded_bytes = png.size()}).ok());
   EXPECT_THAT(ErrorOf(png, {.max_encoded_bytes = png.size() - 1}), HasSubstr("larger than"));
 }
@@ -314,7 +313,7 @@ TEST(DecodePngTest, RefusesWhatIsNotAPng) {
 }
 
 TEST(DecodePngTest, RefusesEveryTruncationThatLosesPixels) {
-  const std::string png = *EncodePng(NoisePicture(50, 50, 3));
+  const std::string png = *EncodePng(NoiseImage(50, 50, 3));
   for (size_t sixteenth = 0; sixteenth < 16; ++sixteenth) {
     EXPECT_FALSE(DecodeImage(png.substr(0, png.size() * sixteenth / 16)).ok()) << sixteenth;
   }
@@ -325,8 +324,8 @@ TEST(DecodePngTest, RefusesEveryTruncationThatLosesPixels) {
   }
 }
 
-TEST(DecodePngTest, RefusesEveryFlippedByteThatCouldChangeThePicture) {
-  const Image image = NoisePicture(5, 5, 3);
+TEST(DecodePngTest, RefusesEveryFlippedByteThatCouldChangeTheImage) {
+  const Image image = NoiseImage(5, 5, 3);
   const std::string png = *EncodePng(image, {.compression_level = 1, .text = {{"key", "value"}}});
   const size_t pixels = png.find("IDAT") - 4;
   for (size_t i = 0; i < png.size(); ++i) {
@@ -350,7 +349,7 @@ TEST(DecodePngTest, RefusesIllegalFormats) {
 }
 
 TEST(DecodePngTest, PassesOverBytesAfterTheEnd) {
-  const Image image = NoisePicture(5, 5, 3);
+  const Image image = NoiseImage(5, 5, 3);
   EXPECT_EQ(DecodeImage(*EncodePng(image) + "PK\x03\x04")->pixels, image.pixels);
 }
 

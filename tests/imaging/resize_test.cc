@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "imaging/resample.h"
-#include "tests/imaging/test_pictures.h"
+#include "tests/imaging/test_images.h"
 
 namespace kandinsky {
 namespace {
@@ -34,15 +34,15 @@ TEST(ResizeTest, KeepsPlainColors) {
   }
 }
 
-TEST(ResizeTest, ReturnsAPictureOfTheSameSizeUntouched) {
+TEST(ResizeTest, ReturnsAImageOfTheSameSizeUntouched) {
   for (const int channels : {1, 3, 4}) {
-    const Image image = NoisePicture(19, 23, channels);
+    const Image image = NoiseImage(19, 23, channels);
     EXPECT_EQ(Resize(image, 19, 23, {.filter = ResampleFilter::kLanczos})->pixels, image.pixels);
   }
 }
 
 TEST(ResizeTest, TreatsBothAxesAlike) {
-  const Image image = NoisePicture(40, 40, 3);
+  const Image image = NoiseImage(40, 40, 3);
   Image turned = image;
   for (size_t y = 0; y < 40; ++y) {
     for (size_t x = 0; x < 40; ++x) {
@@ -75,7 +75,7 @@ TEST(ResizeTest, HiddenColorsDoNotBleed) {
 }
 
 TEST(ResizeTest, RefusesSidesOutOfRange) {
-  const Image image = NoisePicture(4, 4, 3);
+  const Image image = NoiseImage(4, 4, 3);
   for (const auto& [width, height] :
        {std::pair{0, 4}, {4, 0}, {-1, 4}, {4, -1}, {kMaxImageSide + 1, 4}, {4, kMaxImageSide + 1}}) {
     EXPECT_EQ(Resize(image, width, height).status().code(), absl::StatusCode::kInvalidArgument);
@@ -93,7 +93,7 @@ TEST(ResizeTest, RefusesWhatWouldNeedTooMuchMemory) {
   }
 }
 
-TEST(ResizeTest, TakesLongNarrowPictures) {
+TEST(ResizeTest, TakesLongNarrowImages) {
   for (const auto& [width, height] : {std::pair{kMaxImageSide, 1}, {1, kMaxImageSide}, {kMaxImageSide, 7}}) {
     for (const bool gap : {false, true}) {
       for (const auto& [to_width, to_height] : {std::pair{64, 64}, {kMaxImageSide, 1}, {1, kMaxImageSide}}) {
@@ -119,7 +119,7 @@ TEST(CropForClipTest, TakesTheMiddleAndLeavesTheOddPixelAtTheEnd) {
 }
 
 TEST(CropForClipTest, EqualsTheCropOfTheWholeResize) {
-  const Image image = NoisePicture(90, 50, 3);
+  const Image image = NoiseImage(90, 50, 3);
   const Image whole = *Resize(image, 100, 56);  // 56 * 90 / 50 = 100.8
   const Image crop = *CropForClip(image, 56);
   for (size_t y = 0; y < 56; ++y) {
@@ -130,7 +130,7 @@ TEST(CropForClipTest, EqualsTheCropOfTheWholeResize) {
   }
 }
 
-TEST(CropForClipTest, TakesLongNarrowPicturesWithoutMakingTheWhole) {
+TEST(CropForClipTest, TakesLongNarrowImagesWithoutMakingTheWhole) {
   for (const auto& [width, height] : {std::pair{kMaxImageSide, 1}, {1, kMaxImageSide}}) {
     const auto crop = CropForClip(Plain(width, height, 3, 9), 224);
     ASSERT_TRUE(crop.ok()) << crop.status();
@@ -140,9 +140,9 @@ TEST(CropForClipTest, TakesLongNarrowPicturesWithoutMakingTheWhole) {
 }
 
 TEST(CropForClipTest, RefusesOtherThanRgb) {
-  EXPECT_EQ(CropForClip(NoisePicture(4, 4, 1), 2).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(CropForClip(NoisePicture(4, 4, 4), 2).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(CropForClip(NoisePicture(4, 4, 3), 0).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(CropForClip(NoiseImage(4, 4, 1), 2).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(CropForClip(NoiseImage(4, 4, 4), 2).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(CropForClip(NoiseImage(4, 4, 3), 0).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(CropForClip(Plain(kMaxImageSide, 1, 3, 0), kMaxImageSide).status().code(),
             absl::StatusCode::kInvalidArgument);
 }

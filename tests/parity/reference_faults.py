@@ -130,7 +130,7 @@ class Faults:
             return self.img2img()(**self.embeddings(), image=self.picture, strength=strength, generator=generator(), **STEPS)
         return not fails(lambda: run(0.34)) and fails(lambda: run(0.3))
 
-    def grey_and_transparent_pictures_fail_in_image_to_image(self) -> bool:
+    def gray_and_transparent_images_fail_in_image_to_image(self) -> bool:
         def run(mode: str):
             return self.img2img()(**self.embeddings(), image=self.picture.convert(mode), strength=1.0,
                                   generator=generator(), **STEPS)
@@ -154,7 +154,7 @@ class Faults:
                      generator=generator(), **STEPS)
         return add_noise.call_args.args[1].std() > 2  # unit noise has 1
 
-    def the_colour_under_transparency_counts_in_masks(self) -> bool:
+    def the_color_under_transparency_counts_in_masks(self) -> bool:
         def keep(colour: int) -> torch.Tensor:
             clear = Image.new("LA", (SIZE, SIZE), (colour, 0))
             return inpainting.prepare_mask_and_masked_image(self.picture, clear, SIZE, SIZE)[0]

@@ -29,13 +29,13 @@ Capabilities Small(const std::string& network) {
   return capabilities;
 }
 
-InputImage Picture(int width, int height, int channels) {
+InputImage SomeImage(int width, int height, int channels) {
   Image image = {.width = width, .height = height, .channels = channels, .pixels = {}};
   image.pixels.resize(image.row_bytes() * static_cast<size_t>(height));
   return std::make_shared<const Image>(std::move(image));
 }
 
-InputImage ClipPicture() { return Picture(kClipEdge, kClipEdge, 3); }
+InputImage ClipImage() { return SomeImage(kClipEdge, kClipEdge, 3); }
 
 SharedFloatTensor Tensor(std::vector<int64_t> shape) {
   size_t count = 1;
@@ -68,11 +68,11 @@ MixPart Part(std::variant<std::string, InputImage, ImageEmbedding> content, floa
 
 // One request of each kind that the network serves.
 std::vector<GenerationRequest> RequestsOf(const std::string& network) {
-  const InitImage init = {.image = Picture(64, 64, 3), .strength = 0.7};
-  const std::vector<MixPart> parts = {Part("cat"), Part(ClipPicture(), 0.5f), Part(Tensor({kDim}), -0.2f)};
+  const InitImage init = {.image = SomeImage(64, 64, 3), .strength = 0.7};
+  const std::vector<MixPart> parts = {Part("cat"), Part(ClipImage(), 0.5f), Part(Tensor({kDim}), -0.2f)};
   if (network == "inpaint") {
     const Inpaint inpaint = {
-        .image = init.image, .mask = Picture(64, 64, 1), .soft = true, .paste_back = true, .feather = 4};
+        .image = init.image, .mask = SomeImage(64, 64, 1), .soft = true, .paste_back = true, .feather = 4};
     return {SmallRequest(inpaint), SmallMix(parts, inpaint)};
   }
   if (network == "controlnet_depth") {
@@ -85,7 +85,7 @@ std::vector<GenerationRequest> RequestsOf(const std::string& network) {
   embedded.negative_prompt = "";
   embedded.image_embedding = Tensor({kDim});
   GenerationRequest started = SmallRequest();
-  started.prior_start = PriorStart{.from = ClipPicture(), .strength = 0.5};
+  started.prior_start = PriorStart{.from = ClipImage(), .strength = 0.5};
   return {SmallRequest(),
           embedded,
           started,
@@ -94,9 +94,9 @@ std::vector<GenerationRequest> RequestsOf(const std::string& network) {
           SmallMix(parts, ImageToImage{init}),
           SmallMix(parts, EmbedPrompt()),
           SmallRequest(EmbedText()),
-          SmallRequest(EmbedImage{ClipPicture()}),
+          SmallRequest(EmbedImage{ClipImage()}),
           SmallRequest(EmbedPrompt()),
-          SmallRequest(EncodeLatents{Picture(64, 64, 3)}),
+          SmallRequest(EncodeLatents{SomeImage(64, 64, 3)}),
           SmallRequest(DecodeLatents{Tensor({4, 8, 8})})};
 }
 
@@ -142,7 +142,7 @@ TEST(RequestCheckTest, ReportsTheTasksOfOtherNetworksAsALack) {
   }
 }
 
-TEST(RequestCheckTest, ReportsPicturesToEmbedWithoutAnImageEncoderAsALack) {
+TEST(RequestCheckTest, ReportsImagesToEmbedWithoutAnImageEncoderAsALack) {
   Capabilities capabilities = Small("decoder");
   capabilities.has_image_encoder = false;
   const auto lacks = [&](const GenerationRequest& request) {
@@ -291,7 +291,7 @@ TEST(RequestCheckTest, RefusesAnImageEmbeddingThatNothingReads) {
 
 TEST(RequestCheckTest, RefusesAPriorStartWherePriorsDoNotRun) {
   GenerationRequest request = SmallRequest();
-  request.prior_start = PriorStart{.from = ClipPicture(), .strength = 0.5};
+  request.prior_start = PriorStart{.from = ClipImage(), .strength = 0.5};
   for (const Task& task : {Task(EmbedText()), Task(EncodeLatents())}) {
     request.task = task;
     EXPECT_THAT(Texts(Violations(request)), ElementsAre("prior_start does not go with this task"));
@@ -304,7 +304,7 @@ TEST(RequestCheckTest, RefusesAPriorStartWherePriorsDoNotRun) {
 }
 
 TEST(RequestCheckTest, RefusesPriorStepsOutOfRangeAlsoWhereOnlyTheirNumbersAreDrawn) {
-  GenerationRequest request = SmallMix({Part(ClipPicture())});
+  GenerationRequest request = SmallMix({Part(ClipImage())});
   for (const int steps : {0, 1, 1001, INT_MAX}) {
     request.prior_steps = steps;
     EXPECT_THAT(Texts(Violations(request)), ElementsAre("prior_steps must be 2 to 1000")) << steps;
@@ -361,23 +361,23 @@ TEST(RequestCheckTest, RefusesAMixThatNothingReads) {
 
 TEST(RequestCheckTest, RefusesInputsOfAnotherSize) {
   const Capabilities decoder = Small("decoder");
-  GenerationRequest request = SmallRequest(ImageToImage{{Picture(64, 32, 3), 0.5}});
+  GenerationRequest request = SmallRequest(ImageToImage{{SomeImage(64, 32, 3), 0.5}});
   EXPECT_THAT(InputRefusal(request, decoder), HasSubstr("image must have"));
-  request.task = ImageToImage{{Picture(64, 64, 1), 0.5}};
+  request.task = ImageToImage{{SomeImage(64, 64, 1), 0.5}};
   EXPECT_THAT(InputRefusal(request, decoder), HasSubstr("3 channels"));
   request.task = ImageToImage{{nullptr, 0.5}};
   EXPECT_THAT(InputRefusal(request, decoder), HasSubstr("image must have"));
-  request.task = Inpaint{.image = Picture(64, 64, 3), .mask = Picture(32, 64, 1)};
+  request.task = Inpaint{.image = SomeImage(64, 64, 3), .mask = SomeImage(32, 64, 1)};
   EXPECT_THAT(InputRefusal(request, Small("inpaint")), HasSubstr("mask must have"));
   request.task = ControlNet{.hint = Tensor({3, 64, 32}), .init = std::nullopt};
   EXPECT_THAT(InputRefusal(request, Small("controlnet_depth")), HasSubstr("hint has the wrong shape"));
   request.task = DecodeLatents{Tensor({4, 8, 4})};
   EXPECT_THAT(InputRefusal(request, decoder), HasSubstr("latents has the wrong shape"));
-  for (const Task& task : {Task(TextToImage()), Task(ImageToImage{{Picture(64, 64, 3), 0.5}})}) {
-    EXPECT_THAT(InputRefusal(SmallMix({Part(Picture(64, 64, 3))}, task), decoder), HasSubstr("28x28"));
+  for (const Task& task : {Task(TextToImage()), Task(ImageToImage{{SomeImage(64, 64, 3), 0.5}})}) {
+    EXPECT_THAT(InputRefusal(SmallMix({Part(SomeImage(64, 64, 3))}, task), decoder), HasSubstr("28x28"));
   }
   request = SmallRequest();
-  request.prior_start = PriorStart{Picture(14, 14, 3), 0.5};
+  request.prior_start = PriorStart{SomeImage(14, 14, 3), 0.5};
   EXPECT_THAT(InputRefusal(request, decoder), HasSubstr("prior_start must be an RGB image"));
   request = SmallRequest();
   request.negative_image_embedding = Tensor({kDim + 1});

@@ -104,7 +104,7 @@ TEST_F(EngineTest, ThePipelinesOwnRowLimitHoldsToo) {
 }
 
 TEST_F(EngineTest, ABatchHasAtMostMaxBatchLatentPixels) {
-  options_.max_batch_latent_pixels = 4 * 64 * 64;  // two guided generations of 512 x 512
+  options_.max_batch_latent_pixels = 4 * 64 * 64;  // two guided samples of 512 x 512
   Start();
   ASSERT_TRUE(Submit("many", /*images=*/5)->WaitForEnd().ok());
   for (const FakeStep& step : log_->steps()) {

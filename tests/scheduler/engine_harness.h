@@ -16,7 +16,7 @@
 namespace kandinsky {
 
 // An engine over FakePipelines and a FakeClock. At its end every observer must have been told exactly one
-// end, and no generation may be left.
+// end, and no sample may be left.
 class EngineTest : public testing::Test {
  protected:
   // Starts the engine with `options_` and `pipeline_options_`, and waits until it is ready.

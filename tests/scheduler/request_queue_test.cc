@@ -286,7 +286,7 @@ TEST(RequestQueueTest, StrictKeysNameWhatMustAgree) {
       [](GenerationRequest& other) { other.image_embedding = std::make_shared<const FloatTensor>(); },
   };
   const auto KeyOf = [](const GenerationRequest& of) {
-    return StrictBatchKeyOf(of, PlanRequest(of, {.adapters = {.denoiser = of.adapter}}));
+    return StrictBatchKeyOf(of, PlanRequest(of, {.adapters = {.prior = {}, .denoiser = of.adapter}}));
   };
   for (const auto& differ : differing) {
     GenerationRequest other = request;

@@ -4,7 +4,7 @@
 #include "tests/fakes/fake_clock.h"
 #include "tests/server/test_server.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // Requests of SmallRequest: encode, 3 prior steps, 4 denoise steps, decode.
@@ -112,4 +112,4 @@ TEST_F(MeasuredServer, RefusesADeadlineThatTheLoadKeepsFromBeingMetAndSaysWhenTo
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -21,7 +21,7 @@
 
 // Every call that a client saw end is in the server's metrics, with the code that the client saw.
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr char kGenerateImages[] = "/kandinsky.v1.ImageGenerationService/GenerateImages";
@@ -71,7 +71,7 @@ std::string Label(grpc::StatusCode code) {
   return label;
 }
 
-v1::GenerateRequest WithPicture(size_t bytes) {
+v1::GenerateRequest WithImage(size_t bytes) {
   v1::GenerateRequest request = SmallRequest();
   request.mutable_image_to_image()->set_image(std::string(bytes, 'a'));
   return request;
@@ -121,7 +121,7 @@ TEST_F(Books, HaveTheCallsThatAreRefusedBeforeTheirMessageIsRead) {
   for (int i = 0; i < 3; ++i) {
     Note(Unary(SmallRequest(std::string(4000, 'a')),
                [](auto& context) { context.set_compression_algorithm(GRPC_COMPRESS_GZIP); }));
-    Note(Unary(WithPicture(100'000)));
+    Note(Unary(WithImage(100'000)));
     Raw("/kandinsky.v1.ImageGenerationService/Nothing", "");
     Raw("/kandinsky.v9.Nobody/Nothing", "abc");
     Note(Unary(SmallRequest(),
@@ -138,7 +138,7 @@ TEST_F(Books, HaveTheCallsThatAreRefusedBeforeTheirMessageIsRead) {
 
 TEST_F(Books, HaveTheCallsOfAllServicesByTheirCodes) {
   Note(Unary(SmallRequest()));
-  Note(Unary(WithPicture(1000)));
+  Note(Unary(WithImage(1000)));
   Raw(kGenerateImages, "\x0A\x7F garbage");
   Raw("/kandinsky.v1.EmbeddingService/EmbedText", std::string(90'000, 'a'));
   Raw("/kandinsky.v1.ModelService/ListModels", "");
@@ -263,14 +263,14 @@ v1::GenerateRequest LargeRequest() {
   return request;
 }
 
-TestServerOptions LargePictures() {
+TestServerOptions LargeImages() {
   TestServerOptions options;
   options.pipeline.image_edge = 0;
   return options;
 }
 
 TEST(BooksOfDelivery, HaveAnAnswerThatCouldNotBeDeliveredAsCancelled) {
-  TestServer server(LargePictures());
+  TestServer server(LargeImages());
   OpenStream call(server.stub(), LargeRequest());
   server.WaitForMetric(
       "kandinsky_images_total{format=\"raw_rgb\"} 3");  // the work is done, and nobody reads it
@@ -284,7 +284,7 @@ TEST(BooksOfDelivery, HaveAnAnswerThatCouldNotBeDeliveredAsCancelled) {
 }
 
 TEST(BooksOfDelivery, HaveAnAnswerThatIsNotReadInTimeAsLate) {
-  TestServer server(LargePictures());
+  TestServer server(LargeImages());
   OpenStream call(server.stub(), LargeRequest(), "", absl::Seconds(1));
   WaitForCalls(server.server(), 1);
   EXPECT_EQ(Handled(server.server()), (Counts{{"DeadlineExceeded", 1}}));
@@ -310,7 +310,7 @@ TEST_F(Books, BalanceAfterAStormOfEveryKind) {
         zipped.set_compression_algorithm(GRPC_COMPRESS_DEFLATE);
         note(stub->GenerateImages(&zipped, SmallRequest(std::string(4000, 'a')), &response));
         grpc::ClientContext large;
-        note(stub->GenerateImages(&large, WithPicture(200'000), &response));
+        note(stub->GenerateImages(&large, WithImage(200'000), &response));
         note(CallRaw(channel, "/a.B/C", "abc").status);
         note(CallRaw(channel, kGenerateImages, "\x0A\x7F garbage").status);
         note(CallRaw(channel, kCheck, "\x0A\x01x").status);
@@ -336,4 +336,4 @@ TEST_F(Books, BalanceAfterAStormOfEveryKind) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

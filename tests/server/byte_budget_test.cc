@@ -4,7 +4,7 @@
 
 #include <utility>
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 TEST(ByteBudget, RefusesWhatWouldExceedTheLimitAndTakesWhatJustFits) {
@@ -76,4 +76,4 @@ TEST(ByteBudget, SurvivesReservationsOfNothing) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

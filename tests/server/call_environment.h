@@ -10,7 +10,7 @@
 #include "server/refusal_log.h"
 #include "tests/fakes/fake_clock.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // Everything that records need, without a server. Time stands still.
 struct CallEnvironment {
@@ -49,4 +49,4 @@ struct CallEnvironment {
   Executor codec;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -9,7 +9,7 @@
 #include "server/error_details.h"
 #include "tests/server/test_server.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using Kind = v1::GenerateEvent::EventCase;
@@ -154,4 +154,4 @@ TEST(CallStorm, LeavesNothingBehindAndTheBooksBalanced) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -14,7 +14,7 @@
 #include "config/config_text.h"
 #include "server/command_line.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::ElementsAre;
@@ -481,4 +481,4 @@ TEST_F(ConfigFile, CannotBeReplacedByAnUnknownFlag) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

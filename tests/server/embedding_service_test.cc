@@ -8,10 +8,10 @@
 #include "pipeline/simulated/simulated_results.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/server/raw_rpc.h"
-#include "tests/server/test_pictures.h"
+#include "tests/server/test_images.h"
 #include "tests/server/test_server.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::Each;
@@ -187,7 +187,7 @@ TEST_F(EmbeddingServiceTest, EmbeddingsToMixNeedNoNetwork) {
   EXPECT_EQ(server_.log().steps().front().key.network, "none");
 }
 
-TEST_F(EmbeddingServiceTest, EncodesAPictureToLatents) {
+TEST_F(EmbeddingServiceTest, EncodesAImageToLatents) {
   v1::EncodeLatentsRequest request;
   request.set_image(PlainPng(50, 50));
   request.set_width(128);
@@ -363,7 +363,7 @@ TEST_F(EmbeddingServiceTest, RefusesAnUnknownModelUnknownAdaptersAndAMalformedMe
   }
 }
 
-TEST_F(EmbeddingServiceTest, RefusesADamagedPictureWithItsField) {
+TEST_F(EmbeddingServiceTest, RefusesADamagedImageWithItsField) {
   v1::EmbedImagesRequest request;
   request.add_images(PlainPng(4, 4));
   request.add_images(TruncatedPng(64, 64));
@@ -398,7 +398,7 @@ TEST_F(EmbeddingServiceTest, HasAHealthNameAndIsInTheReflection) {
               HasSubstr(kService));
 }
 
-TEST(EmbeddingServiceWithoutImageEncoder, RefusesPicturesWithAFailedPrecondition) {
+TEST(EmbeddingServiceWithoutImageEncoder, RefusesImagesWithAFailedPrecondition) {
   TestServerOptions options = Small();
   options.pipeline.capabilities.has_image_encoder = false;
   TestServer server(options);
@@ -538,4 +538,4 @@ TEST(EmbeddingServiceDeadline, EndsTheWorkWithDeadlineExceeded) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -4,7 +4,7 @@
 
 #include "server/config.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 TEST(EngineOptions, TakeEveryFieldOfTheConfiguration) {
@@ -57,4 +57,4 @@ TEST(EngineOptions, LeaveAFifthOfTheMemoryWhenTheBatchMemoryIsNotConfigured) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

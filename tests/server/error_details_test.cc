@@ -9,7 +9,7 @@
 #include "google/rpc/status.pb.h"
 #include "server/error_kinds.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 google::rpc::Status Rich(const grpc::Status& status) {
@@ -155,4 +155,4 @@ TEST(ErrorDetails, NameStatusCodes) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::ElementsAre;
@@ -169,4 +169,4 @@ TEST(EventQueue, StartsAfreshAfterClearInTheMiddleOfAnImage) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -4,7 +4,7 @@
 #include "tests/fakes/fake_pipeline.h"
 #include "tests/fakes/step_gate.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // model.path "missing" fails to load, "endless" never ends loading, "stuck" never ends a step.
@@ -22,16 +22,16 @@ absl::StatusOr<LoadedModel> LoadNamed(const std::string& path) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server
 
 // The server's process around a FakePipeline. model.path "impatient" calls its own port all the time.
 int main(int argc, char** argv) {
   kandinsky::OpenStandardDescriptors();
-  const kandinsky::CommandLine command_line = kandinsky::ParseCommandLine(argc, argv);
+  const kandinsky::server::CommandLine command_line = kandinsky::server::ParseCommandLine(argc, argv);
   if (!command_line.config.has_value()) return command_line.exit_code;
   const std::string& path = command_line.config->model().path();
-  kandinsky::ListenerProbe::Options probe;
+  kandinsky::server::ListenerProbe::Options probe;
   if (path == "impatient") probe = {.interval = absl::Milliseconds(5), .patience = absl::Milliseconds(500)};
-  return kandinsky::RunServer(
-      *command_line.config, [&] { return kandinsky::LoadNamed(path); }, probe);
+  return kandinsky::server::RunServer(
+      *command_line.config, [&] { return kandinsky::server::LoadNamed(path); }, probe);
 }

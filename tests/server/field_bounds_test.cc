@@ -13,9 +13,9 @@
 #include "server/embedding_validation.h"
 #include "server/request_validation.h"
 #include "tests/fakes/fake_pipeline.h"
-#include "tests/server/test_pictures.h"
+#include "tests/server/test_images.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::AllOf;
@@ -315,4 +315,4 @@ TEST(StrengthTest, RunsTheStepsThatDiffusersRunsAtEveryFraction) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -8,7 +8,7 @@
 #include "imaging/encoded_image.h"
 #include "tests/server/test_server.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::ElementsAre;
@@ -47,7 +47,7 @@ TEST(Generate, DeliversThePngOfTheSeed) {
   EXPECT_EQ(decoded->pixels, FakePipeline::ExpectedImage(7, 8, 8).pixels);
 }
 
-TEST(Generate, SummarisesTimingsSeedsAndBatches) {
+TEST(Generate, SummarizesTimingsSeedsAndBatches) {
   TestServer server;
   v1::GenerateRequest request = SmallRequest();
   request.set_request_id("my-request");
@@ -406,4 +406,4 @@ TEST(GenerateImages, BatchesConcurrentCallsWithoutMixingThem) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -5,7 +5,7 @@
 
 #include "tests/server/test_server.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::ElementsAre;
@@ -282,4 +282,4 @@ TEST(ClientId, MustBeAValidNameInEveryMethod) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 nlohmann::json ParametersOf(const GenerationRequest& request) {
@@ -53,4 +53,4 @@ TEST(GenerationParameters, HaveTheNumbersOfTheTask) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

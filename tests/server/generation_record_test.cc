@@ -9,7 +9,7 @@
 #include "tests/fakes/step_gate.h"
 #include "tests/server/call_environment.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::ElementsAre;
@@ -342,4 +342,4 @@ TEST_F(RecordInPreparation, HoldsTheBytesThatItIsGiven) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

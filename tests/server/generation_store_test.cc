@@ -8,7 +8,7 @@
 #include "tests/fakes/fake_clock.h"
 #include "tests/server/call_environment.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::ElementsAre;
@@ -196,4 +196,4 @@ TEST_F(SmallStoreTest, GivesTheBytesOfAForgottenResultBack) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -4,7 +4,7 @@
 #include "tests/fakes/fake_clock.h"
 #include "tests/server/test_server.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using Kind = v1::GenerateEvent::EventCase;
@@ -292,4 +292,4 @@ TEST(Detach, TheWorkEndsAtTheLongestDeadline) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

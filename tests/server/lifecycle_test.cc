@@ -11,7 +11,7 @@
 #include "tests/server/raw_rpc.h"
 #include "tests/server/test_server.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::HasSubstr;
@@ -227,4 +227,4 @@ TEST(Lifecycle, EndsAtOnceWithWorkInFlight) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

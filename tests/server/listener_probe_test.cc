@@ -8,7 +8,7 @@
 #include <future>
 #include <thread>
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 ListenerProbe::Options Impatient() {
@@ -82,4 +82,4 @@ TEST(ListenerProbe, EndsInTheMiddleOfACall) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

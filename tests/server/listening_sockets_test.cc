@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::HasSubstr;
@@ -144,4 +144,4 @@ TEST(CheckListening, RefusesOneAddressForBoth) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -6,9 +6,9 @@
 
 #include "kandinsky/v1/embedding.pb.h"
 #include "kandinsky/v1/image_generation.pb.h"
-#include "tests/server/test_pictures.h"
+#include "tests/server/test_images.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr int64_t kNoLimit = INT64_MAX;
@@ -36,7 +36,7 @@ TEST(TextBytes, OfAMessageWithoutBulkAreAllItsBytes) {
   EXPECT_EQ(TextBytesOf(request), static_cast<int64_t>(request.ByteSizeLong()));
 }
 
-TEST(TextBytes, LeaveOutPicturesTensorsAndEmbeddings) {
+TEST(TextBytes, LeaveOutImagesTensorsAndEmbeddings) {
   v1::GenerateRequest request;
   request.set_prompt("a red cat");
   request.mutable_mix()->add_parts()->set_image(std::string(100'000, 'x'));
@@ -131,4 +131,4 @@ TEST(TextBytes, DoNotDependOnHowTheBytesAreSliced) {
 TEST(TextBytes, OfAnEmptyMessageAreNone) { EXPECT_EQ(TextBytesOf(v1::GenerateRequest()), 0); }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

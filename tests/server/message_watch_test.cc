@@ -10,7 +10,7 @@
 #include "tests/fakes/fake_clock.h"
 #include "tests/server/raw_rpc.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 constexpr int64_t kLimit = 16 << 20;
@@ -117,4 +117,4 @@ TEST(PeerSocket, TellsNothingOfPeersThatAreNotConnected) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

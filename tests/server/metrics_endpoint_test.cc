@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::HasSubstr;
@@ -192,4 +192,4 @@ TEST_F(MetricsEndpointTest, SaysWhyItCannotListen) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -6,7 +6,7 @@
 #include "tests/server/raw_rpc.h"
 #include "tests/server/test_server.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::HasSubstr;
@@ -71,4 +71,4 @@ TEST(Metrics, CountCallsImagesAndStepsExactly) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

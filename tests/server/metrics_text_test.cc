@@ -12,7 +12,7 @@
 #include "server/error_kinds.h"
 #include "server/metrics.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 RpcMethod MethodNamed(const char* name) {
@@ -248,7 +248,7 @@ TEST(MetricsText, GetsNoSeriesLater) {
   const std::map<std::string, Family> before = Parse(metrics.Text());
   RecordAll(metrics);
   metrics.RecordRequest(MethodNamed("Generate"), "UNAVAILABLE", "MODEL_LOADING", absl::Seconds(1));
-  metrics.RecordRejectedPicture("header");
+  metrics.RecordRejectedImage("header");
   for (const auto& [name, family] : Parse(metrics.Text())) {
     if (name == "kandinsky_model_info") continue;  // its labels are the model's
     EXPECT_EQ(family.samples.size(), before.at(name).samples.size()) << name;
@@ -290,4 +290,4 @@ TEST(MetricsText, MeasuresFirstEventAndFirstImage) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -10,7 +10,7 @@
 #include "tests/server/raw_rpc.h"
 #include "tests/server/test_server.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::ElementsAre;
@@ -303,4 +303,4 @@ TEST(ModelService, CountsItsCallsUnderItsOwnName) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -19,7 +19,7 @@
 
 // What grpcurl, ghz, graphical clients and orchestrators ask of a server.
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::Contains;
@@ -262,4 +262,4 @@ TEST(Protoset, HasTheInterfaceOfThisServer) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -8,7 +8,7 @@
 #include "tests/server/raw_rpc.h"
 #include "tests/server/test_server.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using Kind = v1::GenerateEvent::EventCase;
@@ -230,4 +230,4 @@ TEST_F(SlowReader, DoesNotHoldUpADrainOnceTheWorkIsDone) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

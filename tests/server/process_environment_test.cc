@@ -19,7 +19,7 @@
 #include "tests/server/raw_rpc.h"
 #include "tests/server/server_process.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::Each;
@@ -199,4 +199,4 @@ TEST(ProcessTime, StepsOfTheWallClockChangeNoDeadline) {
 #endif
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

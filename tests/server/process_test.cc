@@ -9,7 +9,7 @@
 
 #include "tests/server/server_process.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::HasSubstr;
@@ -164,4 +164,4 @@ TEST(Process, CannotServeAModelThatIsNotThere) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 struct TextCase {
@@ -48,4 +48,4 @@ TEST(PromptText, MayBeExactlyAsLongAsTheLimit) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

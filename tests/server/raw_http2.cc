@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 // https://www.rfc-editor.org/rfc/rfc9113#section-6
@@ -168,4 +168,4 @@ void RawHttp2::OnFrame(int type, int flags, int stream, const std::string& paylo
   }
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // One connection of HTTP/2 with one stream, for calls that no gRPC client would make.
 class RawHttp2 {
@@ -49,4 +49,4 @@ class RawHttp2 {
   int64_t connection_window_ = 65535;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 void WaitFor(grpc::CompletionQueue& queue) {
@@ -97,4 +97,4 @@ std::string HttpGet(int port, const std::string& path) {
   return body == std::string::npos ? "" : reply.substr(body + 4);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // RPCs without generated code: for bytes that no generated code would send, and for services whose definition
 // is not at hand (health, reflection).
@@ -27,4 +27,4 @@ std::string CheckHealth(const std::shared_ptr<grpc::Channel>& channel, const std
 // The body of an HTTP/1.0 GET on the loopback interface; "" when nobody listens.
 std::string HttpGet(int port, const std::string& path);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -4,7 +4,7 @@
 
 #include "tests/fakes/fake_clock.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 TEST(RefusalLog, WritesTheFirstAndThenOneLineInTenSeconds) {
@@ -23,4 +23,4 @@ TEST(RefusalLog, WritesTheFirstAndThenOneLineInTenSeconds) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

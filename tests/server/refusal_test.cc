@@ -5,7 +5,7 @@
 #include "tests/server/raw_rpc.h"
 #include "tests/server/test_server.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::HasSubstr;
@@ -181,7 +181,7 @@ TEST(Refusal, OfMoreTextThanAMessageMayHoldIsResourceExhausted) {
   EXPECT_EQ(Call(server, request).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
-TEST(Refusal, OfMethodsWithoutPicturesComesAtTheLimitOfText) {
+TEST(Refusal, OfMethodsWithoutImagesComesAtTheLimitOfText) {
   TestServer server;
   v1::GetGenerationRequest request;
   request.set_id(std::string(kTextLimit, 'a'));
@@ -263,4 +263,4 @@ TEST(Refusal, OfAnUnknownMethodIsUnimplemented) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

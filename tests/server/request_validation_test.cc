@@ -9,7 +9,7 @@
 #include "server/config.h"
 #include "tests/fakes/fake_pipeline.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::ElementsAre;
@@ -516,4 +516,4 @@ TEST(RequestValidation, TurnsMinusZeroIntoZero) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

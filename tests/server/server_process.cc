@@ -13,7 +13,7 @@
 
 extern char** environ;
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 ServerProcess::ServerProcess(const std::vector<std::string>& overrides, const char* program,
                              const std::string& shell) {
@@ -99,4 +99,4 @@ grpc::StatusCode CallOnce(v1::ImageGenerationService::Stub& stub) {
   return stub.GenerateImages(&context, request, &response).error_code();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -9,7 +9,7 @@
 
 #include "kandinsky/v1/image_generation.grpc.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // A running server, fake_server or the real one, whose standard error is read line by line.
 class ServerProcess {
@@ -55,4 +55,4 @@ std::unique_ptr<v1::ImageGenerationService::Stub> StubOf(int port);
 // The code of a call for one small image.
 grpc::StatusCode CallOnce(v1::ImageGenerationService::Stub& stub);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

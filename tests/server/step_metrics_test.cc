@@ -6,7 +6,7 @@
 
 #include <set>
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::HasSubstr;
@@ -138,4 +138,4 @@ TEST(SizeLabel, IsTheSmallestSquareThatHoldsASize) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

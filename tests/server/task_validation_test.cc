@@ -7,9 +7,9 @@
 #include "server/config.h"
 #include "server/request_validation.h"
 #include "tests/fakes/fake_pipeline.h"
-#include "tests/server/test_pictures.h"
+#include "tests/server/test_images.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::ElementsAre;
@@ -124,7 +124,7 @@ INSTANTIATE_TEST_SUITE_P(
         RuleCase{"Plain", ImageToImageRequest, CHANGE((void)r), ""},
         RuleCase{"NoImage", ImageToImageRequest, CHANGE(r.mutable_image_to_image()->clear_image()),
                  "image_to_image.image"},
-        RuleCase{"NoPicture", ImageToImageRequest, CHANGE(r.mutable_image_to_image()->set_image("GIF89a")),
+        RuleCase{"UnknownFormat", ImageToImageRequest, CHANGE(r.mutable_image_to_image()->set_image("GIF89a")),
                  "image_to_image.image"},
         RuleCase{"Strength0", ImageToImageRequest, CHANGE(r.mutable_image_to_image()->set_strength(0)),
                  "image_to_image.strength"},
@@ -226,7 +226,7 @@ INSTANTIATE_TEST_SUITE_P(
         RuleCase{"LongText", MixRequest,
                  CHANGE(r.mutable_mix()->mutable_parts(0)->set_text(std::string(4097, 'a'))),
                  "mix.parts[0].text"},
-        RuleCase{"NoPicture", MixRequest, CHANGE(r.mutable_mix()->mutable_parts(1)->set_image("x")),
+        RuleCase{"UnknownFormat", MixRequest, CHANGE(r.mutable_mix()->mutable_parts(1)->set_image("x")),
                  "mix.parts[1].image"},
         RuleCase{
             "EmbeddingTooShort", MixRequest,
@@ -264,7 +264,7 @@ INSTANTIATE_TEST_SUITE_P(
         RuleCase{"ImageOfAnotherSize", DepthRequest,
                  CHANGE(r.mutable_control_net()->set_depth_image(PlainPng(64, 128))),
                  "control_net.depth_image"},
-        RuleCase{"NoPicture", DepthRequest, CHANGE(r.mutable_control_net()->set_depth_image("")),
+        RuleCase{"EmptyFile", DepthRequest, CHANGE(r.mutable_control_net()->set_depth_image("")),
                  "control_net.depth_image"},
         RuleCase{"Tensor", DepthRequest,
                  CHANGE(*r.mutable_control_net()->mutable_depth() = PlainTensor({64, 64}, 1)), ""},
@@ -338,7 +338,7 @@ INSTANTIATE_TEST_SUITE_P(
         RuleCase{"Embedding", PriorStartRequest,
                  CHANGE(*r.mutable_prior_start()->mutable_embedding() = PlainEmbedding(kDim, 1)), ""},
         RuleCase{"Nothing", PriorStartRequest, CHANGE(r.mutable_prior_start()->clear_from()), "prior_start"},
-        RuleCase{"NoPicture", PriorStartRequest, CHANGE(r.mutable_prior_start()->set_image("x")),
+        RuleCase{"UnknownFormat", PriorStartRequest, CHANGE(r.mutable_prior_start()->set_image("x")),
                  "prior_start.image"},
         RuleCase{"WrongEmbedding", PriorStartRequest,
                  CHANGE(*r.mutable_prior_start()->mutable_embedding() = PlainEmbedding(1, 1)),
@@ -416,7 +416,7 @@ TEST(TaskValidation, MeasuresNothingByASizeThatIsWrong) {
   EXPECT_THAT(WrongFields(Validate(request)), ElementsAre("width"));
 }
 
-TEST(TaskValidation, ADepthMapHasTheSizeOfThePictureOrOfTheHint) {
+TEST(TaskValidation, ADepthMapHasTheSizeOfTheImageOrOfTheHint) {
   Capabilities capabilities = AnyTask();
   capabilities.latent_scale = 4;
   v1::GenerateRequest request = DepthRequest();
@@ -439,9 +439,9 @@ TEST(TaskValidation, ADepthMapHasTheSizeOfThePictureOrOfTheHint) {
 }
 
 TEST(TaskValidation, CountsWhatDecodingMayTake) {
-  const auto passing_bytes = [](const std::string& picture) {
+  const auto passing_bytes = [](const std::string& image) {
     v1::GenerateRequest request = ImageToImageRequest();
-    request.mutable_image_to_image()->set_image(picture);
+    request.mutable_image_to_image()->set_image(image);
     return std::get<0>(Validate(request)).inputs.front().passing_bytes;
   };
   // Two buffers of four channels, and the coefficients of a JPEG.
@@ -450,19 +450,19 @@ TEST(TaskValidation, CountsWhatDecodingMayTake) {
   EXPECT_EQ(passing_bytes(JpegOf(PlainImage(4000, 4000, 1))), 16'000'000 * 8 + (100 << 20));
 }
 
-TEST(TaskValidation, TellsWhyAPictureIsRefused) {
-  const auto fault_of = [](const std::string& picture) -> std::string {
+TEST(TaskValidation, TellsWhyAImageIsRefused) {
+  const auto fault_of = [](const std::string& image) -> std::string {
     v1::GenerateRequest request = ImageToImageRequest();
-    request.mutable_image_to_image()->set_image(picture);
+    request.mutable_image_to_image()->set_image(image);
     const Result result = Validate(request);
     if (result.index() == 0) return "none";
-    const char* const fault = std::get<1>(result).front().picture_fault;
+    const char* const fault = std::get<1>(result).front().image_fault;
     return fault == nullptr ? "" : fault;
   };
   EXPECT_EQ(fault_of(std::string((8 << 20) + 1, 'a')), "too_many_bytes");
   EXPECT_EQ(fault_of(PngHeader(4001, 4000)), "too_many_pixels");
   EXPECT_EQ(fault_of(PngHeader(30000, 30000)), "too_many_pixels");
-  EXPECT_EQ(fault_of("not a picture"), "header");
+  EXPECT_EQ(fault_of("not an image"), "header");
   EXPECT_EQ(fault_of(PlainPng(1, 1)), "none");
 }
 
@@ -476,7 +476,7 @@ TEST(TaskValidation, CountsTheStepsThatStrengthLeaves) {
   EXPECT_THAT(WrongFields(Validate(request, AnyTask(), limits)), ElementsAre("steps"));
 }
 
-TEST(TaskValidation, LeavesPicturesToBePrepared) {
+TEST(TaskValidation, LeavesImagesToBePrepared) {
   const Result result = Validate(InpaintRequest());
   ASSERT_EQ(result.index(), 0u);
   const ValidatedRequest& validated = std::get<0>(result);
@@ -544,7 +544,7 @@ TEST_P(Offer, IsNeededOnceEverythingElseIsRight) {
 
 INSTANTIATE_TEST_SUITE_P(Networks, Offer, testing::Values("decoder", "inpaint", "controlnet_depth"));
 
-TEST(TaskValidation, NeedsAnImageEncoderForPicturesThatAreEmbedded) {
+TEST(TaskValidation, NeedsAnImageEncoderForImagesThatAreEmbedded) {
   Capabilities capabilities = AnyTask();
   capabilities.has_image_encoder = false;
   const auto lacks = [&](const v1::GenerateRequest& request) {
@@ -559,4 +559,4 @@ TEST(TaskValidation, NeedsAnImageEncoderForPicturesThatAreEmbedded) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

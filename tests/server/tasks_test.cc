@@ -10,10 +10,10 @@
 #include "imaging/encoded_image.h"
 #include "imaging/resize.h"
 #include "imaging/webp.h"
-#include "tests/server/test_pictures.h"
+#include "tests/server/test_images.h"
 #include "tests/server/test_server.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::Each;
@@ -40,7 +40,7 @@ GenerationRequest Delivered(TestServer& server, const v1::GenerateRequest& reque
   return requests.empty() ? GenerationRequest() : requests.back();
 }
 
-// A picture in which no two pixels are alike.
+// An image in which no two pixels are alike.
 Image Gradient(int width, int height) {
   Image image = PlainImage(width, height);
   for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(i * 7 % 255);
@@ -61,19 +61,19 @@ std::string FirstWrongField(const grpc::Status& status) {
   return bad_request.field_violations_size() == 0 ? "" : bad_request.field_violations(0).field();
 }
 
-TEST(Tasks, ImageToImageGetsThePictureInTheSizeOfTheRequest) {
+TEST(Tasks, ImageToImageGetsTheImageInTheSizeOfTheRequest) {
   TestServer server(AnyTask());
   v1::GenerateRequest request = SmallRequest();
-  const Image picture = Gradient(150, 100);
-  request.mutable_image_to_image()->set_image(PngOf(picture));
+  const Image image = Gradient(150, 100);
+  request.mutable_image_to_image()->set_image(PngOf(image));
   request.mutable_image_to_image()->set_strength(0.5);
   const GenerationRequest native = Delivered(server, request);
   const InitImage& init = std::get<ImageToImage>(native.task).init;
   EXPECT_EQ(init.strength, 0.5);
-  EXPECT_EQ(init.image->pixels, Resize(picture, 64, 64, {.reducing_gap = true})->pixels);
+  EXPECT_EQ(init.image->pixels, Resize(image, 64, 64, {.reducing_gap = true})->pixels);
 }
 
-TEST(Tasks, ImagesOfOneRequestShareTheDecodedPicture) {
+TEST(Tasks, ImagesOfOneRequestShareTheDecodedImage) {
   TestServer server(AnyTask());
   v1::GenerateRequest request = SmallRequest();
   request.mutable_image_to_image()->set_image(PlainPng(10, 10));
@@ -90,8 +90,8 @@ TEST(Tasks, ImagesOfOneRequestShareTheDecodedPicture) {
 
 TEST(Tasks, TakeEveryFormat) {
   TestServer server(AnyTask());
-  const Image picture = PlainImage(64, 64, 200);
-  for (const std::string& bytes : {PngOf(picture), JpegOf(picture), WebpOf(picture)}) {
+  const Image image = PlainImage(64, 64, 200);
+  for (const std::string& bytes : {PngOf(image), JpegOf(image), WebpOf(image)}) {
     v1::GenerateRequest request = SmallRequest();
     request.mutable_image_to_image()->set_image(bytes);
     const GenerationRequest native = Delivered(server, request);
@@ -99,7 +99,7 @@ TEST(Tasks, TakeEveryFormat) {
   }
 }
 
-TEST(Tasks, InpaintGetsPictureAndMaskByTheirPolarity) {
+TEST(Tasks, InpaintGetsImageAndMaskByTheirPolarity) {
   TestServer server(AnyTask());
   v1::GenerateRequest request = SmallRequest();
   v1::Inpaint& inpaint = *request.mutable_inpaint();
@@ -117,15 +117,15 @@ TEST(Tasks, InpaintGetsPictureAndMaskByTheirPolarity) {
   }
 }
 
-// A picture of the colours 0 and 255, and of both again where it is transparent, and half transparent.
+// An image of the colors 0 and 255, and of both again where it is transparent, and half transparent.
 Image PartlyClear(int width, int height) {
-  Image picture{width, height, 4, {}};
+  Image image{width, height, 4, {}};
   for (int i = 0; i < width * height; ++i) {
-    const auto colour = static_cast<uint8_t>(i % 2 == 0 ? 0 : 255);
+    const auto color = static_cast<uint8_t>(i % 2 == 0 ? 0 : 255);
     const auto alpha = static_cast<uint8_t>(i % 6 < 2 ? 255 : (i % 6 < 4 ? 0 : 128));
-    picture.pixels.insert(picture.pixels.end(), {colour, colour, colour, alpha});
+    image.pixels.insert(image.pixels.end(), {color, color, color, alpha});
   }
-  return picture;
+  return image;
 }
 
 TEST(Tasks, WhatIsTransparentInAMaskIsNotPaintedInAnyPolarityOrMode) {
@@ -133,10 +133,10 @@ TEST(Tasks, WhatIsTransparentInAMaskIsNotPaintedInAnyPolarityOrMode) {
   v1::GenerateRequest request = SmallRequest();
   v1::Inpaint& inpaint = *request.mutable_inpaint();
   inpaint.set_image(PlainPng(64, 64, 50));
-  const Image picture = PartlyClear(64, 64);
+  const Image image = PartlyClear(64, 64);
   for (const v1::MaskMode mode : {v1::MASK_MODE_BINARY, v1::MASK_MODE_SOFT}) {
     inpaint.set_mask_mode(mode);
-    for (const std::string& file : {PngOf(picture), *EncodeWebp(picture, 100)}) {
+    for (const std::string& file : {PngOf(image), *EncodeWebp(image, 100)}) {
       inpaint.set_mask(file);
       for (const bool keeps_white : {false, true}) {
         inpaint.set_mask_polarity(keeps_white ? v1::MASK_POLARITY_WHITE_KEEPS
@@ -164,17 +164,17 @@ TEST(Tasks, WhatIsTransparentInADepthMapIsFar) {
   }
 }
 
-TEST(Tasks, MixGetsItsPicturesAsClipSeesThem) {
+TEST(Tasks, MixGetsItsImagesAsClipSeesThem) {
   TestServer server(AnyTask());
   v1::GenerateRequest request = SmallRequest();
   request.clear_prompt();
   request.mutable_mix()->add_parts()->set_text("a cat");
-  const Image picture = Gradient(50, 40);
-  request.mutable_mix()->add_parts()->set_image(PngOf(picture));
+  const Image image = Gradient(50, 40);
+  request.mutable_mix()->add_parts()->set_image(PngOf(image));
   *request.mutable_mix()->add_parts()->mutable_embedding() = PlainEmbedding(kDim, 2);
   const GenerationRequest native = Delivered(server, request);
   const Mix& mix = *native.mix;
-  EXPECT_EQ(std::get<InputImage>(mix.parts[1].content)->pixels, CropForClip(picture, 16)->pixels);
+  EXPECT_EQ(std::get<InputImage>(mix.parts[1].content)->pixels, CropForClip(image, 16)->pixels);
   EXPECT_THAT(std::get<ImageEmbedding>(mix.parts[2].content)->values, Each(2));
 }
 
@@ -205,16 +205,16 @@ TEST(Tasks, AMixtureGoesWithEveryStart) {
   EXPECT_THAT(tasks, ElementsAre("text_to_image", "image_to_image", "inpaint", "control_net"));
 }
 
-TEST(Tasks, PicturesAreSqueezedForAModelWhoseProcessorSaysSo) {
+TEST(Tasks, ImagesAreSqueezedForAModelWhoseProcessorSaysSo) {
   TestServerOptions options = AnyTask();
   options.pipeline.capabilities.clip_squeezes = true;
   TestServer server(options);
   v1::GenerateRequest request = SmallRequest();
   request.clear_prompt();
-  const Image picture = Gradient(50, 20);
-  request.mutable_mix()->add_parts()->set_image(PngOf(picture));
+  const Image image = Gradient(50, 20);
+  request.mutable_mix()->add_parts()->set_image(PngOf(image));
   const GenerationRequest native = Delivered(server, request);
-  EXPECT_EQ(std::get<InputImage>(native.mix->parts[0].content)->pixels, Resize(picture, 16, 16)->pixels);
+  EXPECT_EQ(std::get<InputImage>(native.mix->parts[0].content)->pixels, Resize(image, 16, 16)->pixels);
 }
 
 TEST(Tasks, ControlNetGetsThreeChannelsOfDepth) {
@@ -236,19 +236,19 @@ TEST(Tasks, ControlNetGetsThreeChannelsOfDepth) {
   EXPECT_EQ(std::get<ControlNet>(native.task).init->image->width, 64);
 }
 
-TEST(Tasks, ADepthPictureBecomesEightTimesAsWideAsTheLatents) {
+TEST(Tasks, ADepthImageBecomesEightTimesAsWideAsTheLatents) {
   TestServerOptions options = AnyTask();
   options.pipeline.capabilities.latent_scale = 4;
   TestServer server(options);
   v1::GenerateRequest request = SmallRequest();
   for (const int size : {64, 128}) {
-    Image picture = PlainImage(size, size, 0, /*channels=*/1);
-    for (size_t i = 0; i < picture.pixels.size(); ++i) picture.pixels[i] = static_cast<uint8_t>(i * 7 % 255);
-    request.mutable_control_net()->set_depth_image(PngOf(picture));
+    Image image = PlainImage(size, size, 0, /*channels=*/1);
+    for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(i * 7 % 255);
+    request.mutable_control_net()->set_depth_image(PngOf(image));
     const GenerationRequest native = Delivered(server, request);
     const FloatTensor& hint = *std::get<ControlNet>(native.task).hint;
     EXPECT_THAT(hint.shape, ElementsAre(3, 128, 128));
-    const std::vector<float> expected = ResizeDepth(*DecodeDepth(PngOf(picture)), 128, 128)->values;
+    const std::vector<float> expected = ResizeDepth(*DecodeDepth(PngOf(image)), 128, 128)->values;
     ASSERT_THAT(hint.values, SizeIs(3 * expected.size()));
     for (size_t i = 0; i < hint.values.size(); ++i) {
       ASSERT_EQ(hint.values[i], expected[i % expected.size()]) << size;
@@ -267,7 +267,7 @@ TEST(Tasks, AnImageEmbeddingSkipsThePrior) {
   for (const FakeStep& step : server.log().steps()) EXPECT_NE(step.key.stage, Stage::kPrior);
 }
 
-TEST(Tasks, APriorStartEmbedsItsPicture) {
+TEST(Tasks, APriorStartEmbedsItsImage) {
   TestServer server(AnyTask());
   v1::GenerateRequest request = SmallRequest();
   request.mutable_prior_start()->set_image(PlainPng(40, 40, 9));
@@ -333,21 +333,21 @@ TEST(Tasks, WriteTheParametersIntoAPngWhenAsked) {
   EXPECT_EQ(json["model"], "fake");
 }
 
-// Pictures that clients should not have sent.
-class HostilePicture : public testing::Test {
+// Images that clients should not have sent.
+class HostileImage : public testing::Test {
  protected:
-  HostilePicture() : server_(AnyTask()) {}
+  HostileImage() : server_(AnyTask()) {}
 
-  grpc::Status Send(const std::string& picture) {
+  grpc::Status Send(const std::string& image) {
     v1::GenerateRequest request = SmallRequest();
-    request.mutable_image_to_image()->set_image(picture);
+    request.mutable_image_to_image()->set_image(image);
     return Stream(server_, request).status;
   }
 
   TestServer server_;
 };
 
-TEST_F(HostilePicture, ThatAsksForHugeMemoryIsRefusedByItsHeader) {
+TEST_F(HostileImage, ThatAsksForHugeMemoryIsRefusedByItsHeader) {
   Send(PlainPng(8, 8));  // warm
   const int64_t before = PeakResidentBytes();
   for (int i = 0; i < 50; ++i) {
@@ -367,10 +367,10 @@ TEST_F(HostilePicture, ThatAsksForHugeMemoryIsRefusedByItsHeader) {
               HasSubstr("kandinsky_image_decode_rejected_total{reason=\"too_many_pixels\"}"));
 }
 
-TEST_F(HostilePicture, ThatEndsEarlyIsRefusedWithItsField) {
-  for (const std::string& picture : {TruncatedPng(64, 64), JpegOf(Gradient(64, 64)).substr(0, 900),
-                                     WebpOf(Gradient(64, 64)).substr(0, 60)}) {
-    const grpc::Status status = Send(picture);
+TEST_F(HostileImage, ThatEndsEarlyIsRefusedWithItsField) {
+  for (const std::string& image : {TruncatedPng(64, 64), JpegOf(Gradient(64, 64)).substr(0, 900),
+                                   WebpOf(Gradient(64, 64)).substr(0, 60)}) {
+    const grpc::Status status = Send(image);
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
     EXPECT_EQ(FirstWrongField(status), "image_to_image.image");
   }
@@ -379,7 +379,7 @@ TEST_F(HostilePicture, ThatEndsEarlyIsRefusedWithItsField) {
   server_.WaitForMetric("kandinsky_inflight_bytes 0");
 }
 
-TEST_F(HostilePicture, ThatIsFoundDamagedOnlyWhenItIsDecodedEndsItsCall) {
+TEST_F(HostileImage, ThatIsFoundDamagedOnlyWhenItIsDecodedEndsItsCall) {
   std::string damaged = PngOf(Gradient(64, 64));
   damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 0x55);
   const grpc::Status status = Send(damaged);
@@ -390,7 +390,7 @@ TEST_F(HostilePicture, ThatIsFoundDamagedOnlyWhenItIsDecodedEndsItsCall) {
               HasSubstr("kandinsky_image_decode_rejected_total{reason=\"damaged\"} 1"));
 }
 
-TEST_F(HostilePicture, IsNotDecodedToCheckARequest) {
+TEST_F(HostileImage, IsNotDecodedToCheckARequest) {
   std::string damaged = PngOf(Gradient(64, 64));
   damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 0x55);
   v1::GenerateRequest request = SmallRequest();
@@ -412,7 +412,7 @@ TEST(Tasks, AReplayedRequestDecodesNothingAgain) {
   EXPECT_EQ(Stream(server, request).status.error_code(), grpc::StatusCode::ALREADY_EXISTS);
 }
 
-TEST(Tasks, ARequestWithALargePictureIsKeptWithoutIt) {
+TEST(Tasks, ARequestWithALargeImageIsKeptWithoutIt) {
   TestServer server(AnyTask());
   v1::GenerateRequest request = SmallRequest();
   request.set_request_id("once");
@@ -454,7 +454,7 @@ TEST(Tasks, EveryCallHoldsTheBytesOfItsMessage) {
   EXPECT_TRUE(first.End().status.ok());
 }
 
-TEST(Tasks, WorkWhosePicturesAreStillBeingDecodedSurvivesTheDrain) {
+TEST(Tasks, WorkWhoseImagesAreStillBeingDecodedSurvivesTheDrain) {
   TestServerOptions options = AnyTask();
   options.overrides = {"codec_threads=1"};
   TestServer server(options);
@@ -466,7 +466,7 @@ TEST(Tasks, WorkWhosePicturesAreStillBeingDecodedSurvivesTheDrain) {
   EXPECT_TRUE(stream.End().status.ok());
 }
 
-TEST(Tasks, PicturesThatDoNotFitIntoTheByteBudgetAreRefused) {
+TEST(Tasks, ImagesThatDoNotFitIntoTheByteBudgetAreRefused) {
   TestServerOptions options = AnyTask();
   options.overrides = {"engine.max_inflight_bytes=1048576"};
   TestServer server(options);
@@ -480,4 +480,4 @@ TEST(Tasks, PicturesThatDoNotFitIntoTheByteBudgetAreRefused) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -17,7 +17,7 @@
 extern "C" const char* __tsan_default_options() { return "history_size=7"; }
 #endif
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 TestServer::TestServer(TestServerOptions options) {
   if (options.gated) {
@@ -150,4 +150,4 @@ void SetClient(const std::string& client, grpc::ClientContext& context) {
   if (!client.empty()) context.AddMetadata("x-client-id", client);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

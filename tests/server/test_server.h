@@ -16,7 +16,7 @@
 #include "tests/fakes/fake_pipeline.h"
 #include "tests/fakes/step_gate.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
 // How a TestServer is set up.
 struct TestServerOptions {
@@ -68,7 +68,7 @@ class TestServer {
   std::unique_ptr<v1::ImageGenerationService::Stub> stub_;
 };
 
-// A request for a small picture with few steps.
+// A request for a small image with few steps.
 v1::GenerateRequest SmallRequest(const std::string& prompt = "a red cat");
 
 // All messages of a stream.
@@ -120,4 +120,4 @@ T Detail(const grpc::Status& status) {
   return T();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

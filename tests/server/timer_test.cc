@@ -7,7 +7,7 @@
 
 #include "tests/fakes/fake_clock.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::ElementsAre;
@@ -97,4 +97,4 @@ TEST(Timer, DropsWhatIsLeftWhenItStops) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -7,7 +7,7 @@
 #include "tests/fakes/step_gate.h"
 #include "tests/server/call_environment.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using testing::ElementsAre;
@@ -282,7 +282,7 @@ TEST_F(WorkSubmissionTest, MemoryThatRunsOutWhileDecodingIsResourceExhausted) {
               testing::HasSubstr("kandinsky_image_decode_rejected_total{reason=\"memory\"} 1"));
 }
 
-TEST_F(WorkSubmissionTest, AnInternalErrorIsNotCountedAsADamagedPicture) {
+TEST_F(WorkSubmissionTest, AnInternalErrorIsNotCountedAsADamagedImage) {
   Submit(WorkWith({Input("a", absl::InternalError("x"))}));
   EXPECT_EQ(owner_->WaitForEnd().error_code(), grpc::StatusCode::INTERNAL);
   EXPECT_THAT(environment_.metrics.Text(),
@@ -310,4 +310,4 @@ TEST_F(WorkSubmissionTest, WhatExceedsTheByteBudgetIsNotDecoded) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -195,8 +195,9 @@ SourceTree ReadSourceTree(const std::string& root) {
 
 SourceTree ReadSpelledTree(const std::string& root) {
   SourceTree tree;
-  for (const char* folder : {"clients", "imaging", "tools", "training"}) {
-    AddFiles(root, folder, {".h", ".cc", ".md", ".py", "CMakeLists.txt"}, tree);
+  for (const char* folder : {"base", "benchmarks", "clients", "config", "docs", "imaging", "pipeline",
+                             "proto", "scheduler", "server", "tools", "training"}) {
+    AddFiles(root, folder, {".h", ".cc", ".md", ".proto", ".py", "CMakeLists.txt"}, tree);
   }
   return tree;
 }

@@ -115,7 +115,7 @@ TEST(TinyModelTest, NamesTheFolderThatCannotBeMade) {
   EXPECT_FALSE(status.ok());
 }
 
-// Mean absolute difference of two pictures, in grey levels.
+// Mean absolute difference of two images, in gray levels.
 double Difference(const Image& a, const Image& b) {
   double sum = 0;
   for (size_t i = 0; i < a.pixels.size(); ++i) sum += std::abs(int{a.pixels[i]} - int{b.pixels[i]});
@@ -123,9 +123,9 @@ double Difference(const Image& a, const Image& b) {
 }
 
 Image Generate(LoadedPipeline& pipeline, const GenerationRequest& request) {
-  auto generation = pipeline.Admit(request);
-  EXPECT_TRUE(generation.ok()) << generation.status();
-  Generation* const member = generation->get();
+  auto sample = pipeline.Admit(request);
+  EXPECT_TRUE(sample.ok()) << sample.status();
+  Sample* const member = sample->get();
   while (member->stage() != Stage::kDone) {
     const absl::Status status = pipeline.Step({&member, 1});
     EXPECT_TRUE(status.ok()) << status;
@@ -134,7 +134,7 @@ Image Generate(LoadedPipeline& pipeline, const GenerationRequest& request) {
   return *(*member->TakeResult()).image;
 }
 
-TEST(TinyModelTest, MakesPicturesThatReactToEverySetting) {
+TEST(TinyModelTest, MakesImagesThatReactToEverySetting) {
   const TinyModelFolder folder(2022);
   auto loaded = LoadKandinsky({.model_name = "tiny", .model_path = folder.path(), .threads = 1}, 1);
   ASSERT_TRUE(loaded.ok()) << loaded.status();
@@ -147,8 +147,8 @@ TEST(TinyModelTest, MakesPicturesThatReactToEverySetting) {
   base.steps = 6;
   base.prior_steps = 5;
   base.seed = 11;
-  const Image picture = Generate(*pipeline, base);
-  EXPECT_EQ(Difference(Generate(*pipeline, base), picture), 0);
+  const Image image = Generate(*pipeline, base);
+  EXPECT_EQ(Difference(Generate(*pipeline, base), image), 0);
 
   std::map<std::string, GenerationRequest> changes;
   for (const char* name :
@@ -163,16 +163,16 @@ TEST(TinyModelTest, MakesPicturesThatReactToEverySetting) {
   changes["empty negative"].negative_prompt = "";
   changes["steps"].steps = 8;
   for (const auto& [name, request] : changes) {
-    const double difference = Difference(Generate(*pipeline, request), picture);
+    const double difference = Difference(Generate(*pipeline, request), image);
     EXPECT_GT(difference, 2) << name;
   }
-  // Not a flat or saturated picture.
-  const auto extremes = std::count_if(picture.pixels.begin(), picture.pixels.end(),
+  // Not a flat or saturated image.
+  const auto extremes = std::count_if(image.pixels.begin(), image.pixels.end(),
                                       [](uint8_t value) { return value == 0 || value == 255; });
-  EXPECT_LT(extremes, static_cast<int64_t>(picture.pixels.size() / 5));
+  EXPECT_LT(extremes, static_cast<int64_t>(image.pixels.size() / 5));
 }
 
-TEST(TinyModelTest, EveryNetworkLoadsAndIsRecognised) {
+TEST(TinyModelTest, EveryNetworkLoadsAndIsRecognized) {
   const std::map<std::string, TinyNetwork> networks = {{"decoder", TinyNetwork::kDecoder},
                                                        {"inpaint", TinyNetwork::kInpaint},
                                                        {"controlnet_depth", TinyNetwork::kControlNetDepth}};

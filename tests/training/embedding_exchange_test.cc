@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 using ::testing::ElementsAre;
@@ -47,4 +47,4 @@ TEST(EmbeddingExchangeTest, DrawsCloseToOneStayWithinTheChoices) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -12,7 +12,7 @@
 #include "tests/training/temporary_folder.h"
 #include "training/fingerprint.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 namespace fs = std::filesystem;
@@ -26,7 +26,7 @@ class FeatureCacheTest : public ::testing::Test {
   absl::StatusOr<FeatureCache> Open(const std::string& fingerprint = "a") {
     const auto compute = [this](int64_t begin, int64_t end) -> absl::StatusOr<NamedTensors> {
       computed_.push_back(begin);
-      if (begin == fails_at_) return absl::InvalidArgumentError("picture 7 is broken");
+      if (begin == fails_at_) return absl::InvalidArgumentError("image 7 is broken");
       const torch::Tensor numbers = at::arange(begin, end, at::kFloat).unsqueeze(1);
       return NamedTensors{{"pair", numbers.expand({-1, 2}).contiguous()},
                           {"sequence", numbers.unsqueeze(2).expand({-1, 3, 1}).contiguous()}};
@@ -63,7 +63,7 @@ TEST_F(FeatureCacheTest, ComputesNothingTwice) {
 
 TEST_F(FeatureCacheTest, GoesOnWhereItWasInterrupted) {
   fails_at_ = 256;
-  EXPECT_EQ(Open().status().message(), "picture 7 is broken");
+  EXPECT_EQ(Open().status().message(), "image 7 is broken");
   fails_at_ = -1;
   ASSERT_TRUE(Open().ok());
   EXPECT_THAT(computed_, ElementsAre(0, 256, 256, 512));
@@ -101,4 +101,4 @@ TEST(FingerprintTest, TellsTextsAndFilesApart) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::training

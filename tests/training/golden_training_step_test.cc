@@ -20,7 +20,7 @@
 // Compares training steps with what PyTorch computes with the losses of diffusers' training scripts. The
 // files come from tests/parity/make_training_goldens.py.
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 constexpr double kGradientTolerance = 1e-5;
@@ -197,4 +197,4 @@ TEST(GoldenTrainingTest, DepthStepsEqualPyTorchWithTheHintBlocks) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::training

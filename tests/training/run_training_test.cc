@@ -24,13 +24,13 @@
 #include "tools/tiny_model.h"
 #include "training/decoder_task.h"
 #include "training/frozen_networks.h"
-#include "training/picture_features.h"
+#include "training/image_features.h"
 #include "training/training_estimate.h"
 #include "training/training_task.h"
 
-// Whole trainings of the tiny model on a few pictures.
+// Whole trainings of the tiny model on a few images.
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 namespace fs = std::filesystem;
@@ -38,7 +38,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr int kPictures = 6;
+constexpr int kImages = 6;
 constexpr int kSize = 64;
 
 class RunTrainingTest : public ::testing::Test {
@@ -53,9 +53,9 @@ class RunTrainingTest : public ::testing::Test {
     options_.threads = 1;
     options_.log_every_steps = 1;
     std::ofstream table(options_.data.path);
-    for (int i = 0; i < kPictures; ++i) {
-      WritePicture(absl::StrCat(i, ".png"), i);
-      table << absl::StrCat(R"({"image": ")", i, R"(.png", "text": ["picture )", i, R"(", "number )", i,
+    for (int i = 0; i < kImages; ++i) {
+      WriteImage(absl::StrCat(i, ".png"), i);
+      table << absl::StrCat(R"({"image": ")", i, R"(.png", "text": ["image )", i, R"(", "number )", i,
                             R"("], "hint": ")", i, ".png\"}\n");
     }
   }
@@ -70,12 +70,12 @@ class RunTrainingTest : public ::testing::Test {
     return folder;
   }
 
-  void WritePicture(const std::string& name, int shade) const {
-    Image picture = *AllocateImage(kSize + 8, kSize, 3);
-    for (size_t i = 0; i < picture.pixels.size(); ++i) {
-      picture.pixels[i] = static_cast<uint8_t>((i / 50 + static_cast<size_t>(shade) * 40) % 256);
+  void WriteImage(const std::string& name, int shade) const {
+    Image image = *AllocateImage(kSize + 8, kSize, 3);
+    for (size_t i = 0; i < image.pixels.size(); ++i) {
+      image.pixels[i] = static_cast<uint8_t>((i / 50 + static_cast<size_t>(shade) * 40) % 256);
     }
-    std::ofstream(folder_.path() + "/" + name) << *EncodePng(picture);
+    std::ofstream(folder_.path() + "/" + name) << *EncodePng(image);
   }
 
   absl::Status Train(bool stopped = false) {
@@ -85,7 +85,7 @@ class RunTrainingTest : public ::testing::Test {
     return RunTraining(options_, *files, stop, said_, /*terminal=*/false);
   }
 
-  // A picture that the finished model makes.
+  // An image that the finished model makes.
   absl::StatusOr<Image> Generate(const std::string& lora = "") const {
     auto loaded =
         LoadKandinsky({.model_path = lora.empty() ? options_.output_folder + "/model" : options_.decoder_path,
@@ -96,14 +96,14 @@ class RunTrainingTest : public ::testing::Test {
     if (!loaded.ok()) return loaded.status();
     LoadedPipeline pipeline(*std::move(loaded));
     GenerationRequest request;
-    request.prompt = "picture 1";
+    request.prompt = "image 1";
     request.width = kSize;
     request.height = kSize;
     request.steps = 2;
     request.prior_steps = 2;
-    auto generation = pipeline.Admit(request);
-    if (!generation.ok()) return generation.status();
-    Generation* const batch[] = {generation->get()};
+    auto sample = pipeline.Admit(request);
+    if (!sample.ok()) return sample.status();
+    Sample* const batch[] = {sample->get()};
     while (batch[0]->stage() != Stage::kDone) {
       if (absl::Status status = pipeline.Step(batch); !status.ok()) return status;
     }
@@ -172,7 +172,7 @@ TEST_F(RunTrainingTest, InpaintingAndDepthNetworksAreTrained) {
   }
 }
 
-TEST_F(RunTrainingTest, EmbeddingsOfOtherPicturesWithTheCaptionChangeWhatIsLearned) {
+TEST_F(RunTrainingTest, EmbeddingsOfOtherImagesWithTheCaptionChangeWhatIsLearned) {
   options_.target = TrainingTarget::kDecoder;
   std::vector<torch::Tensor> learned;
   for (const double exchange : {0.0, 1.0, 1.0}) {
@@ -187,7 +187,7 @@ TEST_F(RunTrainingTest, EmbeddingsOfOtherPicturesWithTheCaptionChangeWhatIsLearn
   EXPECT_TRUE(at::equal(learned[1], learned[2])) << "the seed decides";
 }
 
-TEST_F(RunTrainingTest, AdaptersMakeTheSamePictureMergedAndExported) {
+TEST_F(RunTrainingTest, AdaptersMakeTheSameImageMergedAndExported) {
   for (const TrainingTarget target : {TrainingTarget::kPrior, TrainingTarget::kDecoder}) {
     options_.target = target;
     options_.lora = LoraOptions{.rank = 2, .targets = {"to_q", "to_v", "to_out.0"}};
@@ -269,11 +269,11 @@ TEST_F(RunTrainingTest, SaysWhatItLearnsFromAndWhat) {
 }
 
 TEST_F(RunTrainingTest, SaysWhatTheDataDoNotGive) {
-  fs::create_directory(folder_.path() + "/pictures");
-  fs::copy(folder_.path() + "/0.png", folder_.path() + "/pictures/0.png");
-  std::ofstream(folder_.path() + "/pictures/0.txt") << "a picture";
-  std::ofstream(folder_.path() + "/pictures/1.gif") << "GIF89a";
-  options_.data.path = folder_.path() + "/pictures";
+  fs::create_directory(folder_.path() + "/images");
+  fs::copy(folder_.path() + "/0.png", folder_.path() + "/images/0.png");
+  std::ofstream(folder_.path() + "/images/0.txt") << "an image";
+  std::ofstream(folder_.path() + "/images/1.gif") << "GIF89a";
+  options_.data.path = folder_.path() + "/images";
   ASSERT_EQ(Train(), absl::OkStatus());
   EXPECT_THAT(said_.str(),
               AllOf(HasSubstr("data: 1 image with 1 caption in "), HasSubstr("1 .gif (" + options_.data.path),
@@ -343,22 +343,22 @@ TEST_F(RunTrainingTest, MetricsThatCannotBeWrittenAreSaidWithTheReason) {
   EXPECT_EQ(Train(), absl::OkStatus()) << "what was written before is whole";
 }
 
-TEST_F(RunTrainingTest, ValidationPicturesAreMadeOnTheWay) {
-  options_.validation = {.prompts = {"picture 1", "картинка"},
+TEST_F(RunTrainingTest, ValidationImagesAreMadeOnTheWay) {
+  options_.validation = {.prompts = {"image 1", "картинка"},
                          .every_steps = 2,
                          .steps = 2,
                          .prior_steps = 2,
                          .size = kSize,
                          .guidance_scale = 1};
   ASSERT_EQ(Train(), absl::OkStatus());
-  for (const char* picture : {"step-2/0.png", "step-2/1.png", "step-3/1.png"}) {
-    EXPECT_TRUE(fs::exists(options_.output_folder + "/validation/" + picture)) << picture;
+  for (const char* image : {"step-2/0.png", "step-2/1.png", "step-3/1.png"}) {
+    EXPECT_TRUE(fs::exists(options_.output_folder + "/validation/" + image)) << image;
   }
   EXPECT_FALSE(fs::exists(options_.output_folder + "/validation_model"));
 }
 
-TEST_F(RunTrainingTest, ABrokenPictureIsNamedWithItsLine) {
-  std::ofstream(folder_.path() + "/4.png") << "not a picture";
+TEST_F(RunTrainingTest, ABrokenImageIsNamedWithItsLine) {
+  std::ofstream(folder_.path() + "/4.png") << "not an image";
   EXPECT_THAT(Error(), AllOf(HasSubstr("/4.png"), HasSubstr("data.jsonl:5")));
 }
 
@@ -382,13 +382,13 @@ TEST_F(RunTrainingTest, HintsOfAnotherSizeAreOtherFeatures) {
   options_.decoder_path = Model(TinyNetwork::kControlNetDepth);
   const auto files = OpenTrainingModel(options_);
   ASSERT_TRUE(files.ok()) << files.status();
-  const auto vision = LoadVisionNetwork(files->prior);
+  const auto vision = LoadImageEncoder(files->prior);
   ASSERT_TRUE(vision.ok()) << vision.status();
   TrainingSample sample;
   sample.image_path = folder_.path() + "/0.png";
   sample.hint_path = sample.image_path;
   for (const int size : {kSize, 2 * kSize}) {
-    const auto features = OpenPictureFeatures(
+    const auto features = OpenImageFeatures(
         *files, *vision, {sample}, {.latents = true, .resolution = kSize, .hint_resolution = size},
         folder_.path() + "/features", [](int64_t, int64_t) { return absl::OkStatus(); });
     ASSERT_TRUE(features.ok()) << features.status();
@@ -430,4 +430,4 @@ TEST(DrawKeepMasksTest, PaintsARectangleOrEverything) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -17,7 +17,7 @@
 #include "pipeline/weights/safetensors.h"
 #include "tests/training/temporary_folder.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 namespace fs = std::filesystem;
@@ -262,7 +262,7 @@ TEST_F(TrainerTest, BFloat16IsUsedForProductsOnly) {
   EXPECT_EQ(at::mm(at::ones({1, 1}), at::ones({1, 1})).scalar_type(), torch::kFloat) << "switched off again";
 }
 
-TEST_F(TrainerTest, AStopWhilePicturesAreMadeStillLeavesACheckpoint) {
+TEST_F(TrainerTest, AStopWhileImagesAreMadeStillLeavesACheckpoint) {
   options_.validation = {.prompts = {"a red circle"}, .every_steps = 2};
   SmallTask task;
   Recorder recorder;
@@ -366,4 +366,4 @@ TEST_F(BadCheckpointTest, AFullDiskIsAnErrorThatNamesTheFile) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::training

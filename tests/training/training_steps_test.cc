@@ -21,7 +21,7 @@
 #include "training/optimizer.h"
 #include "training/parameter_average.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 using ::testing::HasSubstr;
@@ -282,4 +282,4 @@ TEST(LoraAdaptersTest, ATargetThatNamesNoLayerIsAnError) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -16,7 +16,7 @@
 #include "config/config_text.h"
 #include "training/config/training_config.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 absl::StatusOr<v1::TrainingConfig> BuildConfig(const std::string& file,
@@ -91,4 +91,4 @@ TrainingCommandLine ParseTrainingCommandLine(int argc, const char* const* argv) 
   return {.options = *std::move(options), .estimate = estimate, .exit_code = kTrainingExitOk};
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

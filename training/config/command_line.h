@@ -4,7 +4,7 @@
 
 #include "training/training_options.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // Exit codes of the training program; as the server's.
 enum TrainingExitCode {
@@ -29,4 +29,4 @@ struct TrainingCommandLine {
 // printed, that is one of them, with kTrainingExitFailure.
 TrainingCommandLine ParseTrainingCommandLine(int argc, const char* const* argv);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -4,7 +4,7 @@
 
 #include "base/status_macros.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 constexpr char kDefaults[] = R"pb(
@@ -152,4 +152,4 @@ absl::StatusOr<TrainingOptions> ToTrainingOptions(const v1::TrainingConfig& conf
   return options;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -7,7 +7,7 @@
 #include "kandinsky/v1/training_config.pb.h"
 #include "training/training_options.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // Fills every field that is unset with its documented default. lora and ema stay absent when they are, and
 // snr_gamma unset; the required fields have no defaults.
@@ -20,4 +20,4 @@ absl::Status ValidateConfig(const v1::TrainingConfig& config);
 // What `config` asks for, unset fields with their defaults. Errors of ValidateConfig.
 absl::StatusOr<TrainingOptions> ToTrainingOptions(const v1::TrainingConfig& config);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

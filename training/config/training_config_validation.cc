@@ -11,7 +11,7 @@
 #include "config/config_fields.h"
 #include "training/config/training_config.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 constexpr int kSizeMultiple = 32;  // the autoencoder's 8 times the halvings of the U-Net that it sees
@@ -143,4 +143,4 @@ absl::Status ValidateConfig(const v1::TrainingConfig& config) {
   return CheckValidation(config.validation());
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -15,20 +15,20 @@
 #include "training/dataset/folder_scan.h"
 #include "training/dataset/sample_checks.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxCaptionFileBytes = 64 << 10;
 
-// The sample of a picture with its caption beside it. What is wrong with it becomes a problem.
-TrainingSample SampleBeside(const std::string& picture, bool captions_required, DatasetProblems& problems) {
-  TrainingSample sample = {.image_path = picture, .captions = {}, .source = picture, .line = 0};
-  const std::string caption_path = CaptionFileOf(picture);
+// The sample of an image with its caption beside it. What is wrong with it becomes a problem.
+TrainingSample SampleBeside(const std::string& image, bool captions_required, DatasetProblems& problems) {
+  TrainingSample sample = {.image_path = image, .captions = {}, .source = image, .line = 0};
+  const std::string caption_path = CaptionFileOf(image);
   const absl::StatusOr<std::string> text = ReadFile(caption_path, kMaxCaptionFileBytes);
   if (absl::IsNotFound(text.status())) {
-    if (captions_required) problems.Add(picture, absl::StrCat("its caption is missing, ", caption_path));
+    if (captions_required) problems.Add(image, absl::StrCat("its caption is missing, ", caption_path));
     return sample;
   }
   if (!text.ok()) {
@@ -66,19 +66,19 @@ absl::StatusOr<CaptionDataset> ReadFolder(const DataSource& source) {
   }
   if (!tables.empty()) return ReadTableFolder(tables.front(), source);
   ASSIGN_OR_RETURN(FolderScan scan, ScanFolder(source.path));
-  if (scan.pictures.empty()) {
+  if (scan.images.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(source.path, ": there are no pictures in it (.png, .jpg, .jpeg, .webp)"));
+        absl::StrCat(source.path, ": there are no images in it (.png, .jpg, .jpeg, .webp)"));
   }
   CaptionDataset dataset;
   dataset.notes = NotesOnFolder(scan);
   if (source.max_samples > 0) {
-    scan.pictures.resize(std::min(scan.pictures.size(), static_cast<size_t>(source.max_samples)));
+    scan.images.resize(std::min(scan.images.size(), static_cast<size_t>(source.max_samples)));
   }
   DatasetProblems problems;
-  dataset.samples.reserve(scan.pictures.size());
-  for (const std::string& picture : scan.pictures) {
-    dataset.samples.push_back(SampleBeside(picture, source.captions_required, problems));
+  dataset.samples.reserve(scan.images.size());
+  for (const std::string& image : scan.images) {
+    dataset.samples.push_back(SampleBeside(image, source.captions_required, problems));
   }
   RETURN_IF_ERROR(problems.ToStatus());
   return dataset;
@@ -102,4 +102,4 @@ absl::StatusOr<CaptionDataset> ReadCaptionDataset(const DataSource& source) {
       absl::StrCat(source.path, ": a dataset is a folder, a .csv or a .jsonl file"));
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

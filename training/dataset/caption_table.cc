@@ -22,7 +22,7 @@
 #include "training/dataset/dataset_problems.h"
 #include "training/dataset/sample_checks.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 constexpr size_t kMaxTableBytes = size_t{1} << 30;
@@ -71,12 +71,12 @@ class SampleList {
   void AddRow(int line, const std::string& image, const std::string& hint,
               std::vector<std::string> captions) {
     ++rows_;
-    if (image.empty()) return problems_.Add(Place(line), "the picture's path is empty");
+    if (image.empty()) return problems_.Add(Place(line), "the image's path is empty");
     if (const auto violation = TextViolation(image)) {
-      return problems_.Add(Place(line), absl::StrCat("the picture's path ", *violation));
+      return problems_.Add(Place(line), absl::StrCat("the image's path ", *violation));
     }
     TrainingSample sample = {.image_path = folder_ / image, .captions = {}, .source = path_, .line = line};
-    if (const auto violation = PictureViolation(sample.image_path)) {
+    if (const auto violation = ImageViolation(sample.image_path)) {
       return problems_.Add(Place(line), *violation);
     }
     if (const auto violation = CaptionsViolation(source_.captions_required, captions)) {
@@ -87,7 +87,7 @@ class SampleList {
         return problems_.Add(Place(line), absl::StrCat("the hint's path ", *violation));
       }
       sample.hint_path = folder_ / hint;
-      if (const auto violation = PictureViolation(sample.hint_path)) {
+      if (const auto violation = ImageViolation(sample.hint_path)) {
         return problems_.Add(Place(line), *violation);
       }
     }
@@ -239,7 +239,7 @@ void AddJsonRow(int line, absl::string_view text, const DataSource& source, Samp
   if (!row->is_object()) return list.AddProblem(line, "the line is no JSON object");
   const nlohmann::json* const image = FindValue(*row, ImageColumns(source));
   if (image == nullptr) return list.AddProblem(line, MissingColumn("key", ImageColumns(source)));
-  if (!image->is_string()) return list.AddProblem(line, "the picture's path is no string");
+  if (!image->is_string()) return list.AddProblem(line, "the image's path is no string");
   std::vector<std::string> captions;
   const nlohmann::json* const caption = FindValue(*row, CaptionColumns(source));
   if (caption == nullptr || caption->is_null()) {
@@ -299,4 +299,4 @@ absl::StatusOr<CaptionDataset> ReadCaptionTable(const std::string& path, const D
   return list.Finish();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

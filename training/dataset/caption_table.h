@@ -5,7 +5,7 @@
 #include "absl/status/statusor.h"
 #include "training/dataset/caption_dataset.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // Whether the name of a file is that of a table: it ends in .csv or .jsonl, in any case.
 bool IsCaptionTable(const std::string& path);
@@ -14,4 +14,4 @@ bool IsCaptionTable(const std::string& path);
 // wanted. Rules and errors as ReadCaptionDataset. Thread-safe.
 absl::StatusOr<CaptionDataset> ReadCaptionTable(const std::string& path, const DataSource& source);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -10,7 +10,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 constexpr size_t kMaxRecordBytes = 1 << 20;
@@ -109,4 +109,4 @@ absl::Status ReadCsvRecords(absl::string_view text, const std::string& name,
   return CsvReading(name, on_record).Read(text);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // One record of a CSV text.
 struct CsvRecord {
@@ -24,4 +24,4 @@ struct CsvRecord {
 absl::Status ReadCsvRecords(absl::string_view text, const std::string& name,
                             absl::FunctionRef<bool(CsvRecord&)> on_record);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

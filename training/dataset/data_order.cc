@@ -5,7 +5,7 @@
 #include <random>
 #include <utility>
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 constexpr uint64_t kOrderStream = 0x6F72646572;  // "order"; steps draw from streams with small numbers
@@ -49,4 +49,4 @@ uint64_t MixSeed(uint64_t seed, uint64_t stream, uint64_t step) {
   return SplitMix64(SplitMix64(SplitMix64(seed) ^ stream) ^ step);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // The order in which samples are learned: epoch after epoch, each a permutation of all samples that depends
 // on (seed, epoch) alone and is the same on every platform. A run that goes on at some position therefore
@@ -31,4 +31,4 @@ class DataOrder {
 // and Flood 2014), whose results for neighboring arguments have nothing in common.
 uint64_t MixSeed(uint64_t seed, uint64_t stream, uint64_t step);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 void DatasetProblems::Add(const std::string& place, const std::string& rule) {
   Add(absl::StrCat(place, ": ", rule));
@@ -23,4 +23,4 @@ absl::Status DatasetProblems::ToStatus() const {
   return absl::InvalidArgumentError(text);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

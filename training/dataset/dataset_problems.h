@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // What is wrong with a dataset. One look at it finds everything, but a wrong column is wrong in every line,
 // so that only the first are kept in words. Not thread-safe.
@@ -28,4 +28,4 @@ class DatasetProblems {
   size_t count_ = 0;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 namespace fs = std::filesystem;
@@ -21,7 +21,7 @@ constexpr size_t kMaxExamples = 3;
 void AddFile(const fs::path& path, FolderScan& scan) {
   const std::string extension = absl::AsciiStrToLower(path.extension().string());
   if (extension == ".png" || extension == ".jpg" || extension == ".jpeg" || extension == ".webp") {
-    scan.pictures.push_back(path.string());
+    scan.images.push_back(path.string());
   } else if (extension == ".txt") {
     scan.texts.push_back(path.string());
   } else {
@@ -72,20 +72,20 @@ absl::StatusOr<FolderScan> ScanFolder(const std::string& folder) {
   if (error) {
     return absl::InvalidArgumentError(absl::StrCat(folder, ": cannot list it: ", error.message()));
   }
-  std::sort(scan.pictures.begin(), scan.pictures.end());
+  std::sort(scan.images.begin(), scan.images.end());
   std::sort(scan.texts.begin(), scan.texts.end());
   return scan;
 }
 
-std::string CaptionFileOf(const std::string& picture) {
-  return fs::path(picture).replace_extension(".txt").string();
+std::string CaptionFileOf(const std::string& image) {
+  return fs::path(image).replace_extension(".txt").string();
 }
 
 std::vector<std::string> NotesOnFolder(const FolderScan& scan) {
   std::set<std::string> captions;
   std::vector<std::string> shared;
-  for (const std::string& picture : scan.pictures) {
-    if (!captions.insert(CaptionFileOf(picture)).second) shared.push_back(picture);
+  for (const std::string& image : scan.images) {
+    if (!captions.insert(CaptionFileOf(image)).second) shared.push_back(image);
   }
   std::vector<std::string> unmatched;
   for (const std::string& text : scan.texts) {
@@ -93,8 +93,8 @@ std::vector<std::string> NotesOnFolder(const FolderScan& scan) {
   }
   std::vector<std::string> notes;
   AddNoteOnOthers(scan, notes);
-  AddNote(unmatched, "captions without a picture of their name", notes);
-  AddNote(shared, "pictures that share the caption of another of their name", notes);
+  AddNote(unmatched, "captions without an image of their name", notes);
+  AddNote(shared, "images that share the caption of another of their name", notes);
   return notes;
 }
 
@@ -108,17 +108,17 @@ std::vector<std::string> NotesOnTableFolder(const FolderScan& scan, const std::s
   std::vector<std::string> unnamed;
   std::vector<std::string> unread;
   std::set<std::string> captions;
-  for (const std::string& picture : scan.pictures) {
-    captions.insert(CaptionFileOf(picture));
-    if (named.count(Normal(picture)) == 0) unnamed.push_back(picture);
+  for (const std::string& image : scan.images) {
+    captions.insert(CaptionFileOf(image));
+    if (named.count(Normal(image)) == 0) unnamed.push_back(image);
   }
   for (const std::string& text : scan.texts) {
     if (captions.count(text) > 0) unread.push_back(text);
   }
   std::vector<std::string> notes;
-  AddNote(unnamed, absl::StrCat("pictures that ", table, " does not name, passed over"), notes);
+  AddNote(unnamed, absl::StrCat("images that ", table, " does not name, passed over"), notes);
   AddNote(unread, absl::StrCat("captions that are not read, since ", table, " has them"), notes);
   return notes;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -8,12 +8,12 @@
 #include "absl/status/statusor.h"
 #include "training/dataset/caption_dataset.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // The files of a dataset's folder and of those within it, by what they are to a training. Sorted, with paths.
 struct FolderScan {
-  std::vector<std::string> pictures;  // by their names
-  std::vector<std::string> texts;     // .txt
+  std::vector<std::string> images;  // by their names
+  std::vector<std::string> texts;   // .txt
   // The first of the others and how many there are, by extension in lower case, e.g. ".gif".
   struct Others {
     std::string first;
@@ -26,16 +26,16 @@ struct FolderScan {
 // INVALID_ARGUMENT when a folder cannot be listed.
 absl::StatusOr<FolderScan> ScanFolder(const std::string& folder);
 
-// The .txt file that holds a picture's caption: that of its name beside it.
-std::string CaptionFileOf(const std::string& picture);
+// The .txt file that holds an image's caption: that of its name beside it.
+std::string CaptionFileOf(const std::string& image);
 
-// What a folder holds that nothing is learned from, a line for each kind: files that are no pictures,
-// captions without a picture, and one caption for two pictures.
+// What a folder holds that nothing is learned from, a line for each kind: files that are no images,
+// captions without an image, and one caption for two images.
 std::vector<std::string> NotesOnFolder(const FolderScan& scan);
 
-// The same where the table named `table` in the folder gave `samples`: pictures that it does not name, and
-// captions beside pictures, which are not read.
+// The same where the table named `table` in the folder gave `samples`: images that it does not name, and
+// captions beside images, which are not read.
 std::vector<std::string> NotesOnTableFolder(const FolderScan& scan, const std::string& table,
                                             const std::vector<TrainingSample>& samples);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

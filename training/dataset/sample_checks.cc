@@ -10,7 +10,7 @@
 #include "absl/strings/strip.h"
 #include "base/white_space.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 bool IsUtf8(absl::string_view text) {
@@ -46,14 +46,13 @@ std::optional<std::string> CaptionsViolation(bool required, std::vector<std::str
   return std::nullopt;
 }
 
-std::optional<std::string> PictureViolation(const std::string& path) {
+std::optional<std::string> ImageViolation(const std::string& path) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(path, error);
-  if (status.type() == std::filesystem::file_type::not_found)
-    return absl::StrCat("there is no picture ", path);
-  if (error) return absl::StrCat("cannot look at the picture ", path, ": ", error.message());
+  if (status.type() == std::filesystem::file_type::not_found) return absl::StrCat("there is no image ", path);
+  if (error) return absl::StrCat("cannot look at the image ", path, ": ", error.message());
   if (!std::filesystem::is_regular_file(status)) {
-    return absl::StrCat("the picture ", path, " is not a regular file");
+    return absl::StrCat("the image ", path, " is not a regular file");
   }
   return std::nullopt;
 }
@@ -63,4 +62,4 @@ absl::string_view WithoutByteOrderMark(absl::string_view text) {
   return text;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -7,7 +7,7 @@
 
 #include "absl/strings/string_view.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // Why `text` cannot be a caption or a path: it is not UTF-8, or has a NUL character, which file names and
 // tokenizers take for an end. Nothing when it can.
@@ -17,11 +17,11 @@ std::optional<std::string> TextViolation(absl::string_view text);
 // none, and those that are empty are taken out.
 std::optional<std::string> CaptionsViolation(bool required, std::vector<std::string>& captions);
 
-// Why there is no picture at `path`: nothing, or no file. Nothing when there is; its content is not looked
+// Why there is no image at `path`: nothing, or no file. Nothing when there is; its content is not looked
 // at.
-std::optional<std::string> PictureViolation(const std::string& path);
+std::optional<std::string> ImageViolation(const std::string& path);
 
 // `text` without the byte order mark that some programs put before UTF-8.
 absl::string_view WithoutByteOrderMark(absl::string_view text);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

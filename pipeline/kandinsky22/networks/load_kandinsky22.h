@@ -28,7 +28,7 @@ struct PipelineOptions {
   // Decoder directories with further networks (inpaint, depth) for the same prior and autoencoder, which they
   // share. Those that lie as inpaint/ and depth/ beside prior/ and decoder/ are found without being named.
   std::vector<std::string> network_paths = {};
-  // Whether pictures can be embedded (mixing, embedding, a prior that starts from a picture). The vision
+  // Whether images can be embedded (mixing, embedding, a prior that starts from an image). The vision
   // tower is the largest part of the published model, and is needed for nothing else.
   bool keep_image_encoder = true;
   // Low-rank adapters (MergeLora) of the decoder's U-Net and of the prior, merged into the weights at load;

@@ -78,8 +78,8 @@ class ImageConditioner final : public Conditioner {
   }
 };
 
-// The vision tower, and its embedding of an all-zero tensor, which is not a black picture (zeros are CLIP's
-// mean colour). Text to image needs nothing but that embedding.
+// The vision tower, and its embedding of an all-zero tensor, which is not a black image (zeros are CLIP's
+// mean color). Text to image needs nothing but that embedding.
 absl::Status LoadImageEncoder(const PriorFiles& files, const ClipVisionConfig& config, bool keep,
                               Loading& loading) {
   ASSIGN_OR_RETURN(const ClipProcessorConfig processor,
@@ -242,7 +242,7 @@ absl::Status LoadAdapters(const NetworkConfigs& configs, const AdapterOptions& a
 }
 
 // Floats that live at once, per latent cell and channel of the first block. U-Net: the skip connections
-// (about 7), a concatenated input, its normalised copy and the output (5), and headroom. MOVQ decodes at 64
+// (about 7), a concatenated input, its normalized copy and the output (5), and headroom. MOVQ decodes at 64
 // pixels per cell: about 400, as seen in a decode of 512 x 512 pixels, 0.8 GB.
 constexpr int64_t kUnetFloats = 15;
 constexpr int64_t kMovqFloats = 400;

@@ -7,7 +7,7 @@
 #include "tests/pipeline/diffusion/two_encoder_family.h"
 #include "tests/server/test_server.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 using ::testing::HasSubstr;
@@ -76,4 +76,4 @@ TEST_F(TwoEncoderServerTest, TellsWhatItServes) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::server

@@ -93,7 +93,7 @@ class AdaptersTest : public ::testing::Test {
   }
 };
 
-TEST_F(AdaptersTest, MergedOnesChangeThePictureByTheirStrength) {
+TEST_F(AdaptersTest, MergedOnesChangeTheImageByTheirStrength) {
   const GenerationRequest request = TinyRequest(1);
   const auto plain = RunAlone(*LoadGoldenPipeline(), request);
   EXPECT_EQ(RelativeDifference(RunAlone(*LoadMerged(unet_lora_, "", 0.0), request), plain), 0);
@@ -131,7 +131,7 @@ TEST_F(AdaptersTest, ARequestThatChoosesThemGetsWhatMergedOnesGive) {
   expect_equal("prior", *LoadMerged("", prior_lora_));
   expect_equal("both", *LoadMerged(unet_lora_, prior_lora_));
   expect_equal("weak", *LoadMerged(unet_lora_, prior_lora_, 0.5));
-  // The pictures differ indeed, and what was encoded for the others is not taken for a request without.
+  // The images differ indeed, and what was encoded for the others is not taken for a request without.
   const auto plain = RunAlone(*offering, With(""));
   EXPECT_EQ(RelativeDifference(plain, RunAlone(*LoadGoldenPipeline(), With(""))), 0);
   for (const char* adapter : {"unet", "prior", "both", "weak"}) {
@@ -162,7 +162,7 @@ TEST_F(AdaptersTest, ChosenOnesComeOnTopOfMergedOnes) {
             0);
 }
 
-TEST_F(AdaptersTest, RequestsWithDifferentOnesSpoilNoneOfTheirNeighbours) {
+TEST_F(AdaptersTest, RequestsWithDifferentOnesSpoilNoneOfTheirNeighbors) {
   const auto offering = LoadOffering();
   std::vector<GenerationRequest> requests;
   std::vector<int> joins;
@@ -182,10 +182,10 @@ TEST_F(AdaptersTest, StepsOfNetworksThatTheyLeaveAloneAreShared) {
   // The adapter of the batch key, by network.
   const auto adapters = [&](const std::string& adapter) {
     std::map<std::string, std::string> by_network;
-    const auto generation = std::move(*offering->Admit(With(adapter)));
-    Generation* const pointer = generation.get();
-    while (generation->stage() != Stage::kDone) {
-      by_network[generation->batch_key().network] = generation->batch_key().adapter;
+    const auto sample = std::move(*offering->Admit(With(adapter)));
+    Sample* const pointer = sample.get();
+    while (sample->stage() != Stage::kDone) {
+      by_network[sample->batch_key().network] = sample->batch_key().adapter;
       EXPECT_TRUE(offering->Step({&pointer, 1}).ok());
     }
     return by_network;

@@ -108,7 +108,7 @@ std::vector<GenerationRequest> RandomMix(const Capabilities& capabilities, std::
     if (pick(2) == 0 && !request.image_embedding && !std::holds_alternative<EmbedText>(request.task))
       request.negative_prompt = kPrompts[static_cast<size_t>(pick(kPrompts.size()))];
     if (MakesImage(request.task)) request.sampler = kSamplers[pick(std::size(kSamplers))];
-    // Not those whose pictures have a size already; two sizes, so that steps are shared.
+    // Not those whose images have a size already; two sizes, so that steps are shared.
     if (std::holds_alternative<TextToImage>(request.task) && pick(2) == 0) request.width = 128;
     requests.push_back(std::move(request));
   }

@@ -1,4 +1,4 @@
-// Text to image equals what diffusers recorded: same seed, same latents, same picture.
+// Text to image equals what diffusers recorded: same seed, same latents, same image.
 #include <gtest/gtest.h>
 #include <torch/types.h>
 

@@ -74,7 +74,7 @@ class RequestReader {
 
   torch::Tensor Recorded(const std::string& input) const { return *tensors_.Get("inputs." + input); }
 
-  InputImage Picture(const json& input) const {
+  InputImage ReadImage(const json& input) const {
     const torch::Tensor rows = Recorded(input).contiguous();
     auto image = std::make_shared<Image>();
     image->height = static_cast<int>(rows.size(0));
@@ -95,10 +95,10 @@ class RequestReader {
 
   ImageOrEmbedding EmbeddingOrImage(const json& object) const {
     if (object.contains("embedding")) return Tensor(object.at("embedding"));
-    return Picture(object.at("image"));
+    return ReadImage(object.at("image"));
   }
 
-  InitImage Init(const json& task) const { return {Picture(task.at("image")), task.at("strength")}; }
+  InitImage Init(const json& task) const { return {ReadImage(task.at("image")), task.at("strength")}; }
 
   Mix ReadMix(const json& parts) const {
     Mix mix;
@@ -107,7 +107,7 @@ class RequestReader {
       if (part.contains("text")) {
         mix.parts.push_back({part.at("text").get<std::string>(), weight});
       } else if (part.contains("image")) {
-        mix.parts.push_back({Picture(part.at("image")), weight});
+        mix.parts.push_back({ReadImage(part.at("image")), weight});
       } else {
         mix.parts.push_back({Tensor(part.at("embedding")), weight});
       }
@@ -120,7 +120,7 @@ class RequestReader {
     if (kind == "image_to_image") return ImageToImage{Init(task)};
     if (kind == "inpaint") {
       return Inpaint{
-          .image = Picture(task.at("image")), .mask = Picture(task.at("mask")), .soft = task.at("soft")};
+          .image = ReadImage(task.at("image")), .mask = ReadImage(task.at("mask")), .soft = task.at("soft")};
     }
     if (kind == "control_net") {
       ControlNet control{.hint = Tensor(task.at("hint")), .init = std::nullopt};
@@ -128,12 +128,12 @@ class RequestReader {
       return control;
     }
     if (kind == "embed_text") return EmbedText{};
-    if (kind == "embed_image") return EmbedImage{Picture(task.at("image"))};
+    if (kind == "embed_image") return EmbedImage{ReadImage(task.at("image"))};
     if (kind == "embed_prompt") return EmbedPrompt{};
     if (kind == "decode_latents") return DecodeLatents{Tensor(task.at("latents"))};
     if (kind == "encode_latents") {
       if (task.contains("pixels")) return EncodeLatents{Tensor(task.at("pixels"))};
-      return EncodeLatents{Picture(task.at("image"))};
+      return EncodeLatents{ReadImage(task.at("image"))};
     }
     EXPECT_EQ(kind, "text_to_image");
     return TextToImage{};

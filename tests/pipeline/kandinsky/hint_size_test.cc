@@ -1,4 +1,4 @@
-// A depth network whose MOVQ halves pictures twice: the hint is larger than the picture.
+// A depth network whose MOVQ halves images twice: the hint is larger than the image.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -29,16 +29,16 @@ GenerationRequest Following(const SharedFloatTensor& hint) {
   return request;
 }
 
-// What the steps of a generation that follows a hint take more than those of one that does not.
+// What the steps of a sample that follows a hint take more than those of one that does not.
 int64_t HintMemory(LoadedPipeline& depth, int edge) {
   auto admitted = depth.Admit(Following(TestTensor({3, edge, edge}, 1)));
   EXPECT_TRUE(admitted.ok()) << admitted.status();
-  Generation* generation = admitted->get();
+  Sample* sample = admitted->get();
   int64_t before = 0;
   int64_t last = 0;
-  while (generation->stage() != Stage::kDenoise) {
-    before = std::exchange(last, generation->step_cost().memory_bytes);
-    EXPECT_TRUE(depth.Step({&generation, 1}).ok());
+  while (sample->stage() != Stage::kDenoise) {
+    before = std::exchange(last, sample->step_cost().memory_bytes);
+    EXPECT_TRUE(depth.Step({&sample, 1}).ok());
   }
   return last - before;
 }
@@ -61,7 +61,7 @@ class HintSizeTest : public ::testing::Test {
 
 LoadedPipeline* HintSizeTest::pipeline_ = nullptr;
 
-TEST_F(HintSizeTest, EveryDepthTaskMakesAPictureOfTheRequestsSize) {
+TEST_F(HintSizeTest, EveryDepthTaskMakesAImageOfTheRequestsSize) {
   const std::vector<GenerationRequest> requests = TinyTaskRequests(pipeline_->capabilities());
   EXPECT_THAT(std::get<ControlNet>(requests.front().task).hint->shape, ElementsAre(3, 128, 128));
   for (const GenerationRequest& request : requests) {
@@ -79,7 +79,7 @@ TEST_F(HintSizeTest, TheHintMatters) {
   EXPECT_GT(RelativeDifference(one, other), 1e-3);
 }
 
-TEST_F(HintSizeTest, AHintOfThePicturesSizeIsRefused) {
+TEST_F(HintSizeTest, AHintOfTheImagesSizeIsRefused) {
   const auto refused = pipeline_->Admit(Following(TestTensor({3, kSize, kSize}, 1))).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(refused.message()), HasSubstr("hint has the wrong shape"));

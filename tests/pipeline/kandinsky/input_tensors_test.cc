@@ -9,7 +9,7 @@
 namespace kandinsky {
 namespace {
 
-Image Grey(int width, int height, std::vector<uint8_t> pixels) {
+Image Gray(int width, int height, std::vector<uint8_t> pixels) {
   return {width, height, 1, std::move(pixels)};
 }
 
@@ -28,7 +28,7 @@ TEST(InputTensorsTest, PixelsGoFromMinusOneToOneByChannel) {
   EXPECT_TRUE(torch::allclose(pixels, expected, 0, 1e-6));
 }
 
-TEST(InputTensorsTest, ClipPixelsAreNormalisedByChannel) {
+TEST(InputTensorsTest, ClipPixelsAreNormalizedByChannel) {
   const Image image = {1, 1, 3, {255, 0, 51}};
   const torch::Tensor pixels =
       ToClipPixels(image, torch::tensor({0.5f, 0.25f, 0.2f}), torch::tensor({0.5f, 0.5f, 0.1f}));
@@ -53,15 +53,15 @@ TEST(InputTensorsTest, ClipPixelsEqualThoseOfTransformers) {
 }
 
 TEST(InputTensorsTest, ABinaryMaskIsCutAtOneHalf) {
-  // Two by two cells of one pixel; 127 is kept, 128 repainted, and the growth reaches its six neighbours.
-  const torch::Tensor keep = BinaryKeepMask(Grey(4, 1, {0, 127, 0, 128}), 1, 4);
+  // Two by two cells of one pixel; 127 is kept, 128 repainted, and the growth reaches its six neighbors.
+  const torch::Tensor keep = BinaryKeepMask(Gray(4, 1, {0, 127, 0, 128}), 1, 4);
   EXPECT_TRUE(torch::equal(keep, Cells({{1, 1, 0, 0}}))) << keep;
 }
 
 TEST(InputTensorsTest, TheRepaintedPartGrowsInSixDirections) {
   std::vector<uint8_t> pixels(25, 0);
   pixels[12] = 255;  // the middle of 5 x 5
-  const torch::Tensor keep = BinaryKeepMask(Grey(5, 5, pixels), 5, 5);
+  const torch::Tensor keep = BinaryKeepMask(Gray(5, 5, pixels), 5, 5);
   EXPECT_TRUE(torch::equal(
       keep, Cells({{1, 1, 1, 1, 1}, {1, 0, 0, 1, 1}, {1, 0, 0, 0, 1}, {1, 1, 0, 0, 1}, {1, 1, 1, 1, 1}})))
       << keep;
@@ -70,23 +70,23 @@ TEST(InputTensorsTest, TheRepaintedPartGrowsInSixDirections) {
 TEST(InputTensorsTest, ABinaryMaskTakesTheFirstPixelOfEachCell) {
   std::vector<uint8_t> pixels(4 * 2, 255);
   pixels[0] = 0;
-  const torch::Tensor keep = BinaryKeepMask(Grey(4, 2, pixels), 1, 2);
+  const torch::Tensor keep = BinaryKeepMask(Gray(4, 2, pixels), 1, 2);
   EXPECT_TRUE(torch::equal(keep, Cells({{0, 0}}))) << keep;  // the kept cell is reached by the growth
   std::fill(pixels.begin(), pixels.end(), uint8_t{0});
   pixels[1] = 255;
-  EXPECT_TRUE(torch::equal(BinaryKeepMask(Grey(4, 2, pixels), 1, 2), Cells({{1, 1}})));
+  EXPECT_TRUE(torch::equal(BinaryKeepMask(Gray(4, 2, pixels), 1, 2), Cells({{1, 1}})));
 }
 
 TEST(InputTensorsTest, ASoftMaskIsTheMeanOfEachCellAndDoesNotGrow) {
-  const torch::Tensor keep = SoftKeepMask(Grey(4, 2, {0, 51, 255, 255, 102, 51, 255, 255}), 1, 2);
+  const torch::Tensor keep = SoftKeepMask(Gray(4, 2, {0, 51, 255, 255, 102, 51, 255, 255}), 1, 2);
   EXPECT_TRUE(torch::allclose(keep, Cells({{0.8f, 0.0f}}), 0, 1e-6)) << keep;
 }
 
 TEST(InputTensorsTest, MasksOfOneValueKeepOrRepaintEverything) {
   for (const auto mask : {BinaryKeepMask, SoftKeepMask}) {
-    EXPECT_TRUE(torch::equal(mask(Grey(4, 4, std::vector<uint8_t>(16, 0)), 2, 2), torch::ones({1, 1, 2, 2})));
+    EXPECT_TRUE(torch::equal(mask(Gray(4, 4, std::vector<uint8_t>(16, 0)), 2, 2), torch::ones({1, 1, 2, 2})));
     EXPECT_TRUE(
-        torch::equal(mask(Grey(4, 4, std::vector<uint8_t>(16, 255)), 2, 2), torch::zeros({1, 1, 2, 2})));
+        torch::equal(mask(Gray(4, 4, std::vector<uint8_t>(16, 255)), 2, 2), torch::zeros({1, 1, 2, 2})));
   }
 }
 

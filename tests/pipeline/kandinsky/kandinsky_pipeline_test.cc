@@ -52,13 +52,13 @@ TEST_F(KandinskyPipelineTest, PreviewsTheLatentsWhileItDenoises) {
   request.steps = 3;
   auto admitted = pipeline_->Admit(request);
   ASSERT_TRUE(admitted.ok()) << admitted.status();
-  Generation* generation = admitted->get();
+  Sample* sample = admitted->get();
   std::vector<Image> previews;
-  while (generation->stage() != Stage::kDone) {
-    const std::optional<Image> preview = generation->Preview();
-    EXPECT_EQ(preview.has_value(), generation->stage() == Stage::kDenoise);
+  while (sample->stage() != Stage::kDone) {
+    const std::optional<Image> preview = sample->Preview();
+    EXPECT_EQ(preview.has_value(), sample->stage() == Stage::kDenoise);
     if (preview.has_value()) previews.push_back(*preview);
-    ASSERT_TRUE(pipeline_->Step({&generation, 1}).ok());
+    ASSERT_TRUE(pipeline_->Step({&sample, 1}).ok());
   }
   ASSERT_EQ(previews.size(), 3u);
   EXPECT_GT(previews[0].width, 0);
@@ -72,13 +72,13 @@ TEST_F(KandinskyPipelineTest, EstimatesTheMemoryOfEveryStep) {
   for (const GenerationRequest& request : TinyTaskRequests(pipeline_->capabilities())) {
     auto admitted = pipeline_->Admit(request);
     ASSERT_TRUE(admitted.ok()) << admitted.status();
-    Generation* generation = admitted->get();
-    while (generation->stage() != Stage::kDone) {
-      const StepCost cost = generation->step_cost();
-      const bool computes = generation->batch_key().network != "none";
-      EXPECT_EQ(cost.memory_bytes > 0, computes) << TaskName(request.task) << generation->batch_key().network;
-      EXPECT_EQ(cost.latent_pixels > 0, generation->batch_key().latent_height > 0);
-      ASSERT_TRUE(pipeline_->Step({&generation, 1}).ok());
+    Sample* sample = admitted->get();
+    while (sample->stage() != Stage::kDone) {
+      const StepCost cost = sample->step_cost();
+      const bool computes = sample->batch_key().network != "none";
+      EXPECT_EQ(cost.memory_bytes > 0, computes) << TaskName(request.task) << sample->batch_key().network;
+      EXPECT_EQ(cost.latent_pixels > 0, sample->batch_key().latent_height > 0);
+      ASSERT_TRUE(pipeline_->Step({&sample, 1}).ok());
     }
   }
 }
@@ -91,7 +91,7 @@ TEST_F(KandinskyPipelineTest, AMixCostsMoreThanAPrompt) {
   auto three = pipeline_->Admit(mix);
   ASSERT_TRUE(one.ok() && three.ok());
   for (const Stage stage : {Stage::kEncode, Stage::kPrior}) {
-    Generation* const batch[] = {one->get(), three->get()};
+    Sample* const batch[] = {one->get(), three->get()};
     ASSERT_EQ(batch[0]->stage(), stage);
     EXPECT_GT(batch[1]->step_cost().network_rows, batch[0]->step_cost().network_rows);
     EXPECT_GT(batch[1]->step_cost().memory_bytes, batch[0]->step_cost().memory_bytes);
@@ -109,12 +109,12 @@ TEST_F(KandinskyPipelineTest, APriorThatOverflowsFailsBeforeTheDenoiseLoop) {
   request.prior_guidance_scale = 1;
   auto admitted = pipeline_->Admit(request);
   ASSERT_TRUE(admitted.ok()) << admitted.status();
-  Generation* generation = admitted->get();
-  while (generation->stage() != Stage::kDone) ASSERT_TRUE(pipeline_->Step({&generation, 1}).ok());
-  EXPECT_EQ(generation->TakeResult().status().code(), absl::StatusCode::kInternal);
+  Sample* sample = admitted->get();
+  while (sample->stage() != Stage::kDone) ASSERT_TRUE(pipeline_->Step({&sample, 1}).ok());
+  EXPECT_EQ(sample->TakeResult().status().code(), absl::StatusCode::kInternal);
 }
 
-TEST(WithoutImageEncoderTest, PicturesAreRefusedAndTextToImageIsTheSame) {
+TEST(WithoutImageEncoderTest, ImagesAreRefusedAndTextToImageIsTheSame) {
   auto loaded = LoadKandinsky({.model_name = "golden",
                                .model_path = GoldenDirectory() + "/models/b",
                                .prior_path = "",
@@ -130,16 +130,16 @@ TEST(WithoutImageEncoderTest, PicturesAreRefusedAndTextToImageIsTheSame) {
   GenerationRequest request = TinyRequest(1);
   EXPECT_EQ(RelativeDifference(RunAlone(pipeline, request), RunAlone(*complete, request)), 0);
   const int edge = capabilities.clip_image_size;
-  request.task = EmbedImage{TestPicture(edge, edge, 3, 1)};
+  request.task = EmbedImage{TestImage(edge, edge, 3, 1)};
   EXPECT_EQ(pipeline.Admit(request).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(InpaintPipelineTest, PastedBackPixelsAreTheOriginalsByteForByte) {
   const auto pipeline = LoadGoldenPipelineFor(Inpaint{});
   GenerationRequest request = TinyRequest(1);
-  auto mask = std::make_shared<Image>(*TestPicture(64, 64, 1, 1));
+  auto mask = std::make_shared<Image>(*TestImage(64, 64, 1, 1));
   for (size_t i = 0; i < mask->pixels.size(); ++i) mask->pixels[i] = i % 64 < 32 ? 0 : 255;
-  const InputImage original = TestPicture(64, 64, 3, 2);
+  const InputImage original = TestImage(64, 64, 3, 2);
   Inpaint inpaint = {.image = original, .mask = mask};
   request.task = inpaint;
   const Image plain = *RunAlone(*pipeline, request).image;
@@ -170,16 +170,16 @@ TEST_F(KandinskyPipelineTest, VisitsTheStagesInOrder) {
   request.steps = 3;
   auto admitted = pipeline_->Admit(request);
   ASSERT_TRUE(admitted.ok()) << admitted.status();
-  Generation* generation = admitted->get();
+  Sample* sample = admitted->get();
   std::vector<std::string> visited;
-  int remaining = generation->remaining_steps();
+  int remaining = sample->remaining_steps();
   EXPECT_EQ(remaining, 1 + 2 + 3 + 1);
-  while (generation->stage() != Stage::kDone) {
-    const StageProgress progress = generation->progress();
+  while (sample->stage() != Stage::kDone) {
+    const StageProgress progress = sample->progress();
     visited.push_back(std::string(StageName(progress.stage)) + " " + std::to_string(progress.step) + "/" +
                       std::to_string(progress.total_steps));
-    ASSERT_TRUE(pipeline_->Step({&generation, 1}).ok());
-    EXPECT_EQ(generation->remaining_steps(), --remaining);
+    ASSERT_TRUE(pipeline_->Step({&sample, 1}).ok());
+    EXPECT_EQ(sample->remaining_steps(), --remaining);
   }
   EXPECT_THAT(visited, ElementsAre("encode 0/1", "prior 0/2", "prior 1/2", "denoise 0/3", "denoise 1/3",
                                    "denoise 2/3", "decode 0/1"));
@@ -212,8 +212,8 @@ TEST_F(KandinskyPipelineTest, GuidanceSplitsTheDenoiseKeyButNotThePriorKey) {
   auto b = pipeline_->Admit(unguided);
   ASSERT_TRUE(a.ok() && b.ok());
   const auto step_both_to = [&](Stage stage) {
-    for (Generation* generation : {a->get(), b->get()}) {
-      while (generation->stage() != stage) ASSERT_TRUE(pipeline_->Step({&generation, 1}).ok());
+    for (Sample* sample : {a->get(), b->get()}) {
+      while (sample->stage() != stage) ASSERT_TRUE(pipeline_->Step({&sample, 1}).ok());
     }
   };
   step_both_to(Stage::kPrior);
@@ -262,7 +262,7 @@ TEST_F(KandinskyPipelineTest, NonFiniteLatentsFailOnlyTheirOwnGeneration) {
   auto b = pipeline_->Admit(good);
   ASSERT_TRUE(a.ok() && b.ok());
   while ((*b)->stage() != Stage::kDone) {
-    std::vector<Generation*> batch = {b->get()};
+    std::vector<Sample*> batch = {b->get()};
     if ((*a)->stage() != Stage::kDone && (*a)->batch_key() == (*b)->batch_key()) batch.push_back(a->get());
     ASSERT_TRUE(pipeline_->Step(batch).ok());
   }

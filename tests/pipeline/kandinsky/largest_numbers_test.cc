@@ -32,12 +32,12 @@ void ExpectResult(LoadedPipeline& pipeline, const GenerationRequest& request) {
                                   << static_cast<int>(request.sampler));
   const auto admitted = pipeline.Admit(request);
   ASSERT_TRUE(admitted.ok()) << admitted.status();
-  Generation* generation = admitted->get();
-  while (generation->stage() != Stage::kDone) {
-    const absl::Status status = pipeline.Step({&generation, 1});
+  Sample* sample = admitted->get();
+  while (sample->stage() != Stage::kDone) {
+    const absl::Status status = pipeline.Step({&sample, 1});
     ASSERT_TRUE(status.ok()) << status;
   }
-  EXPECT_TRUE(generation->TakeResult().ok());
+  EXPECT_TRUE(sample->TakeResult().ok());
 }
 
 GenerationRequest StronglyGuided(Task task, SamplerKind sampler) {

@@ -62,14 +62,14 @@ TEST(ModelConfigsTest, AWrongTypeIsToldWithValueAndType) {
             "p: image_mean is 0.5, not a list whose entries are each a number");
 }
 
-// A preparation of pictures: what the file says beside the published defaults, as transformers 5.23 reads it.
+// A preparation of images: what the file says beside the published defaults, as transformers 5.23 reads it.
 ClipProcessorConfig Processor(const char* text) {
   const auto config = ParseClipProcessorConfig("p", json::parse(text));
   EXPECT_TRUE(config.ok()) << text << config.status();
   return config.value_or(ClipProcessorConfig{.image_size = -1});
 }
 
-TEST(ModelConfigsTest, EveryFormOfAPicturesSizeIsRead) {
+TEST(ModelConfigsTest, EveryFormOfAImagesSizeIsRead) {
   for (
       const char* text :
       {R"({"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}})",
@@ -91,7 +91,7 @@ TEST(ModelConfigsTest, EveryFormOfAPicturesSizeIsRead) {
   EXPECT_TRUE(Processor(R"({"use_square_size": true})").squeezes);
 }
 
-TEST(ModelConfigsTest, OtherPreparationsOfPicturesAreRefusedByFileAndKey) {
+TEST(ModelConfigsTest, OtherPreparationsOfImagesAreRefusedByFileAndKey) {
   for (const auto& [text, key] :
        {std::pair{R"({"size": {"height": 28, "width": 30}, "crop_size": 28})",
                   "size {\"height\":28,\"width\":30}"},

@@ -35,7 +35,7 @@ std::unique_ptr<LoadedPipeline> LoadGoldenPipelineFor(const Task& task) {
   return LoadGoldenPipeline();
 }
 
-InputImage TestPicture(int width, int height, int channels, uint64_t seed) {
+InputImage TestImage(int width, int height, int channels, uint64_t seed) {
   auto image = std::make_shared<Image>();
   image->width = width;
   image->height = height;
@@ -93,15 +93,15 @@ std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities
     return request;
   };
   const std::vector<MixPart> parts = {
-      {std::string("red cat"), 0.6f}, {TestPicture(crop, crop, 3, 5), 0.5f}, {embedding, -0.2f}};
-  const InitImage init = {TestPicture(64, 64, 3, 1), 0.7f};
+      {std::string("red cat"), 0.6f}, {TestImage(crop, crop, 3, 5), 0.5f}, {embedding, -0.2f}};
+  const InitImage init = {TestImage(64, 64, 3, 1), 0.7f};
   if (NetworkNames(capabilities) == "inpaint") {
-    add(Inpaint{.image = init.image, .mask = TestPicture(64, 64, 1, 2), .paste_back = true, .feather = 4});
-    add(Inpaint{.image = init.image, .mask = TestPicture(64, 64, 1, 3), .soft = true});
-    add(Inpaint{.image = TestPicture(64, 64, 3, 4), .mask = TestPicture(64, 64, 1, 5)}).negative_prompt =
+    add(Inpaint{.image = init.image, .mask = TestImage(64, 64, 1, 2), .paste_back = true, .feather = 4});
+    add(Inpaint{.image = init.image, .mask = TestImage(64, 64, 1, 3), .soft = true});
+    add(Inpaint{.image = TestImage(64, 64, 3, 4), .mask = TestImage(64, 64, 1, 5)}).negative_prompt =
         "blurry";
     requests.back().sampler = SamplerKind::kDpmSolverMultistep;
-    add_mix(Inpaint{.image = init.image, .mask = TestPicture(64, 64, 1, 6)}, parts).negative_prompt = "fog";
+    add_mix(Inpaint{.image = init.image, .mask = TestImage(64, 64, 1, 6)}, parts).negative_prompt = "fog";
     return requests;
   }
   if (NetworkNames(capabilities) == "controlnet_depth") {
@@ -115,7 +115,7 @@ std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities
   }
   add(TextToImage{}).negative_prior_prompt = "low quality";
   requests.back().negative_prompt = "blurry";
-  add(TextToImage{}).prior_start = PriorStart{TestPicture(crop, crop, 3, 4), 0.7f};
+  add(TextToImage{}).prior_start = PriorStart{TestImage(crop, crop, 3, 4), 0.7f};
   add(TextToImage{}).prior_start = PriorStart{embedding, 1.0f};
   requests.back().negative_prompt = "low quality";
   add(TextToImage{}).image_embedding = embedding;
@@ -128,14 +128,14 @@ std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities
   requests.back().negative_prior_prompt = "low quality";
   add_mix(ImageToImage{init}, parts).negative_prompt = "fog";
   add_mix(EmbedPrompt{}, parts).negative_prior_prompt = "fog";
-  add_mix(EmbedPrompt{}, {{TestPicture(crop, crop, 3, 9), 1.0f}, {embedding, 0.5f}});
+  add_mix(EmbedPrompt{}, {{TestImage(crop, crop, 3, 9), 1.0f}, {embedding, 0.5f}});
   add(TextToImage{}).sampler = SamplerKind::kEulerAncestral;
   add(TextToImage{}).sampler = SamplerKind::kDpmSolverMultistep;
   add(TextToImage{}).sampler = SamplerKind::kDdpmLearnedRange;
   add(EmbedText{});
-  add(EmbedImage{TestPicture(crop, crop, 3, 6)});
+  add(EmbedImage{TestImage(crop, crop, 3, 6)});
   add(EmbedPrompt{}).negative_prompt = "low quality";
-  add(EncodeLatents{TestPicture(64, 64, 3, 7)});
+  add(EncodeLatents{TestImage(64, 64, 3, 7)});
   add(DecodeLatents{TestTensor({4, 64 / capabilities.latent_scale, 64 / capabilities.latent_scale}, 8)})
       .output.pixels = true;
   return requests;
@@ -148,30 +148,29 @@ GenerationResult RunAlone(LoadedPipeline& pipeline, const GenerationRequest& req
 std::vector<GenerationResult> RunBatched(LoadedPipeline& pipeline,
                                          const std::vector<GenerationRequest>& requests,
                                          const std::vector<int>& joins, size_t max_rows) {
-  std::vector<std::unique_ptr<Generation>> generations(requests.size());
+  std::vector<std::unique_ptr<Sample>> samples(requests.size());
   size_t finished = 0;
   for (int round = 0; finished < requests.size(); ++round) {
     for (size_t i = 0; i < requests.size(); ++i) {
       if (joins[i] != round) continue;
       auto admitted = pipeline.Admit(requests[i]);
       EXPECT_TRUE(admitted.ok()) << admitted.status();
-      generations[i] = std::move(*admitted);
+      samples[i] = std::move(*admitted);
     }
-    std::vector<Generation*> batch;
-    for (const auto& generation : generations) {
-      if (generation == nullptr || generation->stage() == Stage::kDone || batch.size() == max_rows) continue;
-      if (batch.empty() || generation->batch_key() == batch.front()->batch_key())
-        batch.push_back(generation.get());
+    std::vector<Sample*> batch;
+    for (const auto& sample : samples) {
+      if (sample == nullptr || sample->stage() == Stage::kDone || batch.size() == max_rows) continue;
+      if (batch.empty() || sample->batch_key() == batch.front()->batch_key()) batch.push_back(sample.get());
     }
     if (batch.empty()) continue;
     const absl::Status status = pipeline.Step(batch);
     EXPECT_TRUE(status.ok()) << status;
     if (!status.ok()) return {};
-    for (const Generation* generation : batch) finished += generation->stage() == Stage::kDone;
+    for (const Sample* sample : batch) finished += sample->stage() == Stage::kDone;
   }
   std::vector<GenerationResult> results;
-  for (const auto& generation : generations) {
-    auto result = generation->TakeResult();
+  for (const auto& sample : samples) {
+    auto result = sample->TakeResult();
     EXPECT_TRUE(result.ok()) << result.status();
     results.push_back(std::move(*result));
   }

@@ -24,8 +24,8 @@ std::unique_ptr<LoadedPipeline> LoadGoldenPipeline();
 // network.
 std::unique_ptr<LoadedPipeline> LoadGoldenPipelineFor(const Task& task);
 
-// A smooth RGB picture (or one with `channels`), which `seed` varies.
-InputImage TestPicture(int width, int height, int channels, uint64_t seed);
+// A smooth RGB image (or one with `channels`), which `seed` varies.
+InputImage TestImage(int width, int height, int channels, uint64_t seed);
 // A tensor of the shape with values from 0 to 1, which `seed` varies.
 SharedFloatTensor TestTensor(std::vector<int64_t> shape, uint64_t seed);
 
@@ -33,14 +33,14 @@ SharedFloatTensor TestTensor(std::vector<int64_t> shape, uint64_t seed);
 GenerationRequest TinyRequest(uint64_t seed);
 
 // The same for every task of the network ("decoder", "inpaint" or "controlnet_depth"), in several forms each;
-// the sizes of embeddings and pictures are those of `capabilities`.
+// the sizes of embeddings and images are those of `capabilities`.
 std::vector<GenerationRequest> TinyTaskRequests(const Capabilities& capabilities);
 
-// Steps `generation` alone until it is done.
+// Steps `sample` alone until it is done.
 GenerationResult RunAlone(LoadedPipeline& pipeline, const GenerationRequest& request);
 
 // Runs all requests; request i is admitted before round `joins[i]`. Each round picks the key of the first
-// unfinished generation and steps everybody who shares it, at most `max_rows` of them.
+// unfinished sample and steps everybody who shares it, at most `max_rows` of them.
 std::vector<GenerationResult> RunBatched(LoadedPipeline& pipeline,
                                          const std::vector<GenerationRequest>& requests,
                                          const std::vector<int>& joins, size_t max_rows);

@@ -80,17 +80,17 @@ TEST(SeveralNetworksTest, TasksOfDifferentNetworksGiveTogetherTheBitsOfEachNetwo
 
 TEST(SeveralNetworksTest, StepsOfThePriorAreSharedByTasksOfDifferentNetworks) {
   const auto all = LoadPipeline(kShapes);
-  std::vector<std::unique_ptr<Generation>> generations;
+  std::vector<std::unique_ptr<Sample>> samples;
   for (const char* network : {"decoder", "inpaint", "controlnet_depth"}) {
     const auto requests = TinyTaskRequests(Of(all->capabilities(), network));
-    generations.push_back(*all->Admit(requests.front()));
+    samples.push_back(*all->Admit(requests.front()));
   }
-  std::vector<Generation*> batch;
-  for (const auto& generation : generations) batch.push_back(generation.get());
+  std::vector<Sample*> batch;
+  for (const auto& sample : samples) batch.push_back(sample.get());
   EXPECT_EQ(batch[0]->batch_key(), batch[1]->batch_key());
   ASSERT_TRUE(all->Step(batch).ok());
   // The inpainting still encodes its image, in a step of its own.
-  Generation* inpaint[] = {batch[1]};
+  Sample* inpaint[] = {batch[1]};
   while (batch[1]->stage() == Stage::kEncode) ASSERT_TRUE(all->Step(inpaint).ok());
   ASSERT_EQ(batch[0]->stage(), Stage::kPrior);
   EXPECT_EQ(batch[0]->batch_key(), batch[1]->batch_key());

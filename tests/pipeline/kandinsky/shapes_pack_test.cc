@@ -59,7 +59,7 @@ Rgb ColorAt(const Image& image, int x, int y) {
 
 double Distance(const Rgb& a, const Rgb& b) { return std::hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]); }
 
-constexpr double kSameColor = 90;  // of 441; the named colours are further from each other
+constexpr double kSameColor = 90;  // of 441; the named colors are further from each other
 
 Image Draw(LoadedPipeline& pipeline, const GenerationRequest& request) {
   GenerationResult result = RunAlone(pipeline, request);
@@ -76,7 +76,7 @@ struct Sentence {
   std::vector<Place> places;
 };
 
-TEST(ShapesPackTest, ColoursAndPlacesAreThoseOfThePromptInSeveralLanguages) {
+TEST(ShapesPackTest, ColorsAndPlacesAreThoseOfThePromptInSeveralLanguages) {
   const std::vector<Sentence> sentences = {
       {"a large red circle in the centre on a white background", {{32, 32, kRed}, {6, 6, kWhite}}},
       {"ein großes blaues Quadrat oben links", {{16, 16, kBlue}}},
@@ -99,11 +99,10 @@ TEST(ShapesPackTest, ColoursAndPlacesAreThoseOfThePromptInSeveralLanguages) {
 
 TEST(ShapesPackTest, InpaintingKeepsWhatIsOutsideOfTheMaskAndPaintsTheNamedThingInside) {
   const std::unique_ptr<LoadedPipeline> pipeline = LoadPipeline(PackFolder("/inpaint"));
-  auto picture =
-      std::make_shared<Image>(Image{.width = kEdge,
-                                    .height = kEdge,
-                                    .channels = 3,
-                                    .pixels = std::vector<uint8_t>(size_t{kEdge} * kEdge * 3, 250)});
+  auto start = std::make_shared<Image>(Image{.width = kEdge,
+                                             .height = kEdge,
+                                             .channels = 3,
+                                             .pixels = std::vector<uint8_t>(size_t{kEdge} * kEdge * 3, 250)});
   auto mask = std::make_shared<Image>(Image{.width = kEdge,
                                             .height = kEdge,
                                             .channels = 1,
@@ -113,18 +112,18 @@ TEST(ShapesPackTest, InpaintingKeepsWhatIsOutsideOfTheMaskAndPaintsTheNamedThing
       const auto pixel = static_cast<size_t>(y * kEdge + x);
       if (x >= 32 && y >= 16 && y < 48) mask->pixels[pixel] = 255;
       if (x < 8 || x >= 24 || y < 24 || y >= 40) continue;
-      for (size_t c = 0; c < 3; ++c) picture->pixels[pixel * 3 + c] = static_cast<uint8_t>(kRed[c]);
+      for (size_t c = 0; c < 3; ++c) start->pixels[pixel * 3 + c] = static_cast<uint8_t>(kRed[c]);
     }
   }
   GenerationRequest request = ShapesRequest("a red square left of a large blue circle", 3);
-  request.task = Inpaint{.image = picture, .mask = mask};
+  request.task = Inpaint{.image = start, .mask = mask};
   const Image image = Draw(*pipeline, request);
   EXPECT_LT(Distance(ColorAt(image, 48, 32), kBlue), kSameColor);
   EXPECT_LT(Distance(ColorAt(image, 16, 32), kRed), kSameColor / 2);
   EXPECT_LT(Distance(ColorAt(image, 16, 8), kWhite), kSameColor / 4);
 }
 
-// A disc of a radius of 12 pixels of the picture, near, on a far ground.
+// A disc of a radius of 12 pixels of the image, near, on a far ground.
 SharedFloatTensor DiscAt(int center_x, int center_y) {
   constexpr int kHintEdge = 2 * kEdge;  // 8 x 8 for each latent cell of 4 x 4 pixels
   FloatTensor hint = {.shape = {3, kHintEdge, kHintEdge},

@@ -1,5 +1,5 @@
-// A step that runs out of memory leaves every generation of its batch as it was: a retry gives the same
-// picture.
+// A step that runs out of memory leaves every sample of its batch as it was: a retry gives the same
+// image.
 #include <c10/core/CPUAllocator.h>
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
@@ -44,17 +44,17 @@ class FailingAllocator final : public c10::Allocator {
   std::atomic<int64_t> failing_ = -1;
 };
 
-std::string Describe(const Generation& generation) {
-  const StageProgress progress = generation.progress();
+std::string Describe(const Sample& sample) {
+  const StageProgress progress = sample.progress();
   return std::string(StageName(progress.stage)) + " " + std::to_string(progress.step);
 }
 
 // Steps the batch until all are done. In each step every `stride`-th allocation is made to fail once.
-void RunWithFailures(LoadedPipeline& pipeline, FailingAllocator& allocator,
-                     absl::Span<Generation* const> batch, int64_t stride, int& failures) {
+void RunWithFailures(LoadedPipeline& pipeline, FailingAllocator& allocator, absl::Span<Sample* const> batch,
+                     int64_t stride, int& failures) {
   while (batch.front()->stage() != Stage::kDone) {
     std::vector<std::string> before;
-    for (const Generation* generation : batch) before.push_back(Describe(*generation));
+    for (const Sample* sample : batch) before.push_back(Describe(*sample));
     absl::Status status;
     for (int64_t failing = 0;; failing += stride) {
       allocator.FailAllocation(failing);
@@ -70,7 +70,7 @@ void RunWithFailures(LoadedPipeline& pipeline, FailingAllocator& allocator,
   }
 }
 
-TEST(StepAtomicityTest, RetriesAfterOutOfMemoryGiveTheSamePicture) {
+TEST(StepAtomicityTest, RetriesAfterOutOfMemoryGiveTheSameImage) {
   const auto pipeline = LoadGoldenPipeline();
   GenerationRequest first = TinyRequest(10);
   first.steps = 2;
@@ -81,16 +81,16 @@ TEST(StepAtomicityTest, RetriesAfterOutOfMemoryGiveTheSamePicture) {
   auto a = pipeline->Admit(first);
   auto b = pipeline->Admit(second);
   ASSERT_TRUE(a.ok() && b.ok());
-  const std::vector<Generation*> batch = {a->get(), b->get()};
+  const std::vector<Sample*> batch = {a->get(), b->get()};
   int failures = 0;
   {
     FailingAllocator allocator;
     RunWithFailures(*pipeline, allocator, batch, 7, failures);
   }
   EXPECT_GT(failures, 100);
-  for (auto& [generation, request] : {std::pair{a->get(), first}, {b->get(), second}}) {
-    ASSERT_EQ(generation->stage(), Stage::kDone);
-    const auto result = generation->TakeResult();
+  for (auto& [sample, request] : {std::pair{a->get(), first}, {b->get(), second}}) {
+    ASSERT_EQ(sample->stage(), Stage::kDone);
+    const auto result = sample->TakeResult();
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_TRUE(SameBits(*result, RunAlone(*pipeline, request)));
     EXPECT_TRUE(result->image.has_value());
@@ -105,7 +105,7 @@ TEST(StepAtomicityTest, HoldsForEveryTask) {
       SCOPED_TRACE(std::string(TaskName(request.task)) + " " + std::to_string(request.seed));
       auto admitted = pipeline->Admit(request);
       ASSERT_TRUE(admitted.ok()) << admitted.status();
-      const std::vector<Generation*> batch = {admitted->get()};
+      const std::vector<Sample*> batch = {admitted->get()};
       int failures = 0;
       {
         FailingAllocator allocator;

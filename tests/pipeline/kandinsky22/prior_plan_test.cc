@@ -31,7 +31,7 @@ std::vector<std::string> Rows(const SampleRecipe& plan) {
 }
 
 ImageEmbedding Embedding() { return std::make_shared<FloatTensor>(FloatTensor{{2}, {1, 2}}); }
-InputImage Picture() { return std::make_shared<Image>(); }
+InputImage SomeImage() { return std::make_shared<Image>(); }
 
 TEST(PriorPlanTest, APromptIsOneRowGuidedByTheEmptyText) {
   const SampleRecipe plan = PlanPrior(Prompt("cat"));
@@ -102,7 +102,7 @@ TEST(PriorPlanTest, AGivenEmbeddingNeedsNoRunAtAll) {
 TEST(PriorPlanTest, AMixRunsOncePerTextAndOnceMoreForItsNegative) {
   GenerationRequest request;
   request.mix =
-      Mix{{{std::string("cat"), 0.3f}, {Picture(), 0.5f}, {std::string("sea"), 0.2f}, {Embedding(), -1}}};
+      Mix{{{std::string("cat"), 0.3f}, {SomeImage(), 0.5f}, {std::string("sea"), 0.2f}, {Embedding(), -1}}};
   SampleRecipe plan = PlanPrior(request);
   EXPECT_THAT(Rows(plan), ElementsAre("0.0: cat | ", "1.0: sea | "));
   EXPECT_THAT(plan.run_rows, ElementsAre(1, 1, 1));
@@ -110,7 +110,7 @@ TEST(PriorPlanTest, AMixRunsOncePerTextAndOnceMoreForItsNegative) {
   ASSERT_EQ(plan.embedding.size(), 4u);
   EXPECT_EQ(std::get<EmbeddingTerm::Row>(plan.embedding[2].source).index, 1);
   EXPECT_FLOAT_EQ(plan.embedding[3].weight, -1);
-  EXPECT_EQ(plan.pictures.size(), 1u);
+  EXPECT_EQ(plan.images.size(), 1u);
 
   request.negative_prompt = "fog";
   plan = PlanPrior(request);
@@ -130,7 +130,7 @@ TEST(PriorPlanTest, ANegativePriorPromptAloneIsTheNegativeOfAMix) {
 
 TEST(PriorPlanTest, AMixWithoutTextsHasNothingToSampleButStillDraws) {
   GenerationRequest request;
-  request.mix = Mix{{{Picture(), 1.0f}, {Embedding(), 1.0f}}};
+  request.mix = Mix{{{SomeImage(), 1.0f}, {Embedding(), 1.0f}}};
   for (const Task& task : {Task(TextToImage{}), Task(Inpaint{}), Task(EmbedPrompt{})}) {
     request.task = task;
     const SampleRecipe plan = PlanPrior(request);
@@ -142,7 +142,7 @@ TEST(PriorPlanTest, AMixWithoutTextsHasNothingToSampleButStillDraws) {
 
 TEST(PriorPlanTest, AMixIsPlannedAlikeForEveryTask) {
   GenerationRequest request;
-  request.mix = Mix{{{std::string("cat"), 0.3f}, {Picture(), 0.5f}, {std::string("sea"), 0.2f}}};
+  request.mix = Mix{{{std::string("cat"), 0.3f}, {SomeImage(), 0.5f}, {std::string("sea"), 0.2f}}};
   request.negative_prompt = "fog";
   request.negative_prior_prompt = "ugly";
   for (const Task& task : {Task(TextToImage{}), Task(ImageToImage{}), Task(Inpaint{}), Task(ControlNet{}),
@@ -152,13 +152,13 @@ TEST(PriorPlanTest, AMixIsPlannedAlikeForEveryTask) {
     EXPECT_THAT(Rows(plan), ElementsAre("0.0: cat | ugly", "1.0: sea | ugly", "2.0: fog | ugly"));
     EXPECT_THAT(plan.run_rows, ElementsAre(2, 2, 2));
     EXPECT_EQ(plan.negative_row, 2);
-    EXPECT_EQ(plan.pictures.size(), 1u) << "of the mix alone, whatever " << TaskName(task) << " starts from";
+    EXPECT_EQ(plan.images.size(), 1u) << "of the mix alone, whatever " << TaskName(task) << " starts from";
   }
 }
 
 TEST(PriorPlanTest, TheEmbeddingsOfAMixAreMadeWithItsNegativeWhateverTheDecodersGuidance) {
   GenerationRequest request;
-  request.mix = Mix{{{Picture(), 1.0f}}};
+  request.mix = Mix{{{SomeImage(), 1.0f}}};
   request.negative_prompt = "fog";
   request.guidance_scale = 1;
   EXPECT_FALSE(RunsPrior(request));
@@ -174,14 +174,14 @@ TEST(PriorPlanTest, RequestPlansAgreeOnWhetherThePriorRuns) {
       for (const char* negative_prior : {static_cast<const char*>(nullptr), "", "ugly"}) {
         for (int task = 0; task < 9; ++task) {
           GenerationRequest request = Prompt("cat");
-          if (task == 1 || task >= 6) request.mix = Mix{{{Picture(), 1.0f}}};
+          if (task == 1 || task >= 6) request.mix = Mix{{{SomeImage(), 1.0f}}};
           if (task == 6) request.task = EmbedPrompt{};
           if (task == 7) request.task = ImageToImage{};
           if (task == 8) request.task = ControlNet{};
           if (task == 2) request.task = EmbedPrompt{};
           if (task == 3) request.image_embedding = Embedding();
           if (task == 4) request.negative_image_embedding = Embedding();
-          if (task == 5) request.prior_start = PriorStart{Picture(), 1.0f};
+          if (task == 5) request.prior_start = PriorStart{SomeImage(), 1.0f};
           request.guidance_scale = guided ? 4 : 1;
           if (negative != nullptr) request.negative_prompt = negative;
           if (negative_prior != nullptr) request.negative_prior_prompt = negative_prior;
@@ -195,7 +195,7 @@ TEST(PriorPlanTest, RequestPlansAgreeOnWhetherThePriorRuns) {
     const bool embeds_images = std::any_of(phases.begin(), phases.end(), [](const PlannedPhase& phase) {
       return phase.key.network == kImageEncoder;
     });
-    EXPECT_EQ(embeds_images, !PlanPrior(request).pictures.empty()) << TaskName(request.task);
+    EXPECT_EQ(embeds_images, !PlanPrior(request).images.empty()) << TaskName(request.task);
     EXPECT_EQ(RunsPrior(request), !PlanPrior(request).rows.empty())
         << TaskName(request.task) << " " << request.negative_prompt.value_or("-") << " "
         << request.negative_prior_prompt.value_or("-") << " " << request.guidance_scale;

@@ -44,7 +44,7 @@ GenerationRequest WithMix(std::vector<MixPart> parts, Task task = TextToImage())
   return request;
 }
 
-InputImage APicture() { return std::make_shared<const Image>(); }
+InputImage AImage() { return std::make_shared<const Image>(); }
 ImageEmbedding AnEmbedding() { return std::make_shared<const FloatTensor>(); }
 
 MixPart Part(std::variant<std::string, InputImage, ImageEmbedding> content) {
@@ -56,41 +56,41 @@ TEST(RequestPlan, OfTextToImageGoThroughEveryStage) {
   EXPECT_EQ(EncodeNetworks(With(TextToImage())), Networks{kText});
 }
 
-TEST(RequestPlan, OfImageToImageEncodeThePictureAndRunTheShareOfStrength) {
-  const GenerationRequest request = With(ImageToImage{.init = {.image = APicture(), .strength = 0.5}});
+TEST(RequestPlan, OfImageToImageEncodeTheImageAndRunTheShareOfStrength) {
+  const GenerationRequest request = With(ImageToImage{.init = {.image = AImage(), .strength = 0.5}});
   EXPECT_EQ(StepsOf(request), (Steps{2, 5, 5, 1}));
   EXPECT_EQ(EncodeNetworks(request), (Networks{kText, kLatents}));
 }
 
 TEST(RequestPlan, OfInpaintingRunInFull) {
-  const GenerationRequest request = With(Inpaint{.image = APicture(), .mask = APicture()});
+  const GenerationRequest request = With(Inpaint{.image = AImage(), .mask = AImage()});
   EXPECT_EQ(StepsOf(request), (Steps{2, 5, 10, 1}));
   EXPECT_EQ(EncodeNetworks(request), (Networks{kText, kLatents}));
 }
 
 TEST(RequestPlan, OfAMixNeedTheNetworksOfItsParts) {
-  EXPECT_EQ(EncodeNetworks(WithMix({Part("a cat"), Part(APicture())})), (Networks{kText, kImage}));
-  EXPECT_EQ(StepsOf(WithMix({Part("a cat"), Part(APicture())})), (Steps{2, 5, 10, 1}));
-  EXPECT_EQ(EncodeNetworks(WithMix({Part(APicture())})), Networks{kImage});
-  EXPECT_EQ(StepsOf(WithMix({Part(APicture())})), (Steps{1, 0, 10, 1}));
+  EXPECT_EQ(EncodeNetworks(WithMix({Part("a cat"), Part(AImage())})), (Networks{kText, kImage}));
+  EXPECT_EQ(StepsOf(WithMix({Part("a cat"), Part(AImage())})), (Steps{2, 5, 10, 1}));
+  EXPECT_EQ(EncodeNetworks(WithMix({Part(AImage())})), Networks{kImage});
+  EXPECT_EQ(StepsOf(WithMix({Part(AImage())})), (Steps{1, 0, 10, 1}));
   EXPECT_EQ(EncodeNetworks(WithMix({Part(AnEmbedding())})), Networks{kPreparation});
 }
 
 TEST(RequestPlan, OfAMixAndAStartNeedTheNetworksOfBoth) {
-  const ImageToImage change = {.init = {.image = APicture(), .strength = 0.5}};
-  const GenerationRequest changed = WithMix({Part("a cat"), Part(APicture())}, change);
+  const ImageToImage change = {.init = {.image = AImage(), .strength = 0.5}};
+  const GenerationRequest changed = WithMix({Part("a cat"), Part(AImage())}, change);
   EXPECT_EQ(EncodeNetworks(changed), (Networks{kText, kImage, kLatents}));
   EXPECT_EQ(StepsOf(changed), (Steps{3, 5, 5, 1}));
   EXPECT_EQ(EncodeNetworks(WithMix({Part(AnEmbedding())}, change)), Networks{kLatents});
-  const Inpaint inpaint = {.image = APicture(), .mask = APicture()};
-  EXPECT_EQ(EncodeNetworks(WithMix({Part(APicture())}, inpaint)), (Networks{kImage, kLatents}));
+  const Inpaint inpaint = {.image = AImage(), .mask = AImage()};
+  EXPECT_EQ(EncodeNetworks(WithMix({Part(AImage())}, inpaint)), (Networks{kImage, kLatents}));
   const ControlNet control = {.hint = AnEmbedding(), .init = std::nullopt};
   EXPECT_EQ(EncodeNetworks(WithMix({Part("a cat")}, control)), Networks{kText});
 }
 
 TEST(RequestPlan, OfTheEmbeddingsOfAMixRunThePriorForTextsOnly) {
-  EXPECT_EQ(StepsOf(WithMix({Part("a cat"), Part(APicture())}, EmbedPrompt())), (Steps{2, 5, 0, 0}));
-  EXPECT_EQ(StepsOf(WithMix({Part(APicture())}, EmbedPrompt())), (Steps{1, 0, 0, 0}));
+  EXPECT_EQ(StepsOf(WithMix({Part("a cat"), Part(AImage())}, EmbedPrompt())), (Steps{2, 5, 0, 0}));
+  EXPECT_EQ(StepsOf(WithMix({Part(AImage())}, EmbedPrompt())), (Steps{1, 0, 0, 0}));
   EXPECT_EQ(EncodeNetworks(WithMix({Part(AnEmbedding())}, EmbedPrompt())), Networks{kPreparation});
 }
 
@@ -105,9 +105,9 @@ TEST(RequestPlan, OfAMixWithANegativePromptRunThePriorForIt) {
   EXPECT_EQ(StepsOf(request), (Steps{1, 0, 10, 1})) << "nothing reads the negative embedding";
 }
 
-TEST(RequestPlan, OfControlNetEncodeAPictureOnlyWhenTheyStartFromOne) {
+TEST(RequestPlan, OfControlNetEncodeAImageOnlyWhenTheyStartFromOne) {
   EXPECT_EQ(StepsOf(With(ControlNet{.hint = AnEmbedding(), .init = std::nullopt})), (Steps{1, 5, 10, 1}));
-  const ControlNet started = {.hint = AnEmbedding(), .init = InitImage{.image = APicture(), .strength = 0.3}};
+  const ControlNet started = {.hint = AnEmbedding(), .init = InitImage{.image = AImage(), .strength = 0.3}};
   EXPECT_EQ(StepsOf(With(started)), (Steps{2, 5, 3, 1}));
 }
 
@@ -121,7 +121,7 @@ TEST(RequestPlan, WithAnImageEmbeddingLeaveThePriorOut) {
 
 TEST(RequestPlan, WithAPriorStartRunTheShareOfItsStrength) {
   GenerationRequest request = With(TextToImage());
-  request.prior_start = PriorStart{.from = InputImage(APicture()), .strength = 0.6};
+  request.prior_start = PriorStart{.from = InputImage(AImage()), .strength = 0.6};
   EXPECT_EQ(StepsOf(request), (Steps{2, 3, 10, 1}));
   EXPECT_EQ(EncodeNetworks(request), (Networks{kText, kImage}));
   request.prior_start->from = ImageEmbedding(AnEmbedding());
@@ -131,11 +131,11 @@ TEST(RequestPlan, WithAPriorStartRunTheShareOfItsStrength) {
 TEST(RequestPlan, OfEmbeddingTasksRunOneNetworkEach) {
   EXPECT_EQ(StepsOf(With(EmbedText())), (Steps{1, 0, 0, 0}));
   EXPECT_EQ(EncodeNetworks(With(EmbedText())), Networks{kText});
-  EXPECT_EQ(StepsOf(With(EmbedImage{APicture()})), (Steps{1, 0, 0, 0}));
-  EXPECT_EQ(EncodeNetworks(With(EmbedImage{APicture()})), Networks{kImage});
+  EXPECT_EQ(StepsOf(With(EmbedImage{AImage()})), (Steps{1, 0, 0, 0}));
+  EXPECT_EQ(EncodeNetworks(With(EmbedImage{AImage()})), Networks{kImage});
   EXPECT_EQ(StepsOf(With(EmbedPrompt())), (Steps{1, 5, 0, 0}));
-  EXPECT_EQ(StepsOf(With(EncodeLatents{APicture()})), (Steps{1, 0, 0, 0}));
-  EXPECT_EQ(EncodeNetworks(With(EncodeLatents{APicture()})), Networks{kLatents});
+  EXPECT_EQ(StepsOf(With(EncodeLatents{AImage()})), (Steps{1, 0, 0, 0}));
+  EXPECT_EQ(EncodeNetworks(With(EncodeLatents{AImage()})), Networks{kLatents});
   EXPECT_EQ(StepsOf(With(DecodeLatents{AnEmbedding()})), (Steps{1, 0, 0, 1}));
   EXPECT_EQ(EncodeNetworks(With(DecodeLatents{AnEmbedding()})), Networks{kPreparation});
 }

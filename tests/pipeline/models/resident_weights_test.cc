@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+
 #include "pipeline/models/layers.h"
 #include "pipeline/models/share_weights.h"
 #include "tests/pipeline/models/model_test_support.h"
@@ -16,8 +18,8 @@ int64_t BytesOf(const torch::nn::Module& module) {
 }
 
 TEST(ResidentWeightsTest, CountsParametersAsTheyAreUsed) {
-  Linear linear(4, 8);
-  EXPECT_EQ(BytesOf(linear), (4 * 8 + 8) * 4);
+  const auto linear = std::make_shared<Linear>(4, 8);
+  EXPECT_EQ(BytesOf(*linear), (4 * 8 + 8) * 4);
 }
 
 TEST(ResidentWeightsTest, CountsATransformedConvolutionInsteadOfItsWeight) {
@@ -29,16 +31,16 @@ TEST(ResidentWeightsTest, CountsATransformedConvolutionInsteadOfItsWeight) {
 }
 
 TEST(ResidentWeightsTest, WhatTwoModulesShareCountsOnce) {
-  Linear source(4, 8);
-  Linear target(4, 8);
-  ShareWeights(source, target);
+  const auto source = std::make_shared<Linear>(4, 8);
+  const auto target = std::make_shared<Linear>(4, 8);
+  ShareWeights(*source, *target);
   ResidentWeights weights;
-  weights.Add(source);
-  weights.Add(target);
-  EXPECT_EQ(weights.bytes(), BytesOf(source));
-  target.weight.set_data(target.weight.clone());
-  weights.Add(target);
-  EXPECT_EQ(weights.bytes(), BytesOf(source) + 4 * 8 * 4);
+  weights.Add(*source);
+  weights.Add(*target);
+  EXPECT_EQ(weights.bytes(), BytesOf(*source));
+  target->weight.set_data(target->weight.clone());
+  weights.Add(*target);
+  EXPECT_EQ(weights.bytes(), BytesOf(*source) + 4 * 8 * 4);
 }
 
 }  // namespace

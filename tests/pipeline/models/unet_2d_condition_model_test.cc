@@ -133,8 +133,8 @@ TEST(UNetHintTest, HintLatentsAreFurtherInputChannels) {
   config.in_channels = 8;
   UNet2DConditionModel model(config);
   RandomizeParameters(model, 3);
-  const torch::Tensor picture = RandomTensor({1, 3, 8 * kHintScale, 12 * kHintScale}, 4).sigmoid();
-  const torch::Tensor hint = model.encode_hint(picture);
+  const torch::Tensor image = RandomTensor({1, 3, 8 * kHintScale, 12 * kHintScale}, 4).sigmoid();
+  const torch::Tensor hint = model.encode_hint(image);
   ASSERT_EQ(hint.sizes(), (at::IntArrayRef{1, 4, 8, 12}));
   const torch::Tensor input = at::cat({RandomTensor({1, 4, 8, 12}, 5), hint}, 1);
   const torch::Tensor out = model.forward(input, torch::tensor({10.0f}), RandomTensor({1, kEmbedding}, 6));

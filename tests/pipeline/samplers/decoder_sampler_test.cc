@@ -278,8 +278,8 @@ TEST(DecoderSamplerTest, NoiseIsAddedToEveryRowAlike) {
     const torch::Tensor first = sampler->AddNoise(clean, noise, 0);
     EXPECT_TRUE(torch::equal(first[0], first[1]));
     const float share = sampler->AddNoise(clean, torch::zeros({2, 4}), 0)[0][0].item<float>();
-    const bool keeps_the_picture = kind == SamplerKind::kEuler || kind == SamplerKind::kEulerAncestral;
-    EXPECT_EQ(share == 1.0f, keeps_the_picture);
+    const bool keeps_the_image = kind == SamplerKind::kEuler || kind == SamplerKind::kEulerAncestral;
+    EXPECT_EQ(share == 1.0f, keeps_the_image);
   }
 }
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <thread>
 
-#include "pipeline/simulated/simulated_generation.h"
-#include "pipeline/simulated/simulated_picture.h"
+#include "pipeline/simulated/simulated_image.h"
+#include "pipeline/simulated/simulated_sample.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/loaded_pipeline.h"
 
@@ -37,18 +37,18 @@ GenerationRequest SmallRequest() {
 
 class SimulatedPipelineTest : public testing::Test {
  protected:
-  static std::unique_ptr<Generation> Admit(LoadedPipeline& pipeline, const GenerationRequest& request) {
-    absl::StatusOr<std::unique_ptr<Generation>> generation = pipeline.Admit(request);
-    EXPECT_TRUE(generation.ok()) << generation.status();
-    return *std::move(generation);
+  static std::unique_ptr<Sample> Admit(LoadedPipeline& pipeline, const GenerationRequest& request) {
+    absl::StatusOr<std::unique_ptr<Sample>> sample = pipeline.Admit(request);
+    EXPECT_TRUE(sample.ok()) << sample.status();
+    return *std::move(sample);
   }
 
   // Steps until the end; the stages in order, one entry a step.
-  static std::vector<Stage> RunToEnd(LoadedPipeline& pipeline, Generation& generation) {
+  static std::vector<Stage> RunToEnd(LoadedPipeline& pipeline, Sample& sample) {
     std::vector<Stage> stages;
-    while (generation.stage() != Stage::kDone) {
-      stages.push_back(generation.stage());
-      EXPECT_EQ(pipeline.Step({&generation}), absl::OkStatus());
+    while (sample.stage() != Stage::kDone) {
+      stages.push_back(sample.stage());
+      EXPECT_EQ(pipeline.Step({&sample}), absl::OkStatus());
     }
     return stages;
   }
@@ -58,13 +58,13 @@ class SimulatedPipelineTest : public testing::Test {
 
 TEST_F(SimulatedPipelineTest, GoesThroughTheStagesOfTextToImage) {
   LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
-  const auto generation = Admit(pipeline, SmallRequest());
-  EXPECT_EQ(RunToEnd(pipeline, *generation),
+  const auto sample = Admit(pipeline, SmallRequest());
+  EXPECT_EQ(RunToEnd(pipeline, *sample),
             (std::vector<Stage>{Stage::kEncode, Stage::kPrior, Stage::kPrior, Stage::kDenoise,
                                 Stage::kDenoise, Stage::kDenoise, Stage::kDecode}));
-  const absl::StatusOr<GenerationResult> result = generation->TakeResult();
+  const absl::StatusOr<GenerationResult> result = sample->TakeResult();
   ASSERT_TRUE(result.ok() && result->image.has_value());
-  EXPECT_EQ(result->image->pixels, SimulatedPicture(7, 128, 64).pixels);
+  EXPECT_EQ(result->image->pixels, SimulatedImage(7, 128, 64).pixels);
   EXPECT_FALSE(result->latents.has_value());
 }
 
@@ -72,10 +72,10 @@ TEST_F(SimulatedPipelineTest, SkipsDecodingWhenNoImageIsWanted) {
   LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
   GenerationRequest request = SmallRequest();
   request.output = {.image = false, .latents = true};
-  const auto generation = Admit(pipeline, request);
-  EXPECT_EQ(generation->remaining_steps(), 1 + 2 + 3);
-  EXPECT_EQ(RunToEnd(pipeline, *generation).back(), Stage::kDenoise);
-  const absl::StatusOr<GenerationResult> result = generation->TakeResult();
+  const auto sample = Admit(pipeline, request);
+  EXPECT_EQ(sample->remaining_steps(), 1 + 2 + 3);
+  EXPECT_EQ(RunToEnd(pipeline, *sample).back(), Stage::kDenoise);
+  const absl::StatusOr<GenerationResult> result = sample->TakeResult();
   ASSERT_TRUE(result.ok() && result->latents.has_value());
   EXPECT_FALSE(result->image.has_value());
   EXPECT_EQ(result->latents->shape, (std::vector<int64_t>{4, 8, 16}));
@@ -86,14 +86,14 @@ TEST_F(SimulatedPipelineTest, GoesThroughTheNetworksThatATaskNeeds) {
   LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
   GenerationRequest request = SmallRequest();
   request.task = ImageToImage{.init = {.image = std::make_shared<const Image>(), .strength = 0.7}};
-  const auto generation = Admit(pipeline, request);
+  const auto sample = Admit(pipeline, request);
   std::vector<std::string> networks;
   int sized_encode_steps = 0;
-  while (generation->stage() != Stage::kDone) {
-    networks.push_back(generation->batch_key().network);
-    const bool encodes = generation->stage() == Stage::kEncode;
-    sized_encode_steps += encodes && generation->batch_key().latent_width == 16 ? 1 : 0;
-    ASSERT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
+  while (sample->stage() != Stage::kDone) {
+    networks.push_back(sample->batch_key().network);
+    const bool encodes = sample->stage() == Stage::kEncode;
+    sized_encode_steps += encodes && sample->batch_key().latent_width == 16 ? 1 : 0;
+    ASSERT_EQ(pipeline.Step({sample.get()}), absl::OkStatus());
   }
   EXPECT_EQ(networks, (std::vector<std::string>{"text_encoder", "movq_encoder", "prior", "prior", "decoder",
                                                 "decoder", "movq"}));
@@ -105,9 +105,9 @@ TEST_F(SimulatedPipelineTest, YieldsWhatEachEmbeddingTaskAsksFor) {
   const auto result_of = [&](Task task) {
     GenerationRequest request = SmallRequest();
     request.task = std::move(task);
-    const auto generation = Admit(pipeline, request);
-    RunToEnd(pipeline, *generation);
-    return *generation->TakeResult();
+    const auto sample = Admit(pipeline, request);
+    RunToEnd(pipeline, *sample);
+    return *sample->TakeResult();
   };
   using Shape = std::vector<int64_t>;
   const GenerationResult text = result_of(EmbedText());
@@ -125,30 +125,30 @@ TEST_F(SimulatedPipelineTest, YieldsWhatEachEmbeddingTaskAsksFor) {
 
 TEST_F(SimulatedPipelineTest, CountsStepsDownToZero) {
   LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
-  const auto generation = Admit(pipeline, SmallRequest());
+  const auto sample = Admit(pipeline, SmallRequest());
   for (int remaining = 1 + 2 + 3 + 1; remaining > 0; --remaining) {
-    EXPECT_EQ(generation->remaining_steps(), remaining);
-    const StageProgress progress = generation->progress();
+    EXPECT_EQ(sample->remaining_steps(), remaining);
+    const StageProgress progress = sample->progress();
     EXPECT_LT(progress.step, progress.total_steps);
-    ASSERT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
+    ASSERT_EQ(pipeline.Step({sample.get()}), absl::OkStatus());
   }
-  EXPECT_EQ(generation->remaining_steps(), 0);
+  EXPECT_EQ(sample->remaining_steps(), 0);
 }
 
 TEST_F(SimulatedPipelineTest, HasTheBatchKeysAndCostsOfARealPipeline) {
   LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
   GenerationRequest request = SmallRequest();
   request.prior_guidance_scale = 1;
-  const auto generation = Admit(pipeline, request);
+  const auto sample = Admit(pipeline, request);
   std::vector<BatchKey> keys;
-  while (generation->stage() != Stage::kDone) {
-    const BatchKey& key = generation->batch_key();
+  while (sample->stage() != Stage::kDone) {
+    const BatchKey& key = sample->batch_key();
     if (keys.empty() || !(keys.back() == key)) keys.push_back(key);
-    const StepCost cost = generation->step_cost();
+    const StepCost cost = sample->step_cost();
     EXPECT_EQ(cost.network_rows, key.guided ? 2 : 1);
     EXPECT_EQ(cost.latent_pixels, key.latent_height * key.latent_width * cost.network_rows);
     EXPECT_EQ(cost.memory_bytes, cost.latent_pixels * kSimulatedBytesPerLatentPixel);
-    ASSERT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
+    ASSERT_EQ(pipeline.Step({sample.get()}), absl::OkStatus());
   }
   const auto key = [](Stage stage, const char* network, int height, int width, bool guided) {
     return BatchKey{stage, network, height, width, guided};
@@ -168,11 +168,11 @@ TEST_F(SimulatedPipelineTest, AdaptersArePartOfTheKeysOfPriorAndUNet) {
   request.adapter = "watercolour";
   EXPECT_EQ(LoadedPipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_)).Admit(request).status().code(),
             absl::StatusCode::kInvalidArgument);
-  const auto generation = Admit(pipeline, request);
+  const auto sample = Admit(pipeline, request);
   std::map<std::string, std::string> adapters;
-  while (generation->stage() != Stage::kDone) {
-    adapters[generation->batch_key().network] = generation->batch_key().adapter;
-    ASSERT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
+  while (sample->stage() != Stage::kDone) {
+    adapters[sample->batch_key().network] = sample->batch_key().adapter;
+    ASSERT_EQ(pipeline.Step({sample.get()}), absl::OkStatus());
   }
   EXPECT_EQ(adapters, (std::map<std::string, std::string>{{"text_encoder", "watercolour"},
                                                           {"prior", "watercolour"},
@@ -189,23 +189,23 @@ TEST_F(SimulatedPipelineTest, MovesEveryMemberOfABatchAndKeepsTheirResultsApart)
   while (first->stage() != Stage::kDone) {
     ASSERT_EQ(pipeline.Step({first.get(), second.get()}), absl::OkStatus());
   }
-  EXPECT_EQ(first->TakeResult()->image->pixels, SimulatedPicture(7, 128, 64).pixels);
-  EXPECT_EQ(second->TakeResult()->image->pixels, SimulatedPicture(8, 128, 64).pixels);
+  EXPECT_EQ(first->TakeResult()->image->pixels, SimulatedImage(7, 128, 64).pixels);
+  EXPECT_EQ(second->TakeResult()->image->pixels, SimulatedImage(8, 128, 64).pixels);
 }
 
 TEST_F(SimulatedPipelineTest, ShowsPreviewsWhileDenoising) {
   LoadedPipeline pipeline(LoadSimulated(Instant(), {"sim:0"}, 1, clock_));
-  const auto generation = Admit(pipeline, SmallRequest());
+  const auto sample = Admit(pipeline, SmallRequest());
   int previews = 0;
-  while (generation->stage() != Stage::kDone) {
-    const std::optional<Image> preview = generation->Preview();
-    EXPECT_EQ(preview.has_value(), generation->stage() == Stage::kDenoise);
+  while (sample->stage() != Stage::kDone) {
+    const std::optional<Image> preview = sample->Preview();
+    EXPECT_EQ(preview.has_value(), sample->stage() == Stage::kDenoise);
     if (preview.has_value()) {
       ++previews;
       EXPECT_EQ(preview->width, 16);
       EXPECT_EQ(preview->height, 8);
     }
-    ASSERT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
+    ASSERT_EQ(pipeline.Step({sample.get()}), absl::OkStatus());
   }
   EXPECT_EQ(previews, 3);
 }
@@ -239,17 +239,17 @@ TEST_F(SimulatedPipelineTest, AStepLastsUntilItsTimeHasPassedOnTheClock) {
   options.times.encode_ms = 1000;
   options.times.encode_row_ms = 500;
   LoadedPipeline pipeline(LoadSimulated(options, {"sim:0"}, 1, clock_));
-  const auto generation = Admit(pipeline, SmallRequest());
+  const auto sample = Admit(pipeline, SmallRequest());
   const absl::Time start = clock_.Now();
   std::atomic<bool> done = false;
   std::thread worker([&] {
-    EXPECT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
+    EXPECT_EQ(pipeline.Step({sample.get()}), absl::OkStatus());
     EXPECT_GE(clock_.Now() - start, absl::Milliseconds(1500));
     done = true;
   });
   while (!done) clock_.Advance(absl::Milliseconds(100));
   worker.join();
-  EXPECT_EQ(generation->stage(), Stage::kPrior);
+  EXPECT_EQ(sample->stage(), Stage::kPrior);
 }
 
 TEST_F(SimulatedPipelineTest, RunsOutOfMemoryAboveItsLimitAndLeavesTheMembersAsTheyWere) {
@@ -275,13 +275,13 @@ TEST_F(SimulatedPipelineTest, EveryNthStepFails) {
   GenerationRequest request = SmallRequest();
   request.prior_steps = 100;
   std::string outcomes;
-  auto generation = Admit(pipeline, request);
+  auto sample = Admit(pipeline, request);
   for (int i = 0; i < 7; ++i) {
-    const absl::Status status = pipeline.Step({generation.get()});
+    const absl::Status status = pipeline.Step({sample.get()});
     outcomes += status.ok() ? '.' : 'x';
     if (status.ok()) continue;
     EXPECT_TRUE(absl::IsInternal(status)) << status;
-    generation = Admit(pipeline, request);
+    sample = Admit(pipeline, request);
   }
   EXPECT_EQ(outcomes, "..x..x.");
 }
@@ -292,10 +292,10 @@ TEST_F(SimulatedPipelineTest, IsOfNoUseOnceLostAndCanBeMadeAgain) {
   LoadedPipeline pipeline(LoadSimulated(options, {"sim:0"}, 1, clock_));
   for (int restart = 0; restart < 2; ++restart) {
     pipeline.MakeAgain();
-    const auto generation = Admit(pipeline, SmallRequest());
-    EXPECT_EQ(pipeline.Step({generation.get()}), absl::OkStatus());
-    EXPECT_TRUE(absl::IsUnavailable(pipeline.Step({generation.get()})));
-    EXPECT_TRUE(absl::IsUnavailable(pipeline.Step({generation.get()})));
+    const auto sample = Admit(pipeline, SmallRequest());
+    EXPECT_EQ(pipeline.Step({sample.get()}), absl::OkStatus());
+    EXPECT_TRUE(absl::IsUnavailable(pipeline.Step({sample.get()})));
+    EXPECT_TRUE(absl::IsUnavailable(pipeline.Step({sample.get()})));
     EXPECT_TRUE(absl::IsUnavailable(pipeline.Admit(SmallRequest()).status()));
   }
 }

@@ -10,7 +10,7 @@
 #include "config/config_text.h"
 #include "kandinsky/v1/training_config.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 using testing::HasSubstr;
@@ -160,4 +160,4 @@ TEST_F(TrainingCommandLineTest, RefusesUnknownFlags) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::training

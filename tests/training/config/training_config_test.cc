@@ -8,7 +8,7 @@
 
 #include "config/config_text.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 using google::protobuf::FieldDescriptor;
@@ -378,4 +378,4 @@ TEST(TrainingConfigTest, EveryNumberHasARangeAndEveryFieldADefault) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -7,7 +7,7 @@
 
 #include "tests/training/dataset/dataset_folder.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 using testing::ElementsAre;
@@ -28,17 +28,17 @@ std::string ErrorOf(const DataSource& source) {
   return std::string(status.message());
 }
 
-TEST(CaptionDatasetTest, AFolderHoldsPicturesWithCaptionsBesideThem) {
+TEST(CaptionDatasetTest, AFolderHoldsImagesWithCaptionsBesideThem) {
   const DatasetFolder folder;
-  folder.Picture("b.png");
+  folder.SomeImage("b.png");
   folder.Write("b.txt", "\xEF\xBB\xBF  a bird,\nflying \n");
-  folder.Picture("in/c.JPG");
+  folder.SomeImage("in/c.JPG");
   folder.Write("in/c.txt", "a cat");
-  folder.Picture("a.webp");
+  folder.SomeImage("a.webp");
   folder.Write("a.txt", "an ape");
-  folder.Picture("d.jpeg");
+  folder.SomeImage("d.jpeg");
   folder.Write("d.txt", "a dog");
-  folder.Write("readme.md", "no picture");
+  folder.Write("readme.md", "no image");
   const auto dataset = ReadCaptionDataset({.path = folder.path()});
   EXPECT_THAT(ImagesOf(dataset), ElementsAre(folder.Path("a.webp"), folder.Path("b.png"),
                                              folder.Path("d.jpeg"), folder.Path("in/c.JPG")));
@@ -50,17 +50,17 @@ TEST(CaptionDatasetTest, AFolderHoldsPicturesWithCaptionsBesideThem) {
 
 TEST(CaptionDatasetTest, HiddenFilesAndFoldersAreLeftOut) {
   const DatasetFolder folder;
-  folder.Picture("a.png");
-  folder.Picture("._a.png");
-  folder.Picture(".cache/b.png");
+  folder.SomeImage("a.png");
+  folder.SomeImage("._a.png");
+  folder.SomeImage(".cache/b.png");
   EXPECT_THAT(ImagesOf(ReadCaptionDataset({.path = folder.path(), .captions_required = false})),
               ElementsAre(folder.Path("a.png")));
 }
 
-TEST(CaptionDatasetTest, LinksToPicturesCountAndBrokenOnesDoNot) {
+TEST(CaptionDatasetTest, LinksToImagesCountAndBrokenOnesDoNot) {
   const DatasetFolder folder;
   const DatasetFolder elsewhere;
-  std::filesystem::create_symlink(elsewhere.Picture("x.png"), folder.Path("a.png"));
+  std::filesystem::create_symlink(elsewhere.SomeImage("x.png"), folder.Path("a.png"));
   std::filesystem::create_symlink(folder.Path("nothing"), folder.Path("b.png"));
   std::filesystem::create_directory_symlink(elsewhere.path(), folder.Path("loop"));
   EXPECT_THAT(ImagesOf(ReadCaptionDataset({.path = folder.path(), .captions_required = false})),
@@ -69,10 +69,10 @@ TEST(CaptionDatasetTest, LinksToPicturesCountAndBrokenOnesDoNot) {
 
 TEST(CaptionDatasetTest, CaptionsInAFolderMayBeAbsentWhereNoneAreRequired) {
   const DatasetFolder folder;
-  folder.Picture("a.png");
-  folder.Picture("b.png");
+  folder.SomeImage("a.png");
+  folder.SomeImage("b.png");
   folder.Write("b.txt", "");
-  folder.Picture("c.png");
+  folder.SomeImage("c.png");
   folder.Write("c.txt", "a cat");
   const auto dataset = ReadCaptionDataset({.path = folder.path(), .captions_required = false});
   ASSERT_TRUE(dataset.ok()) << dataset.status();
@@ -84,7 +84,7 @@ TEST(CaptionDatasetTest, CaptionsInAFolderMayBeAbsentWhereNoneAreRequired) {
 
 TEST(CaptionDatasetTest, NamesEveryCaptionOfAFolderThatIsWrong) {
   const DatasetFolder folder;
-  for (const char* name : {"a.png", "b.png", "c.png", "d.png", "e.png"}) folder.Picture(name);
+  for (const char* name : {"a.png", "b.png", "c.png", "d.png", "e.png"}) folder.SomeImage(name);
   folder.Write("a.txt", "fine");
   folder.Write("b.txt", " \n");
   folder.Write("c.txt", "\xFF");
@@ -96,10 +96,10 @@ TEST(CaptionDatasetTest, NamesEveryCaptionOfAFolderThatIsWrong) {
                                                   " has 65537 bytes, more than the limit of 65536");
 }
 
-TEST(CaptionDatasetTest, TheFirstPicturesAreTakenAndLookedAtAlone) {
+TEST(CaptionDatasetTest, TheFirstImagesAreTakenAndLookedAtAlone) {
   const DatasetFolder folder;
-  folder.Picture("b.png");
-  folder.Picture("a.png");
+  folder.SomeImage("b.png");
+  folder.SomeImage("a.png");
   folder.Write("a.txt", "x");
   EXPECT_THAT(ImagesOf(ReadCaptionDataset({.path = folder.path(), .max_samples = 1})),
               ElementsAre(folder.Path("a.png")));
@@ -107,9 +107,9 @@ TEST(CaptionDatasetTest, TheFirstPicturesAreTakenAndLookedAtAlone) {
 
 TEST(CaptionDatasetTest, AFolderWithMetadataIsReadByIt) {
   const DatasetFolder folder;
-  folder.Picture("a.png");
-  folder.Picture("in/b.png");
-  folder.Picture("unnamed.png");
+  folder.SomeImage("a.png");
+  folder.SomeImage("in/b.png");
+  folder.SomeImage("unnamed.png");
   const std::string json = folder.Write(
       "metadata.jsonl",
       "{\"file_name\": \"in/b.png\", \"text\": \"b\"}\n{\"file_name\": \"a.png\", \"text\": \"a\"}");
@@ -124,35 +124,35 @@ TEST(CaptionDatasetTest, AFolderWithMetadataIsReadByIt) {
 
 TEST(CaptionDatasetTest, SaysWhatAFolderHoldsThatNothingIsLearnedFrom) {
   const DatasetFolder folder;
-  folder.Picture("a.png");
+  folder.SomeImage("a.png");
   folder.Write("a.txt", "x");
   EXPECT_THAT(ReadCaptionDataset({.path = folder.path()})->notes, IsEmpty());
-  folder.Picture("a.jpg");
-  folder.Picture("b.gif");
-  folder.Picture("c.GIF");
-  folder.Write("b.txt", "a caption of a file that is no picture here");
+  folder.SomeImage("a.jpg");
+  folder.SomeImage("b.gif");
+  folder.SomeImage("c.GIF");
+  folder.Write("b.txt", "a caption of a file that is no image here");
   for (const char* name : {"m.txt", "n.txt", "o.txt"}) folder.Write(name, "x");
   folder.Write("notes", "x");
   EXPECT_THAT(
       ReadCaptionDataset({.path = folder.path()})->notes,
       ElementsAre("passed over, since they are no .png, .jpg, .jpeg or .webp: 1 without an extension (" +
                       folder.Path("notes") + "), 2 .gif (" + folder.Path("b.gif") + ", ...)",
-                  "captions without a picture of their name: " + folder.Path("b.txt") + ", " +
+                  "captions without an image of their name: " + folder.Path("b.txt") + ", " +
                       folder.Path("m.txt") + ", " + folder.Path("n.txt") + " and 1 more",
-                  "pictures that share the caption of another of their name: " + folder.Path("a.png")));
+                  "images that share the caption of another of their name: " + folder.Path("a.png")));
 }
 
 TEST(CaptionDatasetTest, SaysWhatATableInAFolderLeavesOut) {
   const DatasetFolder folder;
-  folder.Picture("a.png");
+  folder.SomeImage("a.png");
   folder.Write("a.txt", "another caption than that of the table");
-  folder.Picture("in/b.png");
-  folder.Picture("c.png");
-  folder.Picture("hint.png");
+  folder.SomeImage("in/b.png");
+  folder.SomeImage("c.png");
+  folder.SomeImage("hint.png");
   folder.Write("metadata.csv", "file_name,text,hint\n./a.png,x,hint.png\n");
   EXPECT_THAT(
       ReadCaptionDataset({.path = folder.path()})->notes,
-      ElementsAre("pictures that metadata.csv does not name, passed over: " + folder.Path("c.png") + ", " +
+      ElementsAre("images that metadata.csv does not name, passed over: " + folder.Path("c.png") + ", " +
                       folder.Path("in/b.png"),
                   "captions that are not read, since metadata.csv has them: " + folder.Path("a.txt")));
   EXPECT_THAT(ReadCaptionDataset({.path = folder.path(), .max_samples = 1})->notes, IsEmpty());
@@ -168,7 +168,7 @@ TEST(CaptionDatasetTest, TwoTablesInAFolderAreOneTooMany) {
 TEST(CaptionDatasetTest, RefusesWhatIsNoDataset) {
   const DatasetFolder folder;
   EXPECT_EQ(ErrorOf({.path = folder.path()}),
-            folder.path() + ": there are no pictures in it (.png, .jpg, .jpeg, .webp)");
+            folder.path() + ": there are no images in it (.png, .jpg, .jpeg, .webp)");
   const std::string text = folder.Write("t.txt", "x");
   EXPECT_EQ(ErrorOf({.path = text}), text + ": a dataset is a folder, a .csv or a .jsonl file");
   for (const char* name : {"none", "none.csv", "none.jsonl"}) {
@@ -180,11 +180,11 @@ TEST(CaptionDatasetTest, RefusesWhatIsNoDataset) {
 
 TEST(CaptionDatasetTest, AFolderMayHaveTheNameOfATable) {
   const DatasetFolder folder;
-  folder.Picture("set.csv/a.png");
+  folder.SomeImage("set.csv/a.png");
   folder.Write("set.csv/a.txt", "x");
   EXPECT_THAT(ImagesOf(ReadCaptionDataset({.path = folder.Path("set.csv")})),
               ElementsAre(folder.Path("set.csv/a.png")));
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -4,7 +4,7 @@
 #include "tests/training/dataset/dataset_folder.h"
 #include "training/dataset/caption_dataset.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 using testing::ElementsAre;
@@ -15,8 +15,8 @@ using testing::IsEmpty;
 class CaptionTableTest : public testing::Test {
  protected:
   CaptionTableTest() {
-    folder_.Picture("a.png");
-    folder_.Picture("pics/b.jpg");
+    folder_.SomeImage("a.png");
+    folder_.SomeImage("pics/b.jpg");
   }
 
   std::vector<TrainingSample> Read(const DataSource& source) {
@@ -76,12 +76,12 @@ TEST_F(CaptionTableTest, TakesAbsolutePathsAndPathsAboveTheTable) {
 }
 
 TEST_F(CaptionTableTest, FindsTheNamedColumns) {
-  const DataSource source = {.path = "", .image_column = "picture", .caption_column = "words"};
+  const DataSource source = {.path = "", .image_column = "photo", .caption_column = "words"};
   DataSource csv = source;
-  csv.path = folder_.Write("t.csv", "image,text,words,picture\nno,no,yes,a.png\n");
+  csv.path = folder_.Write("t.csv", "image,text,words,photo\nno,no,yes,a.png\n");
   EXPECT_THAT(Read(csv).at(0).captions, ElementsAre("yes"));
   DataSource json = source;
-  json.path = folder_.Write("t.jsonl", R"({"image": "no", "picture": "a.png", "words": "yes"})");
+  json.path = folder_.Write("t.jsonl", R"({"image": "no", "photo": "a.png", "words": "yes"})");
   EXPECT_THAT(Read(json).at(0).captions, ElementsAre("yes"));
 }
 
@@ -145,14 +145,14 @@ TEST_F(CaptionTableTest, NamesTheColumnThatIsMissing) {
 
 TEST_F(CaptionTableTest, NamesTheRowsOfACsvThatAreWrong) {
   EXPECT_EQ(ErrorOf("t.csv", "image,text\n,x\na.png,\na.png,\" \n \"\n"),
-            "T:2: the picture's path is empty\nT:3: the caption is empty\nT:4: the caption is empty");
+            "T:2: the image's path is empty\nT:3: the caption is empty\nT:4: the caption is empty");
   EXPECT_EQ(ErrorOf("t.csv", "image,text\nnone.png,x\npics,y\n"),
-            "T:2: there is no picture " + folder_.Path("none.png") + "\nT:3: the picture " +
+            "T:2: there is no image " + folder_.Path("none.png") + "\nT:3: the image " +
                 folder_.Path("pics") + " is not a regular file");
   EXPECT_EQ(ErrorOf("t.csv", "image,text\na.png,x,y\na.png\n"),
             "T:2: the record has 3 fields, the header has 2\nT:3: the record has 1 fields, the header has 2");
   EXPECT_EQ(ErrorOf("t.csv", "image,text\na.png,\xC3\n\xFF.png,x\n"),
-            "T:2: the caption is not UTF-8\nT:3: the picture's path is not UTF-8");
+            "T:2: the caption is not UTF-8\nT:3: the image's path is not UTF-8");
   EXPECT_EQ(ErrorOf("t.csv", std::string("image,text\na.png,a\0b\n", 21)),
             "T:2: the caption has a NUL character");
   EXPECT_EQ(ErrorOf("t.csv", "image,text\na.png,\"x\n"), "T:2: a quote of this record is not closed");
@@ -164,8 +164,8 @@ TEST_F(CaptionTableTest, NamesTheLinesOfAJsonFileThatAreWrong) {
       {"{'image': 1}", "T:2: not valid JSON at byte 2"},
       {"[1]", "T:2: the line is no JSON object"},
       {R"({"text": "x"})", "T:2: no key \"image\" nor \"file_name\" nor \"image_name\""},
-      {R"({"image": 1, "text": "x"})", "T:2: the picture's path is no string"},
-      {R"({"image": "", "text": "x"})", "T:2: the picture's path is empty"},
+      {R"({"image": 1, "text": "x"})", "T:2: the image's path is no string"},
+      {R"({"image": "", "text": "x"})", "T:2: the image's path is empty"},
       {R"({"image": "a.png"})", "T:2: no key \"text\" nor \"caption\""},
       {R"({"image": "a.png", "text": null})", "T:2: no key \"text\" nor \"caption\""},
       {R"({"image": "a.png", "text": 5})", "T:2: the caption is neither a string nor a list of strings"},
@@ -176,7 +176,7 @@ TEST_F(CaptionTableTest, NamesTheLinesOfAJsonFileThatAreWrong) {
       {R"({"image": "a.png", "text": "a\u0000b"})", "T:2: the caption has a NUL character"},
       {R"({"image": "a.png", "image": "a.png", "text": "x"})", "T:2: key \"image\" appears twice"},
       {"{\"image\": \"a.png\", \"text\": \"\xFF\"}", "T:2: the line is not UTF-8"},
-      {"{\"image\": \"none.png\", \"text\": \"x\"}", "T:2: there is no picture " + folder_.Path("none.png")}};
+      {"{\"image\": \"none.png\", \"text\": \"x\"}", "T:2: there is no image " + folder_.Path("none.png")}};
   for (const auto& [line, complaint] : cases) {
     EXPECT_EQ(ErrorOf("t.jsonl", good + line + "\n" + good), complaint) << line;
   }
@@ -222,7 +222,7 @@ TEST_F(CaptionTableTest, RefusesATableAboveAGibibyte) {
               HasSubstr("more than the limit of 1073741824"));
 }
 
-TEST_F(CaptionTableTest, HintsArePicturesOfTheirOwnAndMayBeAbsent) {
+TEST_F(CaptionTableTest, HintsAreImagesOfTheirOwnAndMayBeAbsent) {
   const std::string csv = folder_.Write("t.csv", "image,text,depth\na.png,x,pics/b.jpg\na.png,y,\n");
   const auto rows = Read({.path = csv, .hint_column = "depth"});
   EXPECT_THAT(rows.at(0).hint_path, EndsWith("/pics/b.jpg"));
@@ -234,4 +234,4 @@ TEST_F(CaptionTableTest, HintsArePicturesOfTheirOwnAndMayBeAbsent) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::training

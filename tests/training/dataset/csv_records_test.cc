@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 using testing::ElementsAre;
@@ -102,4 +102,4 @@ TEST(ReadCsvRecordsTest, RefusesRecordsAboveAMebibyte) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <set>
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 using testing::ElementsAre;
@@ -79,7 +79,7 @@ TEST(MixSeedTest, IsTheSameOnEveryPlatform) {
   EXPECT_EQ(MixSeed(UINT64_MAX, UINT64_MAX, UINT64_MAX), 0x595b17f487c0e71bu);
 }
 
-TEST(MixSeedTest, GivesNeighboursDifferentSeeds) {
+TEST(MixSeedTest, GivesNeighborsDifferentSeeds) {
   std::set<uint64_t> seeds;
   for (uint64_t seed = 0; seed < 20; ++seed) {
     for (uint64_t stream = 0; stream < 20; ++stream) {
@@ -90,4 +90,4 @@ TEST(MixSeedTest, GivesNeighboursDifferentSeeds) {
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -5,7 +5,7 @@
 
 #include <fstream>
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 DatasetFolder::DatasetFolder() {
   std::string path = std::filesystem::temp_directory_path() / "dataset_XXXXXX";
@@ -21,4 +21,4 @@ std::string DatasetFolder::Write(const std::string& name, const std::string& con
   return path_ / name;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-namespace kandinsky {
+namespace kandinsky::training {
 
 // A temporary folder to lay a dataset out in; goes away with the object.
 class DatasetFolder {
@@ -15,8 +15,8 @@ class DatasetFolder {
 
   // Writes a file, and the folders above it, and returns its path.
   std::string Write(const std::string& name, const std::string& content) const;
-  // A file with the name of a picture, but no pixels: datasets are read without looking at these.
-  std::string Picture(const std::string& name) const { return Write(name, "not looked at"); }
+  // A file with the name of an image, but no pixels: datasets are read without looking at these.
+  std::string SomeImage(const std::string& name) const { return Write(name, "not looked at"); }
   std::string Path(const std::string& name) const { return path_ / name; }
   std::string path() const { return path_; }
 
@@ -24,4 +24,4 @@ class DatasetFolder {
   std::filesystem::path path_;
 };
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

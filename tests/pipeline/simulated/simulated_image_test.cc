@@ -1,4 +1,4 @@
-#include "pipeline/simulated/simulated_picture.h"
+#include "pipeline/simulated/simulated_image.h"
 
 #include <gtest/gtest.h>
 
@@ -9,39 +9,39 @@
 namespace kandinsky {
 namespace {
 
-TEST(SimulatedPicture, FollowsFromSeedAndSize) {
-  const Image image = SimulatedPicture(7, 128, 64);
+TEST(SimulatedImage, FollowsFromSeedAndSize) {
+  const Image image = SimulatedImage(7, 128, 64);
   EXPECT_EQ(image.width, 128);
   EXPECT_EQ(image.height, 64);
   EXPECT_EQ(image.channels, 3);
   EXPECT_EQ(image.pixels.size(), 128u * 64 * 3);
-  EXPECT_EQ(SimulatedPicture(7, 128, 64).pixels, image.pixels);
-  EXPECT_NE(SimulatedPicture(8, 128, 64).pixels, image.pixels);
+  EXPECT_EQ(SimulatedImage(7, 128, 64).pixels, image.pixels);
+  EXPECT_NE(SimulatedImage(8, 128, 64).pixels, image.pixels);
 }
 
-TEST(SimulatedPicture, IsAsHardToCompressAsARealOne) {
-  // Real 512 x 512 pictures take 300 to 600 KB.
-  const absl::StatusOr<std::string> png = EncodePng(SimulatedPicture(1, 512, 512));
+TEST(SimulatedImage, IsAsHardToCompressAsARealOne) {
+  // Real 512 x 512 images take 300 to 600 KB.
+  const absl::StatusOr<std::string> png = EncodePng(SimulatedImage(1, 512, 512));
   ASSERT_TRUE(png.ok()) << png.status();
   EXPECT_GT(png->size(), 300u << 10);
   EXPECT_LT(png->size(), 600u << 10);
 }
 
-TEST(SimulatedPreview, FadesInFromGrey) {
-  const Image grey = SimulatedPreview(7, 16, 8, 0);
+TEST(SimulatedPreview, FadesInFromGray) {
+  const Image gray = SimulatedPreview(7, 16, 8, 0);
   EXPECT_TRUE(
-      std::all_of(grey.pixels.begin(), grey.pixels.end(), [](uint8_t value) { return value == 128; }));
+      std::all_of(gray.pixels.begin(), gray.pixels.end(), [](uint8_t value) { return value == 128; }));
   const auto distance = [](const Image& a, const Image& b) {
     int sum = 0;
     for (size_t i = 0; i < a.pixels.size(); ++i) sum += std::abs(a.pixels[i] - b.pixels[i]);
     return sum;
   };
-  const Image picture = SimulatedPicture(7, 16, 8);
+  const Image image = SimulatedImage(7, 16, 8);
   const Image half = SimulatedPreview(7, 16, 8, 0.5);
   const Image full = SimulatedPreview(7, 16, 8, 1);
-  EXPECT_LT(distance(half, picture), distance(grey, picture));
-  EXPECT_LT(distance(full, picture), distance(half, picture));
-  for (size_t i = 0; i < full.pixels.size(); ++i) EXPECT_LT(picture.pixels[i] - full.pixels[i], 16);
+  EXPECT_LT(distance(half, image), distance(gray, image));
+  EXPECT_LT(distance(full, image), distance(half, image));
+  for (size_t i = 0; i < full.pixels.size(); ++i) EXPECT_LT(image.pixels[i] - full.pixels[i], 16);
 }
 
 TEST(SimulatedLatents, LieBetweenMinusOneAndOneAndDiffer) {

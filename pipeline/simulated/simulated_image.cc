@@ -1,4 +1,4 @@
-#include "pipeline/simulated/simulated_picture.h"
+#include "pipeline/simulated/simulated_image.h"
 
 #include <array>
 #include <cstddef>
@@ -25,32 +25,32 @@ class Random {
   uint64_t state_;
 };
 
-using Colour = std::array<double, kChannels>;
+using Color = std::array<double, kChannels>;
 
-// The colours of the four corners, row by row; below white so that the grain never overflows.
-std::array<Colour, 4> CornersOf(uint64_t seed) {
+// The colors of the four corners, row by row; below white so that the grain never overflows.
+std::array<Color, 4> CornersOf(uint64_t seed) {
   Random random(seed);
-  std::array<Colour, 4> corners;
-  for (Colour& corner : corners) {
+  std::array<Color, 4> corners;
+  for (Color& corner : corners) {
     for (double& channel : corner) channel = static_cast<double>(random.Next() % (256 - (1 << kGrainBits)));
   }
   return corners;
 }
 
-Colour Between(const Colour& from, const Colour& to, double share) {
-  Colour colour;
-  for (size_t i = 0; i < kChannels; ++i) colour[i] = from[i] + (to[i] - from[i]) * share;
-  return colour;
+Color Between(const Color& from, const Color& to, double share) {
+  Color color;
+  for (size_t i = 0; i < kChannels; ++i) color[i] = from[i] + (to[i] - from[i]) * share;
+  return color;
 }
 
-Image Gradient(const std::array<Colour, 4>& corners, int width, int height) {
+Image Gradient(const std::array<Color, 4>& corners, int width, int height) {
   constexpr int kFractionBits = 16;
   Image image{.width = width, .height = height, .channels = kChannels, .pixels = {}};
   image.pixels.reserve(image.row_bytes() * static_cast<size_t>(height));
   for (int y = 0; y < height; ++y) {
     const double down = static_cast<double>(y) / height;
-    const Colour left = Between(corners[0], corners[2], down);
-    const Colour right = Between(corners[1], corners[3], down);
+    const Color left = Between(corners[0], corners[2], down);
+    const Color right = Between(corners[1], corners[3], down);
     std::array<int64_t, kChannels> value;  // fixed point: the loop over the pixels is what costs
     std::array<int64_t, kChannels> change;
     for (size_t i = 0; i < kChannels; ++i) {
@@ -69,7 +69,7 @@ Image Gradient(const std::array<Colour, 4>& corners, int width, int height) {
 
 }  // namespace
 
-Image SimulatedPicture(uint64_t seed, int width, int height) {
+Image SimulatedImage(uint64_t seed, int width, int height) {
   Image image = Gradient(CornersOf(seed), width, height);
   Random random(~seed);
   constexpr uint64_t kMask = (1 << kGrainBits) - 1;
@@ -83,8 +83,8 @@ Image SimulatedPicture(uint64_t seed, int width, int height) {
 }
 
 Image SimulatedPreview(uint64_t seed, int width, int height, double done) {
-  std::array<Colour, 4> corners = CornersOf(seed);
-  for (Colour& corner : corners) corner = Between({128, 128, 128}, corner, done);
+  std::array<Color, 4> corners = CornersOf(seed);
+  for (Color& corner : corners) corner = Between({128, 128, 128}, corner, done);
   return Gradient(corners, width, height);
 }
 

@@ -1,4 +1,4 @@
-#include "training/dataset/picture_preparation.h"
+#include "training/dataset/image_preparation.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,12 +9,12 @@
 #include "imaging/resize.h"
 #include "tests/training/dataset/dataset_folder.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 using testing::HasSubstr;
 
-// A picture that has another colour everywhere.
+// An image that has another color everywhere.
 Image Gradient(int width, int height, int channels = 3) {
   Image image = *AllocateImage(width, height, channels);
   for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(i * 37 + i / 251);
@@ -75,17 +75,17 @@ TEST(CenterCropTest, StaysInsideAndIsNeverEmpty) {
 }
 
 TEST(CropAndResizeTest, CopiesASquareOfTheRightSize) {
-  const Image picture = Gradient(70, 64);
-  const auto square = CropAndResize(picture, 64);
+  const Image image = Gradient(70, 64);
+  const auto square = CropAndResize(image, 64);
   ASSERT_TRUE(square.ok()) << square.status();
-  EXPECT_EQ(square->pixels, Part(picture, {3, 0, 64, 64}).pixels);
+  EXPECT_EQ(square->pixels, Part(image, {3, 0, 64, 64}).pixels);
 }
 
 TEST(CropAndResizeTest, ResizesWithAReducingGap) {
   for (const auto& [width, height] : {std::pair(300, 200), std::pair(131, 257), std::pair(20, 33)}) {
-    const Image picture = Gradient(width, height);
-    const Image part = Part(picture, CenterCrop(width, height));
-    const auto square = CropAndResize(picture, 32);
+    const Image image = Gradient(width, height);
+    const Image part = Part(image, CenterCrop(width, height));
+    const auto square = CropAndResize(image, 32);
     ASSERT_TRUE(square.ok()) << square.status();
     EXPECT_EQ(square->width, 32);
     EXPECT_EQ(square->height, 32);
@@ -93,49 +93,49 @@ TEST(CropAndResizeTest, ResizesWithAReducingGap) {
   }
 }
 
-TEST(CropAndResizeTest, RefusesWhatIsNoRgbPicture) {
+TEST(CropAndResizeTest, RefusesWhatIsNoRgbImage) {
   EXPECT_EQ(CropAndResize(Gradient(8, 8, 1), 32).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(CropAndResize(Image(), 32).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(CropAndResize(Gradient(8, 8), 0).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST(LoadTrainingPictureTest, GivesRgbOfAnyPicture) {
+TEST(LoadTrainingImageTest, GivesRgbOfAnyImage) {
   const DatasetFolder folder;
-  const Image picture = Gradient(9, 7);
-  const auto png = EncodePng(picture);
+  const Image image = Gradient(9, 7);
+  const auto png = EncodePng(image);
   ASSERT_TRUE(png.ok()) << png.status();
-  const auto loaded = LoadTrainingPicture(Sample(folder.Write("a.png", *png)));
+  const auto loaded = LoadTrainingImage(Sample(folder.Write("a.png", *png)));
   ASSERT_TRUE(loaded.ok()) << loaded.status();
-  EXPECT_EQ(loaded->pixels, picture.pixels);
-  const auto grey = EncodePng(Gradient(9, 7, 1));
-  ASSERT_TRUE(grey.ok()) << grey.status();
-  EXPECT_EQ(LoadTrainingPicture(Sample(folder.Write("b.jpg", *grey)))->channels, 3);
+  EXPECT_EQ(loaded->pixels, image.pixels);
+  const auto gray = EncodePng(Gradient(9, 7, 1));
+  ASSERT_TRUE(gray.ok()) << gray.status();
+  EXPECT_EQ(LoadTrainingImage(Sample(folder.Write("b.jpg", *gray)))->channels, 3);
 }
 
-TEST(LoadTrainingPictureTest, TransparentIsWhiteInPicturesAndFarInDepthMaps) {
+TEST(LoadTrainingImageTest, TransparentIsWhiteInImagesAndFarInDepthMaps) {
   const DatasetFolder folder;
   const Image clear{1, 1, 4, {90, 90, 90, 0}};
   TrainingSample sample = Sample(folder.Write("a.png", *EncodePng(clear)));
   sample.hint_path = sample.image_path;
-  EXPECT_EQ(LoadTrainingPicture(sample)->pixels, std::vector<uint8_t>(3, 255));
+  EXPECT_EQ(LoadTrainingImage(sample)->pixels, std::vector<uint8_t>(3, 255));
   EXPECT_EQ(LoadTrainingHint(sample)->pixels, std::vector<uint8_t>(3, 0));
 }
 
-TEST(LoadTrainingPictureTest, NamesPictureAndPlaceOfABrokenOne) {
+TEST(LoadTrainingImageTest, NamesImageAndPlaceOfABrokenOne) {
   const DatasetFolder folder;
-  const std::string path = folder.Write("a.png", "no picture");
-  const absl::Status broken = LoadTrainingPicture(Sample(path, "set/t.csv", 7)).status();
+  const std::string path = folder.Write("a.png", "no image");
+  const absl::Status broken = LoadTrainingImage(Sample(path, "set/t.csv", 7)).status();
   EXPECT_EQ(broken.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(broken.message(), HasSubstr(path + " (set/t.csv:7): "));
   const std::string cut = folder.Write("b.png", EncodePng(Gradient(9, 7))->substr(0, 60));
-  EXPECT_THAT(LoadTrainingPicture(Sample(cut, "b.txt")).status().message(), HasSubstr("b.png (b.txt): "));
+  EXPECT_THAT(LoadTrainingImage(Sample(cut, "b.txt")).status().message(), HasSubstr("b.png (b.txt): "));
 }
 
-TEST(LoadTrainingPictureTest, SaysThatAPictureIsGone) {
-  const absl::Status gone = LoadTrainingPicture(Sample("/nowhere/a.png", "t.csv", 2)).status();
+TEST(LoadTrainingImageTest, SaysThatAImageIsGone) {
+  const absl::Status gone = LoadTrainingImage(Sample("/nowhere/a.png", "t.csv", 2)).status();
   EXPECT_EQ(gone.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(gone.message(), HasSubstr("/nowhere/a.png (t.csv:2): "));
 }
 
 }  // namespace
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -10,17 +10,17 @@
 namespace kandinsky {
 
 // One image or embedding of a SimulatedPipeline: goes through its plan without computing. Its results are
-// SimulatedPicture and SimulatedResult.
-class SimulatedGeneration final : public Generation {
+// SimulatedImage and SimulatedResult.
+class SimulatedSample final : public Sample {
  public:
   // Of a request that the model can serve.
-  SimulatedGeneration(const GenerationRequest& request, std::shared_ptr<const Plan> plan, int embedding_dim);
+  SimulatedSample(const GenerationRequest& request, std::shared_ptr<const Plan> plan, int embedding_dim);
 
   const std::vector<PromptTokens>& prompt_tokens() const override { return prompt_tokens_; }
   std::optional<Image> Preview() const override;
   absl::StatusOr<GenerationResult> TakeResult() override;
 
-  // Moves on by one step. Makes the picture at the end of the decode stage, which takes about a millisecond
+  // Moves on by one step. Makes the image at the end of the decode stage, which takes about a millisecond
   // for 512 x 512 pixels.
   void Advance();
 
@@ -28,7 +28,7 @@ class SimulatedGeneration final : public Generation {
   const GenerationRequest request_;
   const int embedding_dim_;
   const std::vector<PromptTokens> prompt_tokens_;
-  std::optional<Image> picture_;
+  std::optional<Image> image_;
 };
 
 }  // namespace kandinsky

@@ -1,4 +1,4 @@
-#include "training/dataset/picture_preparation.h"
+#include "training/dataset/image_preparation.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -13,7 +13,7 @@
 #include "imaging/encoded_image.h"
 #include "imaging/resize.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
 // Files of the user's own choice, not of strangers: larger than a server would take.
@@ -24,12 +24,12 @@ absl::StatusOr<Image> DecodeFile(const std::string& path, Ground ground) {
   return DecodeImage(std::string_view(bytes), kLimits, ground);
 }
 
-// The picture at `path`, which belongs to `sample`.
+// The image at `path`, which belongs to `sample`.
 absl::StatusOr<Image> Load(const TrainingSample& sample, const std::string& path, Ground ground) {
-  absl::StatusOr<Image> picture = DecodeFile(path, ground);
-  if (picture.ok()) return picture;
-  return absl::Status(picture.status().code(),
-                      absl::StrCat(path, " (", PlaceOf(sample), "): ", picture.status().message()));
+  absl::StatusOr<Image> image = DecodeFile(path, ground);
+  if (image.ok()) return image;
+  return absl::Status(image.status().code(),
+                      absl::StrCat(path, " (", PlaceOf(sample), "): ", image.status().message()));
 }
 
 // Half of `doubled`, a half to the even neighbor, as Python's round does.
@@ -50,14 +50,14 @@ absl::StatusOr<Image> Crop(const Image& image, const CropBox& box) {
 
 }  // namespace
 
-absl::StatusOr<Image> LoadTrainingPicture(const TrainingSample& sample) {
+absl::StatusOr<Image> LoadTrainingImage(const TrainingSample& sample) {
   return Load(sample, sample.image_path, Ground::kWhite);
 }
 
 absl::StatusOr<Image> LoadTrainingHint(const TrainingSample& sample) {
   if (!sample.hint_path.empty()) return Load(sample, sample.hint_path, Ground::kBlack);
   return absl::InvalidArgumentError(
-      absl::StrCat(PlaceOf(sample), ": a hint picture is missing, which this network follows"));
+      absl::StrCat(PlaceOf(sample), ": a hint image is missing, which this network follows"));
 }
 
 CropBox CenterCrop(int width, int height) {
@@ -72,9 +72,9 @@ CropBox CenterCrop(int width, int height) {
 
 absl::StatusOr<Image> CropAndResize(const Image& rgb, int resolution) {
   RETURN_IF_ERROR(CheckImage(rgb));
-  if (rgb.channels != 3) return absl::InvalidArgumentError("a picture to learn must be RGB");
+  if (rgb.channels != 3) return absl::InvalidArgumentError("an image to learn must be RGB");
   ASSIGN_OR_RETURN(const Image part, Crop(rgb, CenterCrop(rgb.width, rgb.height)));
   return Resize(part, resolution, resolution, {.filter = ResampleFilter::kBicubic, .reducing_gap = true});
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -1,4 +1,4 @@
-#include "training/picture_features.h"
+#include "training/image_features.h"
 
 #include <ATen/ATen.h>
 
@@ -10,28 +10,28 @@
 #include "base/status_macros.h"
 #include "imaging/resize.h"
 #include "pipeline/diffusion/input_tensors.h"
-#include "training/dataset/picture_preparation.h"
+#include "training/dataset/image_preparation.h"
 #include "training/fingerprint.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
-constexpr int64_t kPicturesAtOnce = 8;  // bounds the memory of the autoencoder
+constexpr int64_t kImagesAtOnce = 8;  // bounds the memory of the autoencoder
 
 // The networks and what they are asked for.
 struct Extractor {
   const FrozenImageEncoder& vision;
   std::shared_ptr<const VQModel> movq;  // null when no latents are wanted
-  const PictureFeatureRequest& request;
+  const ImageFeatureRequest& request;
   const std::vector<TrainingSample>& samples;
 
   absl::StatusOr<NamedTensors> Extract(int64_t begin, int64_t end) const;
-  absl::StatusOr<Image> ForEncoder(const Image& picture) const;
+  absl::StatusOr<Image> ForEncoder(const Image& image) const;
 };
 
-absl::StatusOr<Image> Extractor::ForEncoder(const Image& picture) const {
+absl::StatusOr<Image> Extractor::ForEncoder(const Image& image) const {
   const int edge = vision.image_size;
-  return vision.squeezes ? Resize(picture, edge, edge) : CropForClip(picture, edge);
+  return vision.squeezes ? Resize(image, edge, edge) : CropForClip(image, edge);
 }
 
 // uint8 [1, 3, size, size].
@@ -42,15 +42,15 @@ absl::StatusOr<NamedTensors> Extractor::Extract(int64_t begin, int64_t end) cons
   std::vector<torch::Tensor> embeds;
   std::vector<torch::Tensor> latents;
   std::vector<torch::Tensor> hints;
-  for (int64_t from = begin; from < end; from += kPicturesAtOnce) {
+  for (int64_t from = begin; from < end; from += kImagesAtOnce) {
     std::vector<Image> squares;
     std::vector<torch::Tensor> pixels;
-    for (int64_t i = from; i < std::min(from + kPicturesAtOnce, end); ++i) {
+    for (int64_t i = from; i < std::min(from + kImagesAtOnce, end); ++i) {
       const TrainingSample& sample = samples[static_cast<size_t>(i)];
-      ASSIGN_OR_RETURN(const Image picture, LoadTrainingPicture(sample));
-      ASSIGN_OR_RETURN(squares.emplace_back(), ForEncoder(picture));
+      ASSIGN_OR_RETURN(const Image image, LoadTrainingImage(sample));
+      ASSIGN_OR_RETURN(squares.emplace_back(), ForEncoder(image));
       if (request.latents) {
-        ASSIGN_OR_RETURN(const Image square, CropAndResize(picture, request.resolution));
+        ASSIGN_OR_RETURN(const Image square, CropAndResize(image, request.resolution));
         pixels.push_back(ToPixels(square));
       }
       if (request.hint_resolution > 0) {
@@ -71,7 +71,7 @@ absl::StatusOr<NamedTensors> Extractor::Extract(int64_t begin, int64_t end) cons
 }
 
 std::string FingerprintOf(const ModelDirectory& files, const std::vector<TrainingSample>& samples,
-                          const PictureFeatureRequest& request) {
+                          const ImageFeatureRequest& request) {
   Fingerprint print;
   print.Add(files.prior.image_encoder.config.json.dump()).AddFolder(files.prior.image_encoder.folder);
   print.Add(files.prior.image_processor.json.dump());
@@ -85,17 +85,16 @@ std::string FingerprintOf(const ModelDirectory& files, const std::vector<Trainin
     print.Add(sample.image_path).AddFile(sample.image_path);
     if (hints) print.Add(sample.hint_path).AddFile(sample.hint_path);
   }
-  return "pictures-1-" + print.ToString();  // 1: of what is computed and how
+  return "images-1-" + print.ToString();  // 1: of what is computed and how
 }
 
 }  // namespace
 
-absl::StatusOr<FeatureCache> OpenPictureFeatures(const ModelDirectory& files,
-                                                 const FrozenImageEncoder& vision,
-                                                 const std::vector<TrainingSample>& samples,
-                                                 const PictureFeatureRequest& request,
-                                                 const std::string& cache_folder,
-                                                 const FeatureCache::Progress& progress) {
+absl::StatusOr<FeatureCache> OpenImageFeatures(const ModelDirectory& files, const FrozenImageEncoder& vision,
+                                               const std::vector<TrainingSample>& samples,
+                                               const ImageFeatureRequest& request,
+                                               const std::string& cache_folder,
+                                               const FeatureCache::Progress& progress) {
   Extractor extractor = {.vision = vision, .movq = nullptr, .request = request, .samples = samples};
   if (request.latents) {
     ASSIGN_OR_RETURN(extractor.movq, LoadNetwork<VQModel>(files.decoder.movq, ParseVQModelConfig));
@@ -105,4 +104,4 @@ absl::StatusOr<FeatureCache> OpenPictureFeatures(const ModelDirectory& files,
       [&](int64_t begin, int64_t end) { return extractor.Extract(begin, end); }, progress);
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

@@ -1,4 +1,4 @@
-#include "scheduler/active_generations.h"
+#include "scheduler/active_samples.h"
 
 #include <algorithm>
 #include <exception>
@@ -23,10 +23,9 @@ BatchLimits LimitsOf(const EngineOptions& options, const Capabilities& capabilit
 }
 
 // CutTextError when a text was cut that must not be.
-absl::Status CheckStrictPrompt(const GenerationRequest& request, const Generation& generation,
-                               int image_index) {
+absl::Status CheckStrictPrompt(const GenerationRequest& request, const Sample& sample, int image_index) {
   if (!request.strict_prompt) return absl::OkStatus();
-  for (const PromptTokens& text : generation.prompt_tokens()) {
+  for (const PromptTokens& text : sample.prompt_tokens()) {
     if (text.kept_tokens < text.tokens) return CutTextError(text, image_index);
   }
   return absl::OkStatus();
@@ -49,103 +48,103 @@ auto CatchExceptions(const char* what, Call call) -> decltype(call()) {
 
 }  // namespace
 
-ActiveGenerations::ActiveGenerations(Pipeline& pipeline, const WorkerContext& context)
+ActiveSamples::ActiveSamples(Pipeline& pipeline, const WorkerContext& context)
     : pipeline_(pipeline),
       context_(context),
       limits_(LimitsOf(context.options, context.model.capabilities())),
       row_caps_(std::max(1, context.options.probe_after_steps)) {}
 
-ActiveGenerations::~ActiveGenerations() {
-  for (const ActiveGeneration& active : active_) {
-    if (active.generation != nullptr) context_.registry.Release(1, /*steps_saved=*/0);
+ActiveSamples::~ActiveSamples() {
+  for (const ActiveSample& active : active_) {
+    if (active.sample != nullptr) context_.registry.Release(1, /*steps_saved=*/0);
   }
 }
 
-void ActiveGenerations::Add(const BegunImage& image) {
-  ActiveGeneration active = {.request = image.request, .image_index = image.index, .generation = nullptr};
-  absl::StatusOr<std::unique_ptr<Generation>> generation = CatchExceptions(
+void ActiveSamples::Add(const BegunImage& image) {
+  ActiveSample active = {.request = image.request, .image_index = image.index, .sample = nullptr};
+  absl::StatusOr<std::unique_ptr<Sample>> sample = CatchExceptions(
       "admit", [&] { return pipeline_.Admit(active.image_request(), active.request->plan()); });
-  if (generation.ok()) {
-    absl::Status cut = CheckStrictPrompt(active.image_request(), **generation, image.index);
-    if (!cut.ok()) generation = std::move(cut);
+  if (sample.ok()) {
+    absl::Status cut = CheckStrictPrompt(active.image_request(), **sample, image.index);
+    if (!cut.ok()) sample = std::move(cut);
   }
-  if (!generation.ok()) {
-    const bool refused = absl::IsInvalidArgument(generation.status());
+  if (!sample.ok()) {
+    const bool refused = absl::IsInvalidArgument(sample.status());
     context_.registry.End(image.request, refused ? RequestState::kRejected : RequestState::kFailed,
-                          generation.status());
+                          sample.status());
     context_.registry.Release(1, /*steps_saved=*/0);
     return;
   }
-  active.generation = *std::move(generation);
-  active.request->RecordPromptTokens(active.generation->prompt_tokens());
+  active.sample = *std::move(sample);
+  active.request->RecordPromptTokens(active.sample->prompt_tokens());
   active_.push_back(std::move(active));
 }
 
 // The watcher ends overdue requests as well; doing it here too makes "no step after the deadline" independent
 // of which thread runs first.
-void ActiveGenerations::EndOverdue() {
+void ActiveSamples::EndOverdue() {
   const absl::Time now = context_.clock.Now();
-  for (const ActiveGeneration& active : active_) {
+  for (const ActiveSample& active : active_) {
     if (active.request->deadline() <= now) context_.registry.EndIfOverdue(active.request);
   }
 }
 
-void ActiveGenerations::DropEnded() {
+void ActiveSamples::DropEnded() {
   EndOverdue();
   int dropped = 0;
   int steps_saved = 0;
-  std::erase_if(active_, [&](const ActiveGeneration& active) {
-    if (active.generation == nullptr) return true;
+  std::erase_if(active_, [&](const ActiveSample& active) {
+    if (active.sample == nullptr) return true;
     const RequestState state = active.request->state();
     if (!IsEnd(state)) return false;
     const bool stopped = state == RequestState::kCancelled || state == RequestState::kExpired;
-    if (stopped) steps_saved += active.generation->remaining_steps();
+    if (stopped) steps_saved += active.sample->remaining_steps();
     ++dropped;
     return true;
   });
   if (dropped > 0) context_.registry.Release(dropped, steps_saved);
 }
 
-void ActiveGenerations::FailAll(const absl::Status& status) {
-  for (const ActiveGeneration& active : active_) {
+void ActiveSamples::FailAll(const absl::Status& status) {
+  for (const ActiveSample& active : active_) {
     context_.registry.End(active.request, RequestState::kFailed, status);
   }
 }
 
 // Waiting for room would not help these.
-void ActiveGenerations::RefuseTooLarge() {
-  for (const ActiveGeneration& active : active_) {
-    if (active.generation->step_cost().memory_bytes <= limits_.max_memory_bytes) continue;
+void ActiveSamples::RefuseTooLarge() {
+  for (const ActiveSample& active : active_) {
+    if (active.sample->step_cost().memory_bytes <= limits_.max_memory_bytes) continue;
     context_.registry.End(active.request, RequestState::kFailed,
                           absl::ResourceExhaustedError("one image needs more memory than there is"));
   }
   DropEnded();
 }
 
-BatchPlan ActiveGenerations::Plan() {
+BatchPlan ActiveSamples::Plan() {
   RefuseTooLarge();
   std::vector<BatchCandidate> candidates;
   candidates.reserve(active_.size());
-  for (const ActiveGeneration& active : active_) {
-    candidates.push_back({.key = active.generation->batch_key(),
-                          .cost = active.generation->step_cost(),
+  for (const ActiveSample& active : active_) {
+    candidates.push_back({.key = active.sample->batch_key(),
+                          .cost = active.sample->step_cost(),
                           .urgency = active.request->urgency(),
                           .deadline = active.request->deadline(),
                           .times_passed_over = active.times_passed_over});
   }
   BatchPlan plan = PlanBatch(candidates, limits_, row_caps_, context_.clock.Now());
-  for (ActiveGeneration& active : active_) ++active.times_passed_over;
+  for (ActiveSample& active : active_) ++active.times_passed_over;
   for (const size_t i : plan.members) active_[i].times_passed_over = 0;
   return plan;
 }
 
-absl::Status ActiveGenerations::Step() {
+absl::Status ActiveSamples::Step() {
   const BatchPlan plan = Plan();
   if (plan.members.empty()) return absl::OkStatus();
-  std::vector<Generation*> batch;
+  std::vector<Sample*> batch;
   std::vector<StageProgress> before;
   for (const size_t i : plan.members) {
-    batch.push_back(active_[i].generation.get());
+    batch.push_back(active_[i].sample.get());
     before.push_back(batch.back()->progress());
   }
   StepRecord record = {.key = batch.front()->batch_key(),
@@ -171,7 +170,7 @@ absl::Status ActiveGenerations::Step() {
   return absl::OkStatus();
 }
 
-void ActiveGenerations::FailMembers(const BatchPlan& plan, const StepRecord& record) {
+void ActiveSamples::FailMembers(const BatchPlan& plan, const StepRecord& record) {
   Log(LogLevel::kWarning, "a step failed",
       {{"stage", StageName(record.key.stage)}, {"rows", record.rows}, {"status", record.status.ToString()}});
   const bool out_of_memory = absl::IsResourceExhausted(record.status);
@@ -188,7 +187,7 @@ void ActiveGenerations::FailMembers(const BatchPlan& plan, const StepRecord& rec
   }
 }
 
-void ActiveGenerations::RecordStatistics(const BatchPlan& plan, const StepRecord& record) {
+void ActiveSamples::RecordStatistics(const BatchPlan& plan, const StepRecord& record) {
   // Images of one request may be several members of the batch, yet it is one step of that request.
   std::vector<LiveRequest*> requests;
   requests.reserve(plan.members.size());
@@ -198,7 +197,7 @@ void ActiveGenerations::RecordStatistics(const BatchPlan& plan, const StepRecord
   for (LiveRequest* request : requests) request->RecordStep(record);
 }
 
-void ActiveGenerations::PublishStep(ActiveGeneration& active, const StageProgress& before, int batch_rows) {
+void ActiveSamples::PublishStep(ActiveSample& active, const StageProgress& before, int batch_rows) {
   if (active.request->ended()) return;
   context_.registry.Post(
       *active.request,
@@ -208,16 +207,16 @@ void ActiveGenerations::PublishStep(ActiveGeneration& active, const StageProgres
           .batch_rows = batch_rows,
           .estimated_remaining = context_.step_times.ElapsedTime(active.work_left())});
   if (before.stage == Stage::kDenoise) PublishPreview(active, before.step + 1);
-  if (active.generation->stage() == Stage::kDone) PublishResult(active);
+  if (active.sample->stage() == Stage::kDone) PublishResult(active);
 }
 
-void ActiveGenerations::PublishPreview(const ActiveGeneration& active, int step) {
+void ActiveSamples::PublishPreview(const ActiveSample& active, int step) {
   const int every = active.image_request().preview_every_steps;
   if (every <= 0 || step % every != 0) return;
   // What is left of a failing preview is one preview less.
   std::optional<Image> image;
   const absl::Status made = CatchExceptions("preview", [&] {
-    image = active.generation->Preview();
+    image = active.sample->Preview();
     return absl::OkStatus();
   });
   if (!made.ok() || !image.has_value()) return;
@@ -226,9 +225,9 @@ void ActiveGenerations::PublishPreview(const ActiveGeneration& active, int step)
       PreviewImage{.image_index = active.image_index, .step = step, .image = *std::move(image)});
 }
 
-void ActiveGenerations::PublishResult(ActiveGeneration& active) {
+void ActiveSamples::PublishResult(ActiveSample& active) {
   absl::StatusOr<GenerationResult> result =
-      CatchExceptions("take result", [&] { return active.generation->TakeResult(); });
+      CatchExceptions("take result", [&] { return active.sample->TakeResult(); });
   if (!result.ok()) {
     context_.registry.End(active.request, RequestState::kFailed, result.status());
     return;
@@ -236,17 +235,17 @@ void ActiveGenerations::PublishResult(ActiveGeneration& active) {
   FinishedImage image = {.index = active.image_index,
                          .seed = active.image_request().seed,
                          .result = *std::move(result),
-                         .prompt_tokens = active.generation->prompt_tokens()};
-  active.generation.reset();
+                         .prompt_tokens = active.sample->prompt_tokens()};
+  active.sample.reset();
   context_.registry.Release(1, /*steps_saved=*/0);
   context_.registry.CompleteImage(active.request, std::move(image));
 }
 
-std::vector<BacklogItem> ActiveGenerations::Backlog() const {
+std::vector<BacklogItem> ActiveSamples::Backlog() const {
   std::vector<BacklogItem> backlog;
   backlog.reserve(active_.size());
-  for (const ActiveGeneration& active : active_) {
-    if (active.generation == nullptr || active.request->ended()) continue;
+  for (const ActiveSample& active : active_) {
+    if (active.sample == nullptr || active.request->ended()) continue;
     backlog.push_back({.request = active.request, .work = active.work_left()});
   }
   return backlog;

@@ -7,18 +7,18 @@
 #include "imaging/image.h"
 #include "kandinsky/v1/image_generation.pb.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 
-// Pictures as clients send them, good and bad.
+// Images as clients send them, good and bad.
 
-// All of one colour, grey for one channel.
+// All of one color, gray for one channel.
 Image PlainImage(int width, int height, uint8_t value = 128, int channels = 3);
 
 std::string PngOf(const Image& image);
 std::string JpegOf(const Image& image);
 std::string WebpOf(const Image& image);
 
-// A PNG of one colour.
+// A PNG of one color.
 std::string PlainPng(int width, int height, uint8_t value = 128, int channels = 3);
 
 // The first bytes of a PNG whose header asks for this size; nothing else is there.
@@ -36,4 +36,4 @@ v1::FloatTensor PlainTensor(const std::vector<int>& shape, float value);
 // An embedding, all of one value.
 v1::Embedding PlainEmbedding(int size, float value);
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server

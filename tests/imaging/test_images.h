@@ -7,13 +7,13 @@
 
 namespace kandinsky {
 
-// Noise: the hardest picture for a codec. The same for the same arguments.
-Image NoisePicture(int width, int height, int channels);
+// Noise: the hardest image for a codec. The same for the same arguments.
+Image NoiseImage(int width, int height, int channels);
 
 // Smooth waves with a few hard edges and a little noise, as in a photograph. The same for the same arguments.
-Image PhotoLikePicture(int width, int height, int channels);
+Image PhotoLikeImage(int width, int height, int channels);
 
-// Peak signal to noise ratio in dB of two pictures of one shape; 0 for others, 999 for equal ones.
+// Peak signal to noise ratio in dB of two images of one shape; 0 for others, 999 for equal ones.
 double Psnr(const Image& a, const Image& b);
 
 // ---- files with chosen metadata ----

@@ -1,4 +1,4 @@
-#include "training/validation_pictures.h"
+#include "training/validation_images.h"
 
 #include <filesystem>
 #include <memory>
@@ -13,24 +13,24 @@
 #include "pipeline/kandinsky22/networks/load_kandinsky22.h"
 #include "pipeline/model.h"
 
-namespace kandinsky {
+namespace kandinsky::training {
 namespace {
 
-absl::StatusOr<Image> MakePicture(const Model& model, Pipeline& pipeline, const GenerationRequest& request) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<Generation> generation,
+absl::StatusOr<Image> MakeImage(const Model& model, Pipeline& pipeline, const GenerationRequest& request) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Sample> sample,
                    pipeline.Admit(request, std::make_shared<const Plan>(model.PlanOf(request))));
-  Generation* const batch[] = {generation.get()};
-  while (generation->stage() != Stage::kDone) RETURN_IF_ERROR(pipeline.Step(batch));
-  absl::StatusOr<GenerationResult> result = generation->TakeResult();
+  Sample* const batch[] = {sample.get()};
+  while (sample->stage() != Stage::kDone) RETURN_IF_ERROR(pipeline.Step(batch));
+  absl::StatusOr<GenerationResult> result = sample->TakeResult();
   if (!result.ok()) return result.status();
-  if (!result->image.has_value()) return absl::InternalError("a generation made no image");
+  if (!result->image.has_value()) return absl::InternalError("a sample made no image");
   return *std::move(result->image);
 }
 
 }  // namespace
 
-absl::Status WriteValidationPictures(const std::string& model_folder, const ValidationOptions& options,
-                                     uint64_t seed, int threads, const std::string& output_folder) {
+absl::Status WriteValidationImages(const std::string& model_folder, const ValidationOptions& options,
+                                   uint64_t seed, int threads, const std::string& output_folder) {
   std::error_code error;
   std::filesystem::create_directories(output_folder, error);
   if (error) return absl::UnavailableError(absl::StrCat(output_folder, ": ", error.message()));
@@ -46,12 +46,12 @@ absl::Status WriteValidationPictures(const std::string& model_folder, const Vali
     request.guidance_scale = static_cast<float>(options.guidance_scale);
     request.prior_steps = options.prior_steps;
     request.seed = seed + i;
-    ASSIGN_OR_RETURN(const Image picture, MakePicture(*loaded.model, *pipeline, request));
-    ASSIGN_OR_RETURN(const std::string png, EncodePng(picture));
+    ASSIGN_OR_RETURN(const Image image, MakeImage(*loaded.model, *pipeline, request));
+    ASSIGN_OR_RETURN(const std::string png, EncodePng(image));
     RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(output_folder, "/", i, ".png"),
                                         absl::Span<const char>(png.data(), png.size())));
   }
   return absl::OkStatus();
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::training

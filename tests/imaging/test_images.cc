@@ -1,4 +1,4 @@
-#include "tests/imaging/test_pictures.h"
+#include "tests/imaging/test_images.h"
 
 #include <zlib.h>
 
@@ -19,7 +19,7 @@ std::string Number(uint64_t value, int bytes, bool little_endian) {
 
 }  // namespace
 
-Image NoisePicture(int width, int height, int channels) {
+Image NoiseImage(int width, int height, int channels) {
   std::mt19937 random(static_cast<unsigned>(width * 1000 + height * 10 + channels));
   Image image{width, height, channels, {}};
   image.pixels.resize(image.row_bytes() * static_cast<size_t>(height));
@@ -27,7 +27,7 @@ Image NoisePicture(int width, int height, int channels) {
   return image;
 }
 
-Image PhotoLikePicture(int width, int height, int channels) {
+Image PhotoLikeImage(int width, int height, int channels) {
   std::mt19937 random(1);
   Image image{width, height, channels, {}};
   for (int y = 0; y < height; ++y) {

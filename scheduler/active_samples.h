@@ -25,28 +25,28 @@ struct WorkerContext {
   const std::function<void(const StepRecord&)>& on_step;  // may be empty
 };
 
-// What a generation under way still has to do.
+// What a sample under way still has to do.
 struct BacklogItem {
   std::shared_ptr<const LiveRequest> request;  // nothing is left once it has ended
   RemainingWork work;
 };
 
-// The generations that a worker has begun, and their steps: plans a batch, steps it, publishes what came of
+// The samples that a worker has begun, and their steps: plans a batch, steps it, publishes what came of
 // it.
 //
 // A batch that runs out of memory lowers the row cap of its key, and its members, which are unchanged, are
-// planned again; one generation alone that does not fit fails. Any other failure ends the requests of the
+// planned again; one sample alone that does not fit fails. Any other failure ends the requests of the
 // batch's members and nobody else's. Exceptions of the pipeline are such failures. Used by one thread.
-class ActiveGenerations {
+class ActiveSamples {
  public:
   // `pipeline` outlives this object.
-  ActiveGenerations(Pipeline& pipeline, const WorkerContext& context);
+  ActiveSamples(Pipeline& pipeline, const WorkerContext& context);
 
   // Drops what is left; the registry learns of it.
-  ~ActiveGenerations();
+  ~ActiveSamples();
 
-  ActiveGenerations(const ActiveGenerations&) = delete;
-  ActiveGenerations& operator=(const ActiveGenerations&) = delete;
+  ActiveSamples(const ActiveSamples&) = delete;
+  ActiveSamples& operator=(const ActiveSamples&) = delete;
 
   // Admits an image; if the pipeline refuses, its request ends.
   void Add(const BegunImage& image);
@@ -66,16 +66,16 @@ class ActiveGenerations {
   std::vector<BacklogItem> Backlog() const;
 
  private:
-  struct ActiveGeneration {
+  struct ActiveSample {
     std::shared_ptr<LiveRequest> request;
     int image_index = 0;
-    std::unique_ptr<Generation> generation;  // null once its result was delivered
+    std::unique_ptr<Sample> sample;  // null once its result was delivered
     int times_passed_over = 0;
 
     const GenerationRequest& image_request() const {
       return request->images()[static_cast<size_t>(image_index)];
     }
-    RemainingWork work_left() const { return {request->plan(), generation->remaining_steps()}; }
+    RemainingWork work_left() const { return {request->plan(), sample->remaining_steps()}; }
   };
 
   void EndOverdue();
@@ -83,15 +83,15 @@ class ActiveGenerations {
   BatchPlan Plan();
   void FailMembers(const BatchPlan& plan, const StepRecord& record);
   void RecordStatistics(const BatchPlan& plan, const StepRecord& record);
-  void PublishStep(ActiveGeneration& active, const StageProgress& before, int batch_rows);
-  void PublishPreview(const ActiveGeneration& active, int step);
-  void PublishResult(ActiveGeneration& active);
+  void PublishStep(ActiveSample& active, const StageProgress& before, int batch_rows);
+  void PublishPreview(const ActiveSample& active, int step);
+  void PublishResult(ActiveSample& active);
 
   Pipeline& pipeline_;
   const WorkerContext context_;
   BatchLimits limits_;
   RowCaps row_caps_;
-  std::vector<ActiveGeneration> active_;
+  std::vector<ActiveSample> active_;
 };
 
 }  // namespace kandinsky

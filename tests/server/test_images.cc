@@ -1,4 +1,4 @@
-#include "tests/server/test_pictures.h"
+#include "tests/server/test_images.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include "imaging/png.h"
 #include "imaging/webp.h"
 
-namespace kandinsky {
+namespace kandinsky::server {
 namespace {
 
 std::string Checked(absl::StatusOr<std::string> encoded) {
@@ -92,4 +92,4 @@ v1::Embedding PlainEmbedding(int size, float value) {
   return embedding;
 }
 
-}  // namespace kandinsky
+}  // namespace kandinsky::server
