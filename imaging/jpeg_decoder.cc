@@ -108,12 +108,28 @@ bool HasEveryComponent(const jpeg_decompress_struct& info) {
                      [](const jpeg_component_info& component) { return component.quant_table != nullptr; });
 }
 
+// Whether the scans of a progressive image bring every coefficient in full; true for the other kinds. A
+// file may be without the high frequencies of a component: they are zero. Of the low ones libjpeg makes up
+// what is missing, and coefficients that lack bits say that a scan is.
+bool HasEveryCoefficient(const jpeg_decompress_struct& info) {
+  constexpr int kMadeUp = 10;  // the first, in zigzag order
+  if (info.coef_bits == nullptr) return true;
+  for (int component = 0; component < info.num_components; ++component) {
+    for (int k = 0; k < DCTSIZE2; ++k) {
+      const int missing_bits = info.coef_bits[component][k];  // negative: all
+      if (missing_bits > 0 || (missing_bits < 0 && k < kMadeUp)) return false;
+    }
+  }
+  return true;
+}
+
 // `cmyk_row`, if there are four components, has room for a row of them.
 bool ReadPixels(JpegReader& reader, Image& image, uint8_t* cmyk_row) {
   if (setjmp(reader.errors.jump) != 0) return false;  // NOLINT(cert-err52-cpp)
   jpeg_decompress_struct& info = reader.info;
   info.out_color_space = cmyk_row != nullptr ? JCS_CMYK : (image.channels == 1 ? JCS_GRAYSCALE : JCS_RGB);
-  jpeg_start_decompress(&info);
+  jpeg_start_decompress(&info);  // of several scans reads all
+  if (!HasEveryComponent(info) || !HasEveryCoefficient(info)) return false;
   while (info.output_scanline < info.output_height) {
     uint8_t* const out = image.pixels.data() + info.output_scanline * image.row_bytes();
     JSAMPROW row = cmyk_row != nullptr ? cmyk_row : out;
@@ -121,9 +137,8 @@ bool ReadPixels(JpegReader& reader, Image& image, uint8_t* cmyk_row) {
     if (cmyk_row != nullptr) ConvertInvertedCmyk(cmyk_row, out, info.output_width);
   }
   reader.errors.has_all_rows = true;
-  const bool complete = HasEveryComponent(info);
-  jpeg_finish_decompress(&info);  // reads on to the end of the image, over scans that add nothing
-  return complete;
+  jpeg_finish_decompress(&info);  // reads on to the end of the image
+  return true;
 }
 
 absl::Status ErrorOf(const JpegErrors& errors) {

@@ -11,14 +11,17 @@ void OnError(j_common_ptr info) {
 
 // Warnings after which libjpeg makes pixels up. The others are of bytes that are left over, of headers that
 // contradict themselves and of unknown versions.
-bool MeansLostPixels(int code) {
-  switch (code) {
+bool MeansLostPixels(j_common_ptr info) {
+  switch (info->err->msg_code) {
     case JWRN_ARITH_BAD_CODE:
     case JWRN_HIT_MARKER:
     case JWRN_HUFF_BAD_CODE:
     case JWRN_JPEG_EOF:
     case JWRN_MUST_RESYNC:
       return true;
+    case JWRN_BOGUS_PROGRESSION:
+      // A scan that refines what no scan before it brought. One that begins anew lacks nothing.
+      return reinterpret_cast<j_decompress_ptr>(info)->Ah != 0;
     default:
       return false;
   }
@@ -27,7 +30,7 @@ bool MeansLostPixels(int code) {
 // Negative levels are warnings.
 void OnMessage(j_common_ptr info, int level) {
   const bool has_all_rows = reinterpret_cast<JpegErrors*>(info->err)->has_all_rows;
-  if (level < 0 && !has_all_rows && MeansLostPixels(info->err->msg_code)) OnError(info);
+  if (level < 0 && !has_all_rows && MeansLostPixels(info)) OnError(info);
 }
 
 void IgnoreOutput(j_common_ptr /*info*/) {}

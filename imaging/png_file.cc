@@ -107,8 +107,26 @@ int OrientationOf(const Metadata& metadata) {
   return ReadOrientation(exif, PngTextValue(metadata.xmp));
 }
 
+// What the chunks before the pixels say of an animation.
+struct Animation {
+  uint32_t frames = 0;          // announced
+  bool begins_with_it = false;  // the image is the first of them
+
+  bool has_more_frames() const { return frames > (begins_with_it ? 1U : 0U); }
+};
+
+void NoteAnimation(const Chunk& chunk, Animation& animation) {
+  constexpr uint32_t kMostFrames = uint32_t{1} << 31;
+  if (chunk.type == "fcTL") animation.begins_with_it = true;
+  if (chunk.type != "acTL" || chunk.data.size() < 8) return;
+  const uint32_t frames = GetUint32(chunk.data, 0);
+  // A second announcement undoes the first.
+  animation.frames = animation.frames == 0 && frames <= kMostFrames ? frames : 0;
+}
+
 // Walks up to the first IDAT chunk and gives where that is.
-absl::StatusOr<size_t> ReadChunksBeforePixels(std::string_view bytes, PngFile& file, Metadata& metadata) {
+absl::StatusOr<size_t> ReadChunksBeforePixels(std::string_view bytes, PngFile& file, Metadata& metadata,
+                                              Animation& animation) {
   size_t at = kSignature.size();
   Chunk chunk;
   while (ReadChunk(bytes, at, chunk) && chunk.type != "IDAT" && chunk.type != "IEND") {
@@ -117,6 +135,7 @@ absl::StatusOr<size_t> ReadChunksBeforePixels(std::string_view bytes, PngFile& f
     if (chunk.type == "PLTE") file.palette = chunk.data;
     if (chunk.type == "tRNS") file.transparency = chunk.data;
     NoteMetadata(chunk, metadata);
+    NoteAnimation(chunk, animation);
     at = chunk.end;
   }
   if (file.width == 0) return CannotDecode("PNG", "no header");
@@ -139,9 +158,12 @@ size_t ReadPixelChunks(std::string_view bytes, size_t at, PngFile& file) {
   return at;
 }
 
-absl::Status ReadChunksAfterPixels(std::string_view bytes, size_t at, Metadata& metadata) {
+absl::Status ReadChunksAfterPixels(std::string_view bytes, size_t at, const Animation& animation,
+                                   Metadata& metadata) {
   Chunk chunk;
   for (; ReadChunk(bytes, at, chunk) && chunk.type != "IEND"; at = chunk.end) {
+    // From there on the file is of the next frame, of which nothing is needed.
+    if (chunk.type == "fcTL" && animation.has_more_frames()) break;
     if (!chunk.complete()) return Damaged();
     NoteMetadata(chunk, metadata);
   }
@@ -170,10 +192,11 @@ bool HasPngSignature(std::string_view bytes) { return bytes.starts_with(kSignatu
 absl::StatusOr<PngFile> ReadPngFile(std::string_view bytes) {
   PngFile file;
   Metadata metadata;
-  ASSIGN_OR_RETURN(const size_t pixels, ReadChunksBeforePixels(bytes, file, metadata));
+  Animation animation;
+  ASSIGN_OR_RETURN(const size_t pixels, ReadChunksBeforePixels(bytes, file, metadata, animation));
   RETURN_IF_ERROR(FitToColorType(file));
   const size_t end = ReadPixelChunks(bytes, pixels, file);
-  RETURN_IF_ERROR(ReadChunksAfterPixels(bytes, end, metadata));
+  RETURN_IF_ERROR(ReadChunksAfterPixels(bytes, end, animation, metadata));
   file.orientation = OrientationOf(metadata);
   return file;
 }

@@ -29,9 +29,9 @@ bool HasPngSignature(std::string_view bytes);
 
 // Walks over the chunks, as far as Pillow 13 does: it takes the last of several alike, wants the checksums of
 // all chunks before the pixels to be right and does not look at the later ones, takes metadata on both
-// sides of the pixels, and stops at IEND or at what is no chunk. Pixels are not looked at. INVALID_ARGUMENT
-// when the file cannot be an image. Memory: at most 2 MiB, for compressed texts that may tell the
-// orientation. Thread-safe.
+// sides of the pixels, and stops at IEND, at the next frame of an animation, or at what is no chunk. Pixels
+// are not looked at. INVALID_ARGUMENT when the file cannot be an image. Memory: at most 2 MiB, for
+// compressed texts that may tell the orientation. Thread-safe.
 absl::StatusOr<PngFile> ReadPngFile(std::string_view bytes);
 
 // A file that holds nothing but what the image of `file` takes, up to where its `pixel_chunks` are to

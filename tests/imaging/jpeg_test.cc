@@ -53,12 +53,12 @@ std::string ProgressiveJpeg(const Image& image, const ScanOptions& options) {
   return jpeg;
 }
 
-// A scan for every coefficient of a gray image, and then as many that refine them, up to `count`.
+// `count` scans of a gray image, 65 at least: one for every coefficient, and then those that refine them.
 std::vector<jpeg_scan_info> ManyScans(int count) {
   std::vector<jpeg_scan_info> scans = {{1, {0, 0, 0, 0}, 0, 0, 0, 0}};
   for (int k = 1; k < 64; ++k) scans.push_back({1, {0, 0, 0, 0}, k, k, 0, 1});
-  for (int k = 1; k < 64; ++k) scans.push_back({1, {0, 0, 0, 0}, k, k, 1, 0});
-  scans.resize(static_cast<size_t>(count));
+  for (int k = 1; k < count - 64; ++k) scans.push_back({1, {0, 0, 0, 0}, k, k, 1, 0});
+  scans.push_back({1, {0, 0, 0, 0}, count - 64, 63, 1, 0});
   return scans;
 }
 

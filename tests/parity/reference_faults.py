@@ -12,8 +12,11 @@ import reference  # before torch: it says how idle threads wait
 
 import argparse
 import copy
+import io
 import pathlib
 import re
+import struct
+import zlib
 from unittest import mock
 
 import torch
@@ -38,6 +41,18 @@ def fails(call) -> bool:
     except Exception:  # pylint: disable=broad-except  # which one is the reference's business
         return True
     return False
+
+
+def png(samples: list[int], depth: int, key: int | None = None) -> Image.Image:
+    """A gray PNG of one row, as Pillow reads it; `key` is transparent."""
+    bits = "".join(f"{sample:0{depth}b}" for sample in samples)
+    row = b"\0" + int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    transparent = b"" if key is None else chunk(b"tRNS", struct.pack(">H", key))
+    return Image.open(io.BytesIO(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", len(samples), 1, depth, 0, 0, 0, 0))
+                                 + transparent + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")))
 
 
 def missing_tests(document: str) -> list[str]:
@@ -153,6 +168,15 @@ class Faults:
             pipeline(**self.embeddings(), image=self.picture, mask_image=Image.new("L", (SIZE, SIZE), 255),
                      generator=generator(), **STEPS)
         return add_noise.call_args.args[1].std() > 2  # unit noise has 1
+
+    def sixteen_bit_gray_is_cut_off_at_255(self) -> bool:
+        return png([0x0040, 0x1200, 0xFFFF], 16).convert("L").tobytes() == b"\x40\xff\xff"
+
+    def color_keys_are_compared_with_samples_of_8_bits(self) -> bool:
+        def alpha(key: int, depth: int) -> bytes:
+            return png([key, 0], depth, key).convert("RGBA").getchannel("A").tobytes()
+        return alpha(5, 8) == b"\0\xff" and all(alpha(key, depth) == b"\xff\xff"
+                                                for key, depth in ((1, 2), (5, 4), (0x1234, 16)))
 
     def the_color_under_transparency_counts_in_masks(self) -> bool:
         def keep(colour: int) -> torch.Tensor:

@@ -38,6 +38,33 @@ ONE_SCAN_EACH = (
     "doaWpzdHV2d3h5eoKDhIWGh4iJipKTlJWWl5iZmqKjpKWmp6ipqrKztLW2t7i5usLDxMXGx8jJytLT1NXW19jZ2uLj5OXm5+jp6vLz9PX29/j5"
     "+v/aAAgBAhEAPwDkxGCh7Y9SOBjY/9oACAEDEQA/AFl9epyGrxFS5//Z")
 
+# Progressions that leave something out, of the same picture, with jpegtran's way of taking scans: the first frequencies of
+# luma alone, then one bit less of its other ones, of the means of all blocks, and no frequencies of chroma at all.
+NO_HIGH_FREQUENCIES = (
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5aYVpQYE"
+    "pRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT0//wgARCAANABMDASIA"
+    "AhEBAxEB/8QAFwABAQEBAAAAAAAAAAAAAAAABgADBP/EABcBAAMBAAAAAAAAAAAAAAAAAAEDBAX/2gAMAwEAAhADEAAAAH5nYxIOWOWo3//EAB0QAA"
+    "ICAgMBAAAAAAAAAAAAAAECAAMEEwURIRL/2gAIAQEAAQkARkNfs5zUA0fT9nsrmWahOezbQrmWZtoc+//EABgRAAMBAQAAAAAAAAAAAAAAAAACBBET"
+    "/9oACAECAQE/AKIk7Cwrh//EABoRAAICAwAAAAAAAAAAAAAAAAADAQQFERL/2gAIAQMBAT8Ax72cE2GbP//Z")
+HIGH_FREQUENCIES_LACK_A_BIT = (
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5aYVpQYE"
+    "pRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT0//wgARCAANABMDASIA"
+    "AhEBAxEB/8QAFwABAQEBAAAAAAAAAAAAAAAABgADBP/EABcBAAMBAAAAAAAAAAAAAAAAAAEDBAX/2gAMAwEAAhADEAAAAH5nYxIOWOWo3//EAB0QAA"
+    "ICAgMBAAAAAAAAAAAAAAECAAMEEwURIRL/2gAIAQEAAQkARkNfs5zUA0fT9nsrmWahOezbQrmWZtoc+//EABQQAQAAAAAAAAAAAAAAAAAAACD/2gAI"
+    "AQEACj8BX//EABgRAAMBAQAAAAAAAAAAAAAAAAACBBET/9oACAECAQE/AKIk7Cwrh//EABoRAAICAwAAAAAAAAAAAAAAAAADAQQFERL/2gAIAQMBAT"
+    "8Ax72cE2GbP//Z")
+MEANS_LACK_A_BIT = (
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5aYVpQYE"
+    "pRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT0//wgARCAANABMDASIA"
+    "AhEBAxEB/8QAFwABAQEBAAAAAAAAAAAAAAAABQACA//EABcBAAMBAAAAAAAAAAAAAAAAAAECAwT/2gAMAwEAAhADEAAAAXzNmRHKNtT/AP/EAB8QAA"
+    "EDBQADAAAAAAAAAAAAAAEAAgMEBRETIRIxYf/aAAgBAQABPwBjmGPuMK+agHek/T5nJA6m1kmofVfq2UNeeKStlDz3PV//xAAYEQADAQEAAAAAAAAA"
+    "AAAAAAAAAgQRE//aAAgBAgEBPwCiJOwsK4f/xAAaEQACAgMAAAAAAAAAAAAAAAAAAwEEBRES/9oACAEDAQE/AMe9nBNhmz//2Q==")
+NO_FREQUENCIES_OF_CHROMA = (
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5aYVpQYE"
+    "pRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT0//wgARCAANABMDASIA"
+    "AhEBAxEB/8QAFwABAQEBAAAAAAAAAAAAAAAABgADBP/EABcBAAMBAAAAAAAAAAAAAAAAAAEDBAX/2gAMAwEAAhADEAAAAH5nYxIOWOWo3//EAB8QAA"
+    "EDBQADAAAAAAAAAAAAAAEAAgMEBRETIRIxYf/aAAgBAQABPwBjmGPuMK+agHek/T5nJA6m1kmofVfq2UNeeKStlDz3PV//2Q==")
+
 END = b"\xff\xd9"
 
 
@@ -173,6 +200,46 @@ def ends() -> list[Case]:
     return cases
 
 
+def scans_of(jpeg: bytes) -> list[tuple[int, int]]:
+    """Where each scan begins, with its tables, and ends."""
+    bounds, at, begin = [], marker_at(jpeg, 0xC2), 0
+    at += 2 + int.from_bytes(jpeg[at + 2:at + 4], "big")
+    begin = at
+    while jpeg[at + 1] != 0xD9:
+        scan = jpeg[at + 1] == 0xDA
+        at += 2 + int.from_bytes(jpeg[at + 2:at + 4], "big")
+        if not scan:
+            continue
+        while jpeg[at] != 0xFF or jpeg[at + 1] == 0 or 0xD0 <= jpeg[at + 1] <= 0xD7:
+            at += 1
+        bounds.append((begin, at))
+        begin = at
+    return bounds
+
+
+def scans() -> list[Case]:
+    """Progressive files without some of their scans."""
+    lost = "what the scans that are not there would have added"
+    cases = []
+    for name, file in (("", base(progressive=True)), ("_grey", saved(picture(WIDTH, HEIGHT, 1), "JPEG", progressive=True)),
+                       ("_restarts", base(progressive=True, restart_marker_blocks=3))):
+        bounds = scans_of(file)
+        cases += [Case(f"jpeg_progressive{name}_scans_{count}", file[:bounds[count - 1][1]] + END, missing=lost)
+                  for count in range(1, len(bounds))]
+        cases += [Case(f"jpeg_progressive{name}_without_scan_{i + 1}", file[:begin] + file[end:], missing=lost)
+                  for i, (begin, end) in enumerate(bounds)]
+        begin, end = bounds[0]
+        cases.append(Case(f"jpeg_progressive{name}_first_scan_twice", file[:end] + file[begin:]))
+    decoded = base64.b64decode
+    return [
+        *cases,
+        Case("jpeg_progressive_no_high_frequencies", decoded(NO_HIGH_FREQUENCIES)),
+        Case("jpeg_progressive_high_frequencies_lack_a_bit", decoded(HIGH_FREQUENCIES_LACK_A_BIT), missing=lost),
+        Case("jpeg_progressive_means_lack_a_bit", decoded(MEANS_LACK_A_BIT), missing=lost),
+        Case("jpeg_progressive_no_frequencies_of_chroma", decoded(NO_FREQUENCIES_OF_CHROMA), missing=lost),
+    ]
+
+
 def damage() -> list[Case]:
     """Inside the compressed data."""
     restarts = base(restart_marker_blocks=2)
@@ -199,4 +266,4 @@ def damage() -> list[Case]:
 
 
 def jpeg_cases() -> list[Case]:
-    return modes() + headers() + ends() + damage()
+    return modes() + headers() + ends() + scans() + damage()

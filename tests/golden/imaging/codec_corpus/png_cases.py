@@ -4,6 +4,7 @@ import zlib
 
 import numpy as np
 from common import SIGNATURE, Case, chunk, picture, png_header, saved, truncations
+from orientation_cases import exif
 
 WIDTH, HEIGHT = 23, 17
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -307,16 +308,43 @@ def palettes() -> list[Case]:
     ]
 
 
+def animation_control(frames: int) -> bytes:
+    return chunk(b"acTL", frames.to_bytes(4, "big") + bytes(4))
+
+
+def frame_control(number: int) -> bytes:
+    size = WIDTH.to_bytes(4, "big") + HEIGHT.to_bytes(4, "big")
+    return chunk(b"fcTL", number.to_bytes(4, "big") + size + bytes(8) + b"\0\1\0\1\0\0")
+
+
 def animations() -> list[Case]:
     frames = [picture(WIDTH, HEIGHT, 3, seed) for seed in (1, 2)]
     from PIL import Image
     images = [Image.fromarray(frame) for frame in frames]
-    return [
-        Case("png_animated", saved(images[0], "PNG", save_all=True, append_images=images[1:])),
-        Case("png_animated_default_image", saved(images[0], "PNG", save_all=True, append_images=images[1:],
-                                                 default_image=True)),
+    two = saved(images[0], "PNG", save_all=True, append_images=images[1:])
+    default = saved(images[0], "PNG", save_all=True, append_images=images[1:], default_image=True)
+    cases = [
+        Case("png_animated", two),
+        Case("png_animated_default_image", default),
         Case("png_animation_control_nonsense", png(8, 2, extra=chunk(b"acTL", bytes(8)))),
     ]
+    for name, file in (("", two), ("_default_image", default)):
+        # Inside the control of the second frame, its pixels and the end.
+        at = file.index(b"fcTL", file.index(b"IDAT")) - 4
+        cases += [Case(f"png_animated{name}_cut_at_{size}", file[:size]) for size in truncations(file, at - 6, 12)]
+    turned = chunk(b"eXIf", exif(6))
+    whole, control, late = png(8, 2), frame_control(0), frame_control(1)
+    head, data = whole[:33], whole[33:-len(END)]
+    for name, announced in (("one", animation_control(1)), ("two", animation_control(2)),
+                            ("two_twice", animation_control(2) * 2), ("no_number_of", animation_control(0)),
+                            ("too_many", animation_control((1 << 31) + 1)), ("unannounced", b"")):
+        for place, before in (("", control), ("_behind_the_picture", b"")):
+            next_frame = late if before else control
+            file = head + announced + before + data + next_frame + turned
+            cases.append(Case(f"png_{name}_frames{place}", file + END))
+            cases.append(Case(f"png_{name}_frames{place}_cut", file[:-10]))
+    cases.append(Case("png_turned_before_the_next_frame", head + animation_control(2) + control + data + turned + late + END))
+    return cases
 
 
 def png_cases() -> list[Case]:
