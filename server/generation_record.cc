@@ -96,12 +96,13 @@ bool GenerationRecord::Detach(const GenerationListener& listener) {
   std::shared_ptr<GenerationListener> detached;  // goes after the lock
   {
     MutexLock lock(mutex_);
+    if (end_time_.has_value()) return false;  // its OnEnd is on the way
     const auto found = std::find_if(listeners_.begin(), listeners_.end(),
                                     [&](const auto& other) { return other.get() == &listener; });
     if (found == listeners_.end()) return false;
     detached = std::move(*found);
     listeners_.erase(found);
-    if (!listeners_.empty() || spec_.detach || end_time_.has_value()) return true;
+    if (!listeners_.empty() || spec_.detach) return true;
     cancelled_ = true;
   }
   CancelWork();

@@ -59,8 +59,8 @@ class GenerationRecord final : public WorkOwner, public std::enable_shared_from_
   // request is dead().
   bool Attach(const std::shared_ptr<GenerationListener>& listener, absl::Time deadline) EXCLUDES(mutex_);
 
-  // Takes a listener away; false when it is not there any more, because it had its OnEnd. Ends the work when
-  // nobody listens any more, unless the request is detached.
+  // Takes a listener away; false when the work has ended: then it had its OnEnd, or gets it in a moment. Ends
+  // the work when nobody listens any more, unless the request is detached.
   bool Detach(const GenerationListener& listener) EXCLUDES(mutex_);
 
   // Ends the work within one step; false when it has ended already.

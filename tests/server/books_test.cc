@@ -271,10 +271,12 @@ TestServerOptions LargeImages() {
 
 TEST(BooksOfDelivery, HaveAnAnswerThatCouldNotBeDeliveredAsCancelled) {
   TestServer server(LargeImages());
-  OpenStream call(server.stub(), LargeRequest());
-  server.WaitForMetric(
-      "kandinsky_images_total{format=\"raw_rgb\"} 3");  // the work is done, and nobody reads it
-  server.WaitForMetric("kandinsky_inflight_requests 0");
+  v1::GenerateRequest request = LargeRequest();
+  request.set_request_id("unread");
+  OpenStream call(server.stub(), request);
+  // The request has ended, and nobody reads its answer. Images are counted, and workers free, a little
+  // before.
+  server.WaitForMetric("kandinsky_kept_results 1");
   call.Cancel();
   EXPECT_EQ(call.End().status.error_code(), grpc::StatusCode::CANCELLED);
   WaitForCalls(server.server(), 1);
