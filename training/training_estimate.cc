@@ -252,10 +252,12 @@ absl::StatusOr<TrainingEstimate> EstimateTraining(const TrainingOptions& options
 absl::Status PrintEstimate(const TrainingOptions& options, std::ostream& out) {
   at::set_num_threads(options.threads > 0 ? options.threads : AvailableCpus());
   ASSIGN_OR_RETURN(const TrainingEstimate estimate, EstimateTraining(options, AvailableMemoryBytes()));
-  const char* const network = options.target == TrainingTarget::kPrior ? "prior" : "decoder U-Net";
+  const bool prior = options.target == TrainingTarget::kPrior;
+  const char* const network = prior ? "prior" : "decoder U-Net";
+  const std::string& path = prior && !options.prior_path.empty() ? options.prior_path : options.decoder_path;
   Print(options.decoder_path.empty()
             ? absl::StrCat("Kandinsky 2.2 ", network, " as published (no decoder_path is set)")
-            : absl::StrCat(network, " of ", options.decoder_path),
+            : absl::StrCat(network, " of ", path),
         estimate, options, out);
   return absl::OkStatus();
 }

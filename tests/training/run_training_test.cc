@@ -37,6 +37,7 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 constexpr int kImages = 6;
 constexpr int kSize = 64;
@@ -302,6 +303,21 @@ TEST_F(RunTrainingTest, AnEstimateCountsTheGivenNetwork) {
   ASSERT_EQ(PrintEstimate(options_, text), absl::OkStatus());
   EXPECT_THAT(text.str(), AllOf(HasSubstr("decoder U-Net of " + options_.decoder_path),
                                 HasSubstr(" for 3 steps, on the CPU")));
+  // The folder of the network that is trained: the prior has one of its own, unless it lies beside the
+  // decoder.
+  const std::string folder = options_.decoder_path;
+  for (const auto& [target, prior_path, named] :
+       {std::tuple(TrainingTarget::kPrior, folder + "/prior", "prior of " + folder + "/prior:"),
+        std::tuple(TrainingTarget::kPrior, std::string(), "prior of " + folder + ":"),
+        std::tuple(TrainingTarget::kDecoder, folder + "/prior",
+                   "decoder U-Net of " + folder + "/decoder:")}) {
+    options_.target = target;
+    options_.prior_path = prior_path;
+    options_.decoder_path = prior_path.empty() ? folder : folder + "/decoder";
+    text.str("");
+    ASSERT_EQ(PrintEstimate(options_, text), absl::OkStatus());
+    EXPECT_THAT(text.str(), StartsWith(named));
+  }
   options_.data.resolution = 72;
   EXPECT_THAT(EstimateTraining(options_, 0).status().message(), HasSubstr("data.resolution is 72"));
   options_.decoder_path = folder_.path() + "/nothing";
