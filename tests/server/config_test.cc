@@ -363,6 +363,12 @@ TEST(Config, OfDeployIsValid) {
   }
 }
 
+TEST(Config, OfASimulatedServerKeepsMetricsToItsMachine) {
+  const auto config = ReadConfigFile(std::string(KANDINSKY_SOURCE_DIR) + "/deploy/simulated.textproto");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(WithDefaults(*config).metrics_address(), WithDefaults(v1::ServerConfig()).metrics_address());
+}
+
 class ConfigFile : public testing::Test {
  protected:
   ConfigFile() {

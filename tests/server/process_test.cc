@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -131,6 +132,21 @@ TEST(Process, SaysInOneLineWhatIsWrongWithItsConfiguration) {
   ServerProcess server({"workers=0"});
   EXPECT_EQ(server.WaitForExit(), 2);
   EXPECT_EQ(server.output(), "kandinsky-server: workers is 0, must be 1 to 64\n");
+}
+
+// As README.md starts them, each with a listen_address of its own and nothing else.
+TEST(Process, SimulatedServersRunSideBySide) {
+  const std::string shell = "exec \"$1\" --config " KANDINSKY_SOURCE_DIR
+                            "/deploy/simulated.textproto --set listen_address=127.0.0.1:0";
+  std::vector<std::unique_ptr<ServerProcess>> servers;
+  for (int i = 0; i < 3; ++i) {
+    servers.push_back(std::make_unique<ServerProcess>(std::vector<std::string>(), REAL_SERVER, shell));
+  }
+  for (const auto& server : servers) {
+    const std::string line = server->WaitForLine("\"msg\":\"listening\"");
+    EXPECT_GT(NumberIn(line, "port"), 0) << server->output();
+    EXPECT_GT(NumberIn(line, "metrics_port"), 0) << server->output();
+  }
 }
 
 TEST(Process, ServesASimulatedModelFromConfigurationAlone) {
