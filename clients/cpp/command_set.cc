@@ -28,13 +28,17 @@ std::string UnmarkBrackets(std::string value) {
   return marked ? value.substr(1) : value;
 }
 
-// What holds for every flag: brackets have no meaning, and of several values the last one holds, unless they
-// are a list.
+// What holds for every flag: brackets have no meaning, of several values the last one holds, unless they are
+// a list, and one without a value takes none.
 void SetFlagRules(CLI::App& app) {
   for (CLI::Option* const option : app.get_options()) {
     const bool takes_one = option->get_items_expected_max() <= 1 && !option->get_trigger_on_parse();
     if (takes_one && !option->get_positional()) option->take_last();
-    if (option->get_expected_max() > 0) option->transform(UnmarkBrackets, "");
+    if (option->get_expected_max() > 0) {
+      option->transform(UnmarkBrackets, "");
+    } else {
+      option->disable_flag_override();
+    }
   }
 }
 
@@ -56,7 +60,8 @@ void AddCallFlags(CLI::App& app, CallFlags& flags) {
   app.option_defaults()->group("Call");
   app.add_option("--server", flags.server, "host:port of the server")->capture_default_str();
   app.add_option("--client-id", flags.client_id,
-                 "Who asks: clients share the server evenly, and a request belongs to its client");
+                 "Who asks: clients share the server evenly, and a request belongs to its client")
+      ->check(Utf8Text());
   AddNumberFlag<double>(app, "--timeout", flags.timeout_seconds,
                         {.min = 0, .max = kMostSeconds, .above_min = true},
                         "Seconds until the call is given up (default: the server's)");
@@ -111,6 +116,9 @@ std::optional<int> CommandSet::Parse(int argc, const char* const* argv, const Co
 std::optional<int> CommandSet::ParseArguments(const std::vector<std::string>& arguments,
                                               const CommandOutput& output) {
   if (const std::string wrong = WrongCommand(program_, arguments); !wrong.empty()) {
+    return PrintUsageError(wrong, output);
+  }
+  if (const std::string wrong = AmbiguousList(arguments, "--seeds"); !wrong.empty()) {
     return PrintUsageError(wrong, output);
   }
   std::vector<std::string> reversed;  // as CLI11 wants them

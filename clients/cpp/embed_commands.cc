@@ -71,7 +71,7 @@ int Deliver(std::vector<nlohmann::ordered_json> embeddings, const std::string& p
 // Whether the files of `count` results could be written.
 absl::Status CheckOutputs(const std::string& flag, const std::string& path, int count, bool binary) {
   absl::Status status;
-  for (int i = 0; i < count && !path.empty(); ++i) {
+  for (int i = 0; i < std::min(count, kMostCheckedFiles) && !path.empty(); ++i) {
     status.Update(CheckOutput(flag, ImagePath(path, i, count), binary));
   }
   return status;
@@ -200,9 +200,10 @@ void AddEmbedText(CommandSet& commands, CLI::App& group) {
                    });
   app.add_option("text", flags->texts, "The texts: each argument is one, - is the standard input")
       ->required();
-  app.add_option("-o,--output", flags->output, kOutputHelp);
+  app.add_option("-o,--output", flags->output, kOutputHelp)->check(FileName());
   app.add_option("--hidden-states", flags->hidden_states,
-                 ".npy file for the last hidden state of every token; several as for --output");
+                 ".npy file for the last hidden state of every token; several as for --output")
+      ->check(FileName());
   app.add_flag("--strict-text", flags->strict, "A text that is too long is an error instead of being cut");
   AddModelFlag(app, flags->model);
   app.callback([flags] { CheckTextFlags(*flags); });
@@ -216,7 +217,7 @@ void AddEmbedImage(CommandSet& commands, CLI::App& group) {
                      return RunEmbedImage(*flags, client, call, output);
                    });
   app.add_option("image", flags->images, "The image files")->required();
-  app.add_option("-o,--output", flags->output, kOutputHelp);
+  app.add_option("-o,--output", flags->output, kOutputHelp)->check(FileName());
   AddModelFlag(app, flags->model);
   app.callback([flags] { CheckEmbeddingName(flags->output); });
 }
@@ -229,7 +230,7 @@ void AddEmbedPrompt(CommandSet& commands, CLI::App& group) {
                    [flags](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
                      return RunEmbedPrompt(*flags, client, call, output);
                    });
-  app.add_option("-o,--output", flags->output, kOutputHelp);
+  app.add_option("-o,--output", flags->output, kOutputHelp)->check(FileName());
   AddPriorFlags(app, flags->prior, "Embeddings");
   app.callback([flags, &app] {
     if (!HasPrompt(flags->prior)) {

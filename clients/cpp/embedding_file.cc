@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "clients/cpp/npy.h"
@@ -17,8 +18,37 @@ constexpr char kText[] = "text_embedding";
 constexpr char kList[] = "embeddings";  // of --json
 constexpr size_t kMostShownBytes = 20;
 
-std::string Dump(const nlohmann::json& json) {
-  return json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+// Whether `word` stands for a number that JSON does not have: Python's json.dumps writes NaN, Infinity and
+// -Infinity, printed lists have nan and inf, and 1e999 is no double.
+bool IsBeyondJson(const std::string& word) {
+  double value = 0;
+  return absl::SimpleAtod(word, &value) && !std::isfinite(value);
+}
+
+// `json` with such words in quotes, so that it can be read and they be named where they stand.
+std::string QuoteBeyondJson(const std::string& json) {
+  constexpr char kOfWords[] = "+-.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  std::string quoted;
+  for (size_t at = 0; at < json.size();) {
+    size_t end = at + 1;
+    if (json[at] == '"') {
+      while (end < json.size() && json[end] != '"') end += json[end] == '\\' ? 2 : 1;
+      ++end;
+    } else if (std::strchr(kOfWords, json[at]) != nullptr && json[at] != '\0') {
+      end = std::min(json.find_first_not_of(kOfWords, at), json.size());
+    }
+    const std::string part = json.substr(at, end - at);
+    absl::StrAppend(&quoted, part[0] != '"' && IsBeyondJson(part) ? absl::StrCat("\"", part, "\"") : part);
+    at = end;
+  }
+  return quoted;
+}
+
+// A value as it stands in the file, cut when it is long.
+std::string Shown(const nlohmann::json& json) {
+  if (json.is_number_float() && !std::isfinite(json.get<double>())) return absl::StrCat(json.get<double>());
+  if (json.is_string() && IsBeyondJson(json.get<std::string>())) return json.get<std::string>();
+  return json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace).substr(0, kMostShownBytes);
 }
 
 // `json`, or what is in it when it is a list of one list, as tolist() of a batch of one gives.
@@ -41,9 +71,9 @@ absl::StatusOr<v1::Embedding> FromArray(const nlohmann::json& json) {
   for (const nlohmann::json& element : array) {
     const double value = element.is_number() ? element.get<double>() : std::nan("");
     if (!std::isfinite(static_cast<float>(value))) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("value ", embedding.values_size(), " of the embedding is ",
-                       Dump(element).substr(0, kMostShownBytes), ", no finite float"));
+      return absl::InvalidArgumentError(absl::StrCat("value ", embedding.values_size(),
+                                                     " of the embedding is ", Shown(element),
+                                                     ", must be a finite float"));
     }
     embedding.add_values(static_cast<float>(value));
   }
@@ -96,9 +126,13 @@ nlohmann::ordered_json ToJson(const v1::Embedding& embedding) {
 
 absl::StatusOr<v1::Embedding> ParseEmbedding(const std::string& content, EmbeddingRole role) {
   if (IsNpy(content)) return FromTensor(content);
-  const nlohmann::json json = nlohmann::json::parse(content, nullptr, false);
-  const bool lines = json.is_discarded() && nlohmann::json::accept(content.substr(0, content.find('\n')));
-  if (lines) return absl::InvalidArgumentError("it holds several lines of JSON, expected one embedding");
+  nlohmann::json json = nlohmann::json::parse(content, nullptr, false);
+  if (json.is_discarded()) {
+    const std::string quoted = QuoteBeyondJson(content);
+    json = nlohmann::json::parse(quoted, nullptr, false);
+    const bool lines = json.is_discarded() && nlohmann::json::accept(quoted.substr(0, quoted.find('\n')));
+    if (lines) return absl::InvalidArgumentError("it holds several lines of JSON, expected one embedding");
+  }
   return FromJson(json, role);
 }
 

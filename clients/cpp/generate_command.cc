@@ -29,7 +29,9 @@ int ImageCount(const v1::GenerateRequest& request) {
 absl::Status CheckFiles(const GenerateCommand& command) {
   const int count = ImageCount(command.request);
   absl::Status status;
-  for (int i = 0; i < count; ++i) status.Update(CheckOutput("--output", ImagePath(command.output, i, count)));
+  for (int i = 0; i < std::min(count, kMostCheckedFiles); ++i) {
+    status.Update(CheckOutput("--output", ImagePath(command.output, i, count)));
+  }
   if (!command.preview.empty()) {
     status.Update(CheckOutput("--preview-to", PreviewPath(command.preview, {}, count)));
   }
@@ -116,7 +118,9 @@ int PrintLost(const GenerateCommand& command, const absl::Status& written, const
 }  // namespace
 
 int RunGenerate(const GenerateCommand& command, ImageClient& client, const CommandOutput& output) {
-  if (const absl::Status status = CheckFiles(command); !status.ok()) return PrintError(status, output);
+  if (!command.request.validate_only()) {
+    if (const absl::Status status = CheckFiles(command); !status.ok()) return PrintError(status, output);
+  }
   const int count = ImageCount(command.request);
   ProgressDisplay display(output.err, command.terminal, count);
   std::vector<WrittenImage> images;

@@ -170,11 +170,12 @@ void AddGet(CommandSet& commands) {
                      command->call = call;
                      return RunGet(*command, client, output);
                    });
-  app.add_option("id", command->id, "The request's id")->required();
+  app.add_option("id", command->id, "The request's id")->required()->check(Utf8Text());
   app.add_option("-o,--output", command->output,
                  "File for its image, in the format that was asked for, - for the standard output; several "
                  "become FILE-0, "
-                 "FILE-1, ... before the extension");
+                 "FILE-1, ... before the extension")
+      ->check(FileName());
   app.callback([command, &app] {
     RefuseUnlessOk("--output", CheckAnyFileName(command->output));
     RefuseJsonBesideFile(app, command->output);
@@ -194,7 +195,8 @@ void AddList(CommandSet& commands) {
         return RunList(*command, client, output);
       });
   app.add_option("--of-client", command->of_client,
-                 "For the operator: only those of this client (default: of all)");
+                 "For the operator: only those of this client (default: of all)")
+      ->check(Utf8Text());
   app.add_option("--state", *state, "Only those in this state")->check(CLI::IsMember(&States()));
   AddNumberFlag<int>(app, "--limit", *limit, {.min = 1, .max = 1000000},
                      "Most requests to list (default 100)");
@@ -207,7 +209,7 @@ void AddCancel(CommandSet& commands) {
                    [id](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
                      return RunCancel(*id, call, client, output);
                    });
-  app.add_option("id", *id, "The request's id")->required();
+  app.add_option("id", *id, "The request's id")->required()->check(Utf8Text());
 }
 
 }  // namespace

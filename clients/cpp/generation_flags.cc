@@ -36,24 +36,25 @@ const std::map<std::string, v1::Priority>& Priorities() {
 void AddSamplingFlags(CLI::App& app, GenerationFlags& flags) {
   app.option_defaults()->group("Sampling");
   AddSizeFlags(app, flags.width, flags.height);
-  AddNumberFlag<int>(app, "--steps", flags.steps, {.min = 1, .max = 1000},
-                     "Denoising steps (default: the model's)");
-  AddNumberFlag<double>(app, "--guidance-scale", flags.guidance_scale, {.min = 0, .max = 100},
-                        "How closely to follow the prompt; 1 or less: off (default: the model's)");
+  AddNumberFlag(app, "--steps", flags.steps, kAnyCount, "Denoising steps (default: the model's)");
+  AddNumberFlag(app, "--guidance-scale", flags.guidance_scale, kAnyFloat,
+                "How closely to follow the prompt; 1 or less: off (default: the model's)");
   app.add_option("--sampler", flags.sampler, "The sampler (default: the model's own)")
       ->check(CLI::IsMember(&Samplers()));
   AddNumberFlag<double>(app, "--eta", flags.eta, {.min = 0, .max = 1}, "Noise of ddim, 0 to 1 (default 0)");
   app.add_option("--negative-image-embedding", flags.negative_image_embedding,
-                 "Embedding file, for the unconditional half of the guidance");
+                 "Embedding file, for the unconditional half of the guidance")
+      ->check(FileName());
 }
 
 void AddPreviewFlags(CLI::App& app, GenerationFlags& flags) {
   app.add_option(
-      "--preview-to,--preview", flags.preview,
-      ".png file for small images of the unfinished image, each replacing the one before; with {step} "
-      "in its name all are kept, {image} is the image's number");
-  AddNumberFlag<int>(app, "--preview-every", flags.preview_every, {.min = 1, .max = 1000},
-                     "Denoising steps from one preview to the next (default 5)");
+         "--preview-to,--preview", flags.preview,
+         ".png file for small images of the unfinished image, each replacing the one before; with {step} "
+         "in its name all are kept, {image} is the image's number")
+      ->check(FileName());
+  AddNumberFlag(app, "--preview-every", flags.preview_every, kAnyCount,
+                "Denoising steps from one preview to the next (default 5)");
 }
 
 void AddServingFlags(CLI::App& app, GenerationFlags& flags) {
@@ -61,7 +62,8 @@ void AddServingFlags(CLI::App& app, GenerationFlags& flags) {
   app.add_option("--priority", flags.priority, "How it stands against other requests (default normal)")
       ->check(CLI::IsMember(&Priorities()));
   app.add_option("--request-id", flags.request_id,
-                 "Names the request; the same call again joins it or gets its result (default: drawn)");
+                 "Names the request; the same call again joins it or gets its result (default: drawn)")
+      ->check(Utf8Text());
   app.add_flag("--detach", flags.detach, "The server goes on when this call ends; collect with `get`");
   app.add_flag("--validate-only", flags.validate_only,
                "Only asks whether the request is valid, and what it takes");
@@ -89,8 +91,9 @@ void CheckGenerationFlags(const CLI::App& app, const GenerationFlags& flags) {
   }
   CheckPriorFlags(app, flags.prior);
   // Settings of the prior are no contradiction: they say how it would work.
-  for (const char* flag : {"prompt", "--negative-prompt", "--negative-prior-prompt", "--prior-image",
-                           "--prior-embedding", "--mix-text", "--mix-image", "--mix-embedding"}) {
+  for (const char* flag :
+       {"prompt", "--negative-prompt", "--negative-prior-prompt", "--strict-prompt", "--prior-image",
+        "--prior-embedding", "--mix-text", "--mix-image", "--mix-embedding"}) {
     RefuseTogether(app, flag, "--image-embedding",
                    "the embedding takes the place of what the prior makes of a prompt");
   }
@@ -107,6 +110,9 @@ void CheckGenerationFlags(const CLI::App& app, const GenerationFlags& flags) {
   CheckPreviewFlags(app, flags);
   RefuseAlone(app, "--detach", "--request-id");
   RefuseTogether(app, "--detach", "--validate-only", "there is no work that could go on");
+  for (const char* flag : {"--output", "--preview-to"}) {
+    RefuseTogether(app, flag, "--validate-only", "no image is made");
+  }
 }
 
 absl::Status SetEmbeddings(const GenerationFlags& flags, v1::GenerateRequest& request) {
@@ -149,7 +155,8 @@ void AddOutputFlags(CLI::App& app, OutputFlags& flags, const std::vector<std::st
   app.add_option("-o,--output", flags.output,
                  "File to write, - for the standard output; several become FILE-0, FILE-1, ... before the "
                  "extension (default: "
-                 "image.png, or as the format is called)");
+                 "image.png, or as the format is called)")
+      ->check(FileName());
   app.add_option("--format", flags.format,
                  "What is written (default: by the file's extension, png for one without)")
       ->check(CLI::IsMember(formats));
@@ -173,15 +180,14 @@ void SetOutput(const OutputFlags& flags, v1::OutputOptions& output) {
 }
 
 void AddSizeFlags(CLI::App& app, std::optional<int>& width, std::optional<int>& height) {
-  constexpr NumberRange<int> kPixels = {.min = 64, .max = 2048};
-  AddNumberFlag(app, "--width", width, kPixels,
-                "Pixels, a multiple of what the model wants (default: the model's)");
-  AddNumberFlag(app, "--height", height, kPixels,
-                "Pixels, a multiple of what the model wants (default: the model's)");
+  constexpr char kHelp[] = "Pixels, a size that the model takes (default: the model's)";
+  AddNumberFlag(app, "--width", width, kAnyCount, kHelp);
+  AddNumberFlag(app, "--height", height, kAnyCount, kHelp);
 }
 
 void AddGenerationFlags(CLI::App& app, GenerationFlags& flags) {
-  app.add_option("--image-embedding", flags.image_embedding, "Embedding file, instead of the prompt");
+  app.add_option("--image-embedding", flags.image_embedding, "Embedding file, instead of the prompt")
+      ->check(FileName());
   AddPriorFlags(app, flags.prior, "Images");
   AddSamplingFlags(app, flags);
   AddOutputFlags(app, flags.output, {"png", "jpeg", "webp", "raw", "latent"});

@@ -8,6 +8,7 @@
 #include "clients/cpp/generation_flags.h"
 #include "clients/cpp/input_files.h"
 #include "clients/cpp/number_flags.h"
+#include "clients/cpp/usage.h"
 
 namespace kandinsky::client {
 namespace {
@@ -130,7 +131,7 @@ void AddInpaint(CommandSet& commands) {
   CLI::Option* const paste =
       app.add_flag("--paste-back", flags->paste_back,
                    "Copies the kept pixels over the result, in which they differ slightly");
-  AddNumberFlag<int>(app, "--feather", flags->feather, {.min = 0, .max = 256},
+  AddNumberFlag<int>(app, "--feather", flags->feather, {.min = 0, .max = kAnyCount.max},
                      "Pixels over which that copy fades out (default 0)")
       ->needs(paste);
   AddGenerationFlags(app, flags->generation);
@@ -144,7 +145,7 @@ void AddControl(CommandSet& commands) {
                  "The depth map, near is bright: an image file, or a .npy file of floats in 0..1")
       ->required();
   CLI::Option* const image =
-      app.add_option("--image", flags->image, "Image file to start from (default: noise)");
+      app.add_option("--image", flags->image, "Image file to start from (default: noise)")->check(FileName());
   AddNumberFlag(app, "--strength", flags->strength, kStrengths, kStrengthHelp)->needs(image);
   AddGenerationFlags(app, flags->generation);
 }

@@ -7,6 +7,10 @@
 
 namespace kandinsky::client {
 
+// Of the files of a request, those that are looked at before the server is asked, which refuses far fewer
+// images.
+constexpr int kMostCheckedFiles = 1000;
+
 // The file of image `index` of `count`: with several images the index goes before the extension, cat.png ->
 // cat-0.png, cat-1.png, ... The standard output and other descriptors stay what they are.
 std::string ImagePath(const std::string& output, int index, int count);

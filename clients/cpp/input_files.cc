@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "clients/cpp/npy.h"
 #include "clients/cpp/standard_streams.h"
+#include "clients/cpp/utf8.h"
 
 namespace kandinsky::client {
 namespace {
@@ -87,6 +88,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& flag, const std::string&
 }  // namespace
 
 absl::StatusOr<std::string> ReadInput(const std::string& flag, const std::string& path, size_t max_bytes) {
+  if (path.empty()) return absl::InvalidArgumentError(absl::StrCat(flag, ": the name of the file is empty"));
   absl::StatusOr<std::string> content =
       path == "-" ? ReadStandardInput(flag, max_bytes) : ReadFile(flag, path, max_bytes);
   if (content.ok() && content->empty()) {
@@ -97,11 +99,14 @@ absl::StatusOr<std::string> ReadInput(const std::string& flag, const std::string
 }
 
 absl::StatusOr<std::string> ReadText(const std::string& flag, const std::string& text) {
-  if (text != "-") return text;
-  absl::StatusOr<std::string> content = ReadInput(flag, text, kMaxTextBytes);
-  while (content.ok() && !content->empty() && (content->back() == '\n' || content->back() == '\r')) {
+  absl::StatusOr<std::string> content = text == "-" ? ReadInput(flag, text, kMaxTextBytes) : text;
+  while (text == "-" && content.ok() && !content->empty() &&
+         (content->back() == '\n' || content->back() == '\r')) {
     content->pop_back();
   }
+  if (!content.ok()) return content;
+  const std::string error = Utf8Error(*content);
+  if (!error.empty()) return absl::InvalidArgumentError(absl::StrCat(flag, ": ", error));
   return content;
 }
 

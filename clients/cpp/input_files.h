@@ -17,11 +17,12 @@ namespace kandinsky::client {
 // server takes is its own setting; its error names the rule.
 constexpr size_t kMaxInputFileBytes = 64 << 20;
 
-// The whole file. The error of the system when it cannot be read, INVALID_ARGUMENT when it is empty or longer
-// than `max_bytes`. Pipes are files too.
+// The whole file. The error of the system when it cannot be read, INVALID_ARGUMENT when it has no name, is
+// empty or longer than `max_bytes`. Pipes are files too.
 absl::StatusOr<std::string> ReadInput(const std::string& flag, const std::string& path, size_t max_bytes);
 
-// A text, or for "-" what the standard input holds, without the line ends at its end.
+// A text, or for "-" what the standard input holds, without the line ends at its end. INVALID_ARGUMENT when
+// it is not UTF-8.
 absl::StatusOr<std::string> ReadText(const std::string& flag, const std::string& text);
 
 // A file with an image, as it is.

@@ -123,7 +123,8 @@ void AddEncode(CommandSet& commands, CLI::App& group) {
                  "The image: a PNG, JPEG or WebP file, or a .npy file of floats [3, height, width] in -1..1")
       ->required();
   app.add_option("-o,--output", flags->output, ".npy file to write, - for the standard output")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(FileName());
   AddSizeFlags(app, flags->width, flags->height);
   AddModelFlag(app, flags->model);
   app.callback([flags, &app] {

@@ -12,7 +12,7 @@ constexpr char kText[] = "--mix-text";
 constexpr char kImage[] = "--mix-image";
 constexpr char kEmbedding[] = "--mix-embedding";
 constexpr char kWeight[] = "--mix-weight";
-constexpr NumberRange<double> kWeights = {.min = -100, .max = 100};
+constexpr NumberRange<double> kWeights = kAnyFloat;
 
 absl::Status SetContent(const MixPartFlag& given, v1::MixPart& part) {
   if (given.flag == kText) {
@@ -56,7 +56,7 @@ void AddMixFlags(CLI::App& app, std::vector<MixPartFlag>& parts) {
            }
            parts.back().weight = ParseNumber(kWeight, weight, kWeights);
          },
-         "Weight of the text, image or embedding before it, -100 to 100 (default 1)")
+         "Weight of the text, image or embedding before it, which may be negative (default 1)")
       ->type_name("FLOAT")
       ->trigger_on_parse();
 }

@@ -12,6 +12,7 @@
 #include "absl/strings/strip.h"
 #include "clients/cpp/rich_error.h"
 #include "clients/cpp/text_table.h"
+#include "clients/cpp/usage.h"
 
 namespace kandinsky::client {
 namespace {
@@ -209,7 +210,8 @@ void AddModelsCommand(CommandSet& commands) {
                    [name](ImageClient& client, const CallOptions& call, const CommandOutput& output) {
                      return RunModels({.name = *name, .call = call}, client, output);
                    });
-  app.add_option("name", *name, "The model to tell everything about (default: a table of all)");
+  app.add_option("name", *name, "The model to tell everything about (default: a table of all)")
+      ->check(Utf8Text());
 }
 
 int RunModels(const ModelsCommand& command, ImageClient& client, const CommandOutput& output) {

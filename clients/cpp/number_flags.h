@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,12 @@ struct NumberRange {
   bool above_min = false;         // `min` itself is not allowed
   const char* instead = nullptr;  // what else to do, for the error
 };
+
+// All that a field of a request holds: for numbers whose limits are the model's or the operator's. The server
+// knows and says them.
+constexpr NumberRange<int> kAnyCount = {.min = 1, .max = std::numeric_limits<int32_t>::max()};
+constexpr NumberRange<double> kAnyFloat = {.min = std::numeric_limits<float>::lowest(),
+                                           .max = std::numeric_limits<float>::max()};
 
 // The number in `text`. Throws CLI::ValidationError with one line that names the flag, the text and the
 // range. For int, uint64_t and double.

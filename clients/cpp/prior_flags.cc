@@ -12,7 +12,6 @@
 namespace kandinsky::client {
 namespace {
 
-constexpr int kMostThings = 64;
 constexpr NumberRange<uint64_t> kSeeds = {
     .min = 0, .max = std::numeric_limits<uint64_t>::max(), .instead = "leave it out for a random one"};
 
@@ -77,19 +76,21 @@ void AddPriorFlags(CLI::App& app, PriorFlags& flags, const std::string& things) 
                "A prompt that is too long is an error instead of being cut");
   AddNumberFlag(app, "--seed", flags.seed, kSeeds,
                 "Makes the result repeatable, 0 to 2^64 - 1; number i uses seed + i (default: drawn)");
-  AddNumbersFlag(app, "--seeds", flags.seeds, kSeeds, "One seed for each instead, as 7,8,12");
-  AddNumberFlag<int>(app, "--count", flags.count, {.min = 1, .max = kMostThings},
-                     absl::StrCat(things, " to make (default 1, or one for each of --seeds)"));
+  AddNumbersFlag(app, "--seeds", flags.seeds, kSeeds, "One seed for each instead, with commas, as 7,8,12");
+  AddNumberFlag(app, "--count", flags.count, kAnyCount,
+                absl::StrCat(things, " to make (default 1, or one for each of --seeds)"));
   AddModelFlag(app, flags.model);
-  app.add_option("--adapter", flags.adapter, "Name of a set of the model's adapters (default: none)");
+  app.add_option("--adapter", flags.adapter, "Name of a set of the model's adapters (default: none)")
+      ->check(Utf8Text());
   app.option_defaults()->group("Prior");
-  AddNumberFlag<int>(app, "--prior-steps", flags.steps, {.min = 2, .max = 1000},
-                     "Steps of the diffusion prior (default: the model's)");
-  AddNumberFlag<double>(app, "--prior-guidance-scale", flags.guidance_scale, {.min = 0, .max = 100},
-                        "Guidance of the prior (default: the model's)");
-  app.add_option("--prior-image", flags.start_image,
-                 "Image file that the prior starts from instead of noise");
-  app.add_option("--prior-embedding", flags.start_embedding, "The same with an embedding file");
+  AddNumberFlag(app, "--prior-steps", flags.steps, kAnyCount,
+                "Steps of the diffusion prior (default: the model's)");
+  AddNumberFlag(app, "--prior-guidance-scale", flags.guidance_scale, kAnyFloat,
+                "Guidance of the prior (default: the model's)");
+  app.add_option("--prior-image", flags.start_image, "Image file that the prior starts from instead of noise")
+      ->check(FileName());
+  app.add_option("--prior-embedding", flags.start_embedding, "The same with an embedding file")
+      ->check(FileName());
   AddNumberFlag<double>(app, "--prior-strength", flags.start_strength,
                         {.min = 0, .max = 1, .above_min = true},
                         "How far the prior may leave it, above 0 to 1 (default 0.3)");
@@ -97,7 +98,7 @@ void AddPriorFlags(CLI::App& app, PriorFlags& flags, const std::string& things) 
 }
 
 void AddModelFlag(CLI::App& app, std::string& model) {
-  app.add_option("--model", model, "Name of the model (default: the server's)");
+  app.add_option("--model", model, "Name of the model (default: the server's)")->check(Utf8Text());
 }
 
 bool HasPrompt(const PriorFlags& flags) { return !flags.prompt.empty() || !flags.mix.empty(); }

@@ -1,7 +1,6 @@
 #include "clients/cpp/progress_display.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -93,10 +92,7 @@ std::string ProgressBar(double fraction, int columns) {
 
 ProgressDisplay::ProgressDisplay(std::ostream& out, bool terminal, int image_count,
                                  std::function<int()> columns)
-    : out_(out),
-      terminal_(terminal),
-      columns_(std::move(columns)),
-      fractions_(static_cast<size_t>(std::max(1, image_count)), 0.0) {}
+    : out_(out), terminal_(terminal), columns_(std::move(columns)), image_count_(std::max(1, image_count)) {}
 
 void ProgressDisplay::Draw(const std::string& text) {
   if (terminal_) {
@@ -114,7 +110,9 @@ void ProgressDisplay::Clear() {
 }
 
 double ProgressDisplay::Fraction() const {
-  return std::accumulate(fractions_.begin(), fractions_.end(), 0.0) / static_cast<double>(fractions_.size());
+  double done = 0;
+  for (const auto& [image, fraction] : fractions_) done += fraction;
+  return done / image_count_;
 }
 
 void ProgressDisplay::OnQueued(const v1::QueuedEvent& event) {
@@ -129,8 +127,8 @@ void ProgressDisplay::OnStarted(const v1::StartedEvent& event) {
 
 void ProgressDisplay::OnProgress(const v1::ProgressEvent& event) {
   const StageShare share = ShareOf(event.stage());
-  const size_t image = static_cast<size_t>(event.image_index());
-  if (image < fractions_.size() && event.total_steps() > 0) {
+  const int image = event.image_index();
+  if (image >= 0 && image < image_count_ && event.total_steps() > 0) {
     const double done = std::clamp(static_cast<double>(event.step()) / event.total_steps(), 0.0, 1.0);
     fractions_[image] = share.begin + share.share * done;
   }
@@ -140,8 +138,8 @@ void ProgressDisplay::OnProgress(const v1::ProgressEvent& event) {
   last_stage_ = event.stage();
   last_tenth_ = tenth;
 
-  const std::string text = absl::StrFormat("%3.0f %%  ", 100 * fraction) +
-                           DescribeProgress(event, static_cast<int>(fractions_.size()));
+  const std::string text =
+      absl::StrFormat("%3.0f %%  ", 100 * fraction) + DescribeProgress(event, image_count_);
   if (!terminal_) return Draw(text);
   // The bar gets what the words leave.
   Draw(ProgressBar(fraction, columns_() - 1 - static_cast<int>(text.size())) + text);

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <ostream>
 #include <string>
-#include <vector>
 
 #include "clients/cpp/standard_streams.h"
 #include "kandinsky/v1/image_generation.pb.h"
@@ -48,7 +48,8 @@ class ProgressDisplay {
   std::ostream& out_;
   const bool terminal_;
   const std::function<int()> columns_;
-  std::vector<double> fractions_;  // done of each image, 0 to 1
+  const int image_count_;
+  std::map<int, double> fractions_;  // done of the images that have begun, 0 to 1
   int last_position_ = -1;
   v1::Stage last_stage_ = v1::STAGE_UNSPECIFIED;
   int last_tenth_ = 0;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "clients/cpp/number_flags.h"
 #include "clients/cpp/standard_streams.h"
+#include "clients/cpp/utf8.h"
 
 namespace kandinsky::client {
 namespace {
@@ -97,6 +98,15 @@ void RefuseUnlessOk(const std::string& flag, const absl::Status& status) {
   if (!status.ok()) throw CLI::ValidationError(flag, std::string(status.message()));
 }
 
+CLI::Validator FileName() {
+  return {[](std::string& path) { return std::string(path.empty() ? "the name of the file is empty" : ""); },
+          ""};
+}
+
+CLI::Validator Utf8Text() {
+  return {[](std::string& text) { return Utf8Error(text); }, ""};
+}
+
 std::string NearestName(const std::string& word, const std::vector<std::string>& names) {
   std::string nearest;
   size_t least = std::max<size_t>(word.size() / 3, 1) + 1;  // further away is another word
@@ -123,8 +133,24 @@ std::string WrongCommand(const CLI::App& program, const std::vector<std::string>
   }
   const std::vector<std::string> names = CommandNames(*app);
   if (names.empty()) return "";
-  return absl::StrCat(FullName(*app), " needs a command; the commands are ", absl::StrJoin(names, ", "),
-                      "; see ", FullName(*app), " --help");
+  return absl::StrCat("no command ", app == &program ? "" : "of " + app->get_name() + " ",
+                      "is given; the commands are ", absl::StrJoin(names, ", "), "; see ", FullName(*app),
+                      " --help");
+}
+
+std::string AmbiguousList(const std::vector<std::string>& arguments, const std::string& flag) {
+  for (size_t i = 0; i + 1 < arguments.size() && arguments[i] != "--"; ++i) {
+    size_t behind = i;
+    if (arguments[i] == flag) behind = i + 2;
+    if (absl::StartsWith(arguments[i], flag + "=")) behind = i + 1;
+    if (behind == i || behind >= arguments.size()) continue;
+    const std::string& word = arguments[behind];
+    if (word.empty() || word.find_first_not_of("0123456789,") != std::string::npos) continue;
+    return absl::StrCat(Quoted(word), " behind ", flag,
+                        " could be one more of them or a word of the prompt; put commas ",
+                        "between the numbers of ", flag, ", and the prompt before it");
+  }
+  return "";
 }
 
 std::string DescribeUsageError(const CLI::App& program, const CLI::ParseError& error) {
@@ -134,6 +160,13 @@ std::string DescribeUsageError(const CLI::App& program, const CLI::ParseError& e
     std::vector<std::string> extras = app.remaining();
     if (extras.empty()) extras = program.remaining(true);
     if (!extras.empty()) return absl::StrCat(DescribeExtra(app, extras.front()), help);
+  }
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
+    const std::string what = error.what();
+    const std::string name = what.substr(0, what.find_first_of(": "));
+    // CLI11 names a flag that takes none without its dashes.
+    return absl::EndsWith(what, " missing") ? absl::StrCat(name, " needs a value", help)
+                                            : absl::StrCat("--", name, " takes no value", help);
   }
   // Says itself what would be right.
   if (dynamic_cast<const CLI::ValidationError*>(&error) != nullptr) return error.what();

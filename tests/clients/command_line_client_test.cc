@@ -6,9 +6,11 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "base/mapped_file.h"
 #include "clients/cpp/command_output.h"
 #include "imaging/encoded_image.h"
+#include "server/config.h"
 #include "tests/clients/child_process.h"
 #include "tests/server/test_server.h"
 
@@ -17,12 +19,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
+using server::TestServer;
+using server::TestServerOptions;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
-using server::TestServer;
-using server::TestServerOptions;
 
 class CommandLineClientTest : public testing::Test {
  protected:
@@ -134,6 +136,28 @@ TEST_F(CommandLineClientTest, ABadRequestIsOneLineThatNamesFieldAndRule) {
   EXPECT_EQ(std::count(error.begin(), error.end(), '\n'), 1);
   EXPECT_THAT(program->Output(), IsEmpty());
   EXPECT_FALSE(fs::exists(Path("cat.png")));
+}
+
+TEST_F(CommandLineClientTest, TheServerSaysWhatItsModelAndOperatorAllow) {
+  StartServer();
+  const v1::LimitsConfig limits = server::WithDefaults(v1::ServerConfig()).limits();
+  const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
+      {{"--width", "32"}, absl::StrCat("width: must be a multiple of 64 from 64 to ", limits.max_size())},
+      {{"--height", "8192"}, absl::StrCat("height: must be a multiple of 64 from 64 to ", limits.max_size())},
+      {{"--steps", "100000"}, absl::StrCat("steps: must be 1 to ", limits.max_steps())},
+      {{"--prior-steps", "1"}, absl::StrCat("prior_steps: must be 2 to ", limits.max_prior_steps())},
+      {{"--count", "2147483647"}, absl::StrCat("image_count: must be 1 to ", limits.max_images())},
+      {{"--guidance-scale", "-1"}, "guidance_scale: must be a finite number from 0 to 100"}};
+  for (const auto& [flags, rule] : wrong) {
+    const auto program = Start(flags);
+    EXPECT_EQ(program->Wait(), kExitError);
+    const std::string error = program->ErrorOutput();
+    EXPECT_THAT(error, HasSubstr(rule));
+    EXPECT_EQ(std::count(error.begin(), error.end(), '\n'), 1) << error;
+  }
+  StartServer({.overrides = {"limits.max_size=4096", "limits.max_megapixel_steps=1000"}});
+  const auto program = Start({"--width", "4096", "--height", "64"});
+  EXPECT_EQ(program->Wait(), 0) << program->ErrorOutput();
 }
 
 TEST_F(CommandLineClientTest, JsonDescribesTheError) {

@@ -95,7 +95,36 @@ TEST(EmbeddingFileTest, WhatIsNoEmbeddingIsRefusedWithItsReason) {
   EXPECT_THAT(ErrorOf(R"({"image_embedding": "1"})"), HasSubstr("no list of numbers"));
   EXPECT_THAT(ErrorOf(R"({"image_embedding": [1, null]})"), HasSubstr("value 1 "));
   EXPECT_THAT(ErrorOf(R"({"image_embedding": [1e39]})"), HasSubstr("value 0 "));
-  EXPECT_EQ(ErrorOf(R"([1, "2"])"), "value 1 of the embedding is \"2\", no finite float");
+  EXPECT_EQ(ErrorOf(R"([1, "2"])"), "value 1 of the embedding is \"2\", must be a finite float");
+}
+
+// As Python's json.dumps and print write numbers that JSON does not have.
+TEST(EmbeddingFileTest, NumbersThatAreNotFiniteAreNamedWithTheirPlace) {
+  const std::vector<std::pair<std::string, std::string>> wrong = {
+      {"[0.5, NaN, 1.0]", "value 1 of the embedding is NaN"},
+      {"[Infinity]", "value 0 of the embedding is Infinity"},
+      {"[0.5, 1.0, -Infinity]", "value 2 of the embedding is -Infinity"},
+      {"[0.5, nan]", "value 1 of the embedding is nan"},
+      {"[0.5, -inf]", "value 1 of the embedding is -inf"},
+      {"[0.5, 1e999]", "value 1 of the embedding is 1e999"},
+      {"[0.5, 1e39]", "value 1 of the embedding is 1e+39"},
+      {"[[0.5, NaN]]", "value 1 of the embedding is NaN"},
+      {"[[[0.5, 2, NaN, Infinity]]]", "value 2 of the embedding is NaN"},
+      {R"({"a \"NaN\"": "NaN", "image_embedding": [0.5, NaN]})", "value 1 of the embedding is NaN"},
+      {R"({"seed": NaN, "image_embedding": [[0.5, -1e999]]})", "value 1 of the embedding is -1e999"},
+      {R"({"embeddings": [{"image_embedding": [0.5,NaN]}]})", "value 1 of the embedding is NaN"}};
+  for (const auto& [content, error] : wrong) {
+    EXPECT_EQ(ErrorOf(content), error + ", must be a finite float");
+  }
+  EXPECT_EQ(ErrorOf("[NaN]\n[0.5]\n"), "it holds several lines of JSON, expected one embedding");
+  v1::FloatTensor tensor;
+  tensor.add_shape(2);
+  const float values[] = {1, std::numeric_limits<float>::quiet_NaN()};
+  tensor.set_data(std::string(reinterpret_cast<const char*>(values), sizeof(values)));
+  EXPECT_EQ(ErrorOf(*ToNpy(tensor)), "value 1 of the embedding is nan, must be a finite float");
+  EXPECT_EQ(ErrorOf("[0.5, NaN"), "it is no JSON object");
+  EXPECT_EQ(ErrorOf("[0.5, NaNs]"), "it is no JSON object");
+  EXPECT_EQ(ErrorOf("\"NaN"), "it is no JSON object");
 }
 
 }  // namespace

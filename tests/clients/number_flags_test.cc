@@ -161,6 +161,65 @@ TEST_F(NumberFlagsProgramTest, EveryFlagWithANumberHasARangeAndReadsDecimalDigit
   }
 }
 
+TEST_F(NumberFlagsProgramTest, WhatTheModelOrTheOperatorDecidesIsLeftToTheServer) {
+  Serve({.events = {Completed()}});
+  const std::string image = File("cat.png", "image");
+  const auto sent = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin() + 1, {"--output", Path("out.png")});
+    Run(arguments);
+    return server_->received().generate;
+  };
+  for (const int number : {1, 3, 32, 8192, std::numeric_limits<int32_t>::max()}) {
+    const std::string text = std::to_string(number);
+    const v1::GenerateRequest request = sent({"inpaint",
+                                              "cat",
+                                              "--image",
+                                              image,
+                                              "--mask",
+                                              image,
+                                              "--paste-back",
+                                              "--feather",
+                                              text,
+                                              "--width",
+                                              text,
+                                              "--height",
+                                              text,
+                                              "--steps",
+                                              text,
+                                              "--prior-steps",
+                                              text,
+                                              "--count",
+                                              text,
+                                              "--preview-to",
+                                              Path("p.png"),
+                                              "--preview-every",
+                                              text});
+    EXPECT_EQ(request.width(), number);
+    EXPECT_EQ(request.height(), number);
+    EXPECT_EQ(request.steps(), number);
+    EXPECT_EQ(request.prior_steps(), number);
+    EXPECT_EQ(request.image_count(), number);
+    EXPECT_EQ(request.preview().every_steps(), number);
+    EXPECT_EQ(request.inpaint().feather_pixels(), number);
+  }
+  for (const float number : {-1.5f, 101.f, 3e38f}) {
+    const std::string text = testing::PrintToString(number);
+    const v1::GenerateRequest request = sent({"generate", "--mix-text", "cat", "--mix-weight", text,
+                                              "--guidance-scale", text, "--prior-guidance-scale", text});
+    EXPECT_EQ(request.mix().parts(0).weight(), number);
+    EXPECT_EQ(request.guidance_scale(), number);
+    EXPECT_EQ(request.prior_guidance_scale(), number);
+  }
+  for (const char* flag : {"--width", "--height", "--steps", "--prior-steps", "--count"}) {
+    for (const char* text : {"0", "-1", "2147483648", "1.5", "many"}) {
+      EXPECT_EQ(UsageError({"generate", "cat", flag, text}),
+                "kandinsky: " + std::string(flag) + " " + Quoted(text) +
+                    ": must be a whole number, 1 to 2147483647\n");
+    }
+  }
+  EXPECT_THAT(UsageError({"generate", "cat", "--guidance-scale", "1e39"}), HasSubstr("must be a number, "));
+}
+
 TEST_F(NumberFlagsProgramTest, TheLastOfRepeatedFlagsHolds) {
   Serve({.events = {Completed()}});
   Run({"generate",

@@ -107,8 +107,7 @@ TEST_F(TaskFlagsTest, GenerateSendsSizesSeedsAndOutput) {
                                                "--format",
                                                "jpeg",
                                                "--quality",
-                                               "80",
-                                               "--validate-only"});
+                                               "80"});
   EXPECT_EQ(request.width(), 128);
   EXPECT_EQ(request.height(), 64);
   EXPECT_EQ(request.steps(), 3);
@@ -118,7 +117,6 @@ TEST_F(TaskFlagsTest, GenerateSendsSizesSeedsAndOutput) {
   EXPECT_FALSE(request.has_seed());
   EXPECT_EQ(request.output().format(), v1::OUTPUT_FORMAT_JPEG);
   EXPECT_EQ(request.output().quality(), 80);
-  EXPECT_TRUE(request.validate_only());
   EXPECT_TRUE(Request({"generate", "cat", "--embed-parameters"}).output().embed_parameters());
 }
 
@@ -282,7 +280,7 @@ TEST_F(TaskFlagsTest, FlagsThatDoNotGoTogetherAreWrongUsage) {
       {"edit", "--image", cat},
       {"inpaint", "hat", "--image", cat},
       {"inpaint", "hat", "--image", cat, "--mask", cat, "--feather", "3"},
-      {"inpaint", "hat", "--image", cat, "--mask", cat, "--paste-back", "--feather", "257"},
+      {"inpaint", "hat", "--image", cat, "--mask", cat, "--paste-back", "--feather", "-1"},
       {"control", "cat"},
       {"control", "cat", "--depth", cat, "--strength", "0.5"},
       {"generate", "cat", "--image-embedding", cat},

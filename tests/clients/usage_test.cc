@@ -37,10 +37,12 @@ TEST_F(UsageTest, AnUnknownCommandNamesTheNearestAndAll) {
             std::string("kandinsky: unknown command \"paint\"; the commands are ") + kCommands + "\n");
   EXPECT_EQ(UsageError({"embed", "imgae"}),
             "kandinsky: unknown command \"imgae\" of embed; the commands are text, image, prompt\n");
-  EXPECT_EQ(UsageError({}), std::string("kandinsky: kandinsky needs a command; the commands are ") +
-                                kCommands + "; see kandinsky --help\n");
-  EXPECT_THAT(UsageError({"latents"}),
-              HasSubstr("kandinsky latents needs a command; the commands are encode, decode"));
+  EXPECT_EQ(UsageError({}), std::string("kandinsky: no command is given; the commands are ") + kCommands +
+                                "; see kandinsky --help\n");
+  EXPECT_EQ(
+      UsageError({"latents"}),
+      "kandinsky: no command of latents is given; the commands are encode, decode; see kandinsky latents "
+      "--help\n");
   EXPECT_THAT(UsageError({""}), HasSubstr("unknown command \"\""));
 }
 
@@ -85,6 +87,12 @@ TEST_F(UsageTest, FlagsThatContradictEachOtherAreRefusedWithBothNames) {
       {"--preview-to", "--output", "generate", "cat", "--preview-to", "a.png", "-o", "a.png"},
       {"--output", "--hidden-states", "embed", "text", "cat", "-o", "a", "--hidden-states", "a"},
       {"--detach", "--validate-only", "generate", "cat", "--request-id", "a", "--detach", "--validate-only"},
+      {"--output", "--validate-only", "generate", "cat", "-o", "a.png", "--validate-only"},
+      {"--output", "--validate-only", "generate", "--mix-text", "cat", "--validate-only", "--output", "-"},
+      {"--preview-to", "--validate-only", "generate", "cat", "--preview-to", "a.png", "--validate-only"},
+      {"--strict-prompt", "--image-embedding", "generate", "--image-embedding", file, "--strict-prompt"},
+      {"--strict-prompt", "--image-embedding", "edit", "--image", file, "--strict-prompt",
+       "--image-embedding", file},
       {"--quality", "--format", "latents", "decode", file, "--format", "float", "--quality", "5"}};
   for (const std::vector<std::string>& row : wrong) {
     EXPECT_THAT(UsageError({row.begin() + 2, row.end()}),
@@ -118,6 +126,81 @@ TEST_F(UsageTest, AValueThatIsNoneOfThoseAllowedNamesThem) {
   EXPECT_THAT(UsageError({"generate", "cat", "--priority", "urgent"}),
               AllOf(HasSubstr("low"), HasSubstr("high")));
   EXPECT_THAT(UsageError({"list", "--state", "asleep"}), HasSubstr("queued"));
+}
+
+TEST_F(UsageTest, AFlagWithoutItsValueSaysThatItNeedsOne) {
+  for (const char* flag :
+       {"--steps", "--seed", "--seeds", "--output", "--sampler", "--eta", "--server", "--model"}) {
+    EXPECT_EQ(UsageError({"generate", "cat", flag}),
+              std::string("kandinsky: ") + flag + " needs a value; see kandinsky generate --help\n");
+  }
+  EXPECT_EQ(UsageError({"generate", "cat", "-o"}),
+            "kandinsky: --output needs a value; see kandinsky generate --help\n");
+  EXPECT_EQ(UsageError({"generate", "--mix-text"}),
+            "kandinsky: --mix-text needs a value; see kandinsky generate --help\n");
+  EXPECT_EQ(UsageError({"latents", "encode", "a.png", "--width"}),
+            "kandinsky: --width needs a value; see kandinsky latents encode --help\n");
+  for (const char* value : {"5", "maybe", "no"}) {
+    EXPECT_EQ(UsageError({"generate", "cat", std::string("--strict-prompt=") + value}),
+              "kandinsky: --strict-prompt takes no value; see kandinsky generate --help\n");
+  }
+}
+
+TEST_F(UsageTest, AnEmptyNameIsNoFile) {
+  const std::string file = File("a.png", "image");
+  const std::vector<std::vector<std::string>> wrong = {
+      {"--output", "generate", "cat", "-o", ""},
+      {"--output", "generate", "cat", "--output="},
+      {"--output", "generate", "cat", "-o", "", "-o", "a.png"},
+      {"--output", "generate", "--mix-text", "cat", "-o", ""},
+      {"--output", "embed", "text", "cat", "-o", ""},
+      {"--output", "embed", "image", file, "-o", ""},
+      {"--output", "embed", "prompt", "cat", "-o", ""},
+      {"--output", "latents", "encode", file, "-o", ""},
+      {"--output", "latents", "decode", file, "-o", ""},
+      {"--output", "get", "a", "-o", ""},
+      {"--preview-to", "generate", "cat", "--preview-to", ""},
+      {"--hidden-states", "embed", "text", "cat", "--hidden-states", ""},
+      {"--image-embedding", "generate", "--image-embedding", ""},
+      {"--negative-image-embedding", "generate", "cat", "--negative-image-embedding", ""},
+      {"--prior-image", "generate", "cat", "--prior-image", ""},
+      {"--prior-embedding", "generate", "cat", "--prior-embedding", ""},
+      {"--image", "control", "cat", "--depth", file, "--image", ""}};
+  for (const std::vector<std::string>& row : wrong) {
+    EXPECT_EQ(UsageError({row.begin() + 1, row.end()}),
+              "kandinsky: " + row[0] + ": the name of the file is empty\n")
+        << testing::PrintToString(row);
+  }
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"edit", "cat", "--image", ""}, {"generate", "--mix-image", ""}, {"latents", "decode", ""}}) {
+    const auto program = Start(arguments);
+    EXPECT_EQ(program->Wait(), kExitError);
+    EXPECT_THAT(program->ErrorOutput(), HasSubstr(": the name of the file is empty\n"));
+  }
+}
+
+TEST_F(UsageTest, ANumberBehindTheSeedsIsNotSilentlyAWordOfThePrompt) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"generate", "x", "--seeds", "1", "2"},
+                                             {"generate", "x", "--seeds=1", "2"},
+                                             {"generate", "--seeds", "1", "2", "cats"},
+                                             {"edit", "x", "--image", "a.png", "--seeds", "1,3", "2,4"},
+                                             {"embed", "prompt", "x", "--seeds", "1", "2"}}) {
+    EXPECT_THAT(UsageError(arguments),
+                HasSubstr(" behind --seeds could be one more of them or a word of the prompt"));
+  }
+  Serve({.events = {Completed()}});
+  const auto sent = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin() + 1, {"-o", Path("a.png")});
+    Run(arguments);
+    return server_->received().generate;
+  };
+  EXPECT_EQ(sent({"generate", "2", "cats", "--seeds", "1"}).prompt(), "2 cats");
+  EXPECT_EQ(sent({"generate", "--seeds", "1", "2 cats"}).prompt(), "2 cats");
+  EXPECT_EQ(sent({"generate", "--seeds", "1", "cats", "2"}).prompt(), "cats 2");
+  EXPECT_EQ(sent({"generate", "--seeds", "1", "--", "2", "cats"}).prompt(), "2 cats");
+  EXPECT_EQ(sent({"generate", "--", "cat", "--seeds", "1", "2"}).prompt(), "cat --seeds 1 2");
+  EXPECT_EQ(sent({"generate", "cat", "--seeds", "1", "--seeds", "2"}).seeds_size(), 2);
 }
 
 TEST_F(UsageTest, WithJsonWrongUsageIsAnObjectToo) {
