@@ -13,6 +13,10 @@
 namespace kandinsky {
 namespace {
 
+// Elements of a sample that the CPU takes at once: they stay in its cache, and below what the allocator
+// fetches from the system, page by page, for every operation.
+constexpr int64_t kElementsAtOnce = int64_t{1} << 16;
+
 // Rows that are computed together: those of several images whose steps follow one rule.
 struct Group {
   StepRule rule;
@@ -79,10 +83,8 @@ StepInputs InputsOf(const Group& group, size_t number, const RowGroups& rows, co
   return inputs;
 }
 
-}  // namespace
-
-torch::Tensor StepBatch(absl::Span<const SampledRows> images, const NetworkOutput& output,
-                        const torch::Tensor& sample) {
+torch::Tensor StepTogether(absl::Span<const SampledRows> images, const NetworkOutput& output,
+                           const torch::Tensor& sample) {
   RowGroups rows;
   const std::vector<Group> groups = GroupByRule(images, sample, rows);
   std::vector<torch::Tensor> next;
@@ -99,6 +101,30 @@ torch::Tensor StepBatch(absl::Span<const SampledRows> images, const NetworkOutpu
     }
   }
   return rows.Merge(next);
+}
+
+}  // namespace
+
+torch::Tensor StepBatch(absl::Span<const SampledRows> images, const NetworkOutput& output,
+                        const torch::Tensor& sample) {
+  if (!sample.is_cpu() || sample.numel() <= kElementsAtOnce) return StepTogether(images, output, sample);
+  const int64_t most = std::max<int64_t>(1, kElementsAtOnce * sample.size(0) / sample.numel());  // rows
+  std::vector<torch::Tensor> next;
+  int64_t first = 0;
+  for (size_t begin = 0; begin < images.size();) {
+    size_t end = begin;
+    int64_t count = 0;
+    while (end < images.size() && (end == begin || count + images[end].count <= most)) {
+      count += images[end++].count;
+    }
+    NetworkOutput part = {.prediction = output.prediction.narrow(0, first, count), .variance = {}};
+    if (output.variance.defined()) part.variance = output.variance.narrow(0, first, count);
+    next.push_back(StepTogether(images.subspan(begin, end - begin), part, sample.narrow(0, first, count)));
+    first += count;
+    begin = end;
+  }
+  TORCH_CHECK(first == sample.size(0), first, " rows to step, samples ", sample.sizes());
+  return Stacked(next);
 }
 
 }  // namespace kandinsky

@@ -28,7 +28,8 @@ struct SampledRows {
 // One step of every sampler of a batch, each at its own index of its own schedule: the next samples, of the
 // shape and dtype of `sample` [rows, channels, ...], whose rows are those of `images` one after the other.
 // `sample` is not changed. Rows whose samplers compute the same way at this step share each tensor operation;
-// a row's bits depend on the row alone.
+// a row's bits depend on the row alone. On the CPU large
+// samples are taken a few rows at a time, for the cache.
 //
 // Works on the device of `sample`, which `output` shares, in float32 or the sample's dtype where that is
 // wider; noise is brought there. The samplers keep what a later step looks back at, to be committed one by
