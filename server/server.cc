@@ -261,6 +261,7 @@ ServingSnapshot Server::Snapshot() {
     snapshot.ready = loaded_ok_ && worker_ready_ && !draining_;
   }
   snapshot.live_calls = serving_.live_calls();
+  snapshot.preparing_requests = serving_.preparing_requests();
   snapshot.inflight_bytes = budget_.bytes();
   snapshot.kept_results = static_cast<int64_t>(store_.kept());
   if (acceptor_ != nullptr) {

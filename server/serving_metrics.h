@@ -15,6 +15,7 @@ struct ServingSnapshot {
   bool ready = false;
   bool draining = false;
   int live_calls = 0;
+  int preparing_requests = 0;  // accepted, and not yet the engine's
   int64_t inflight_bytes = 0;  // of requests and results in memory, kept ones included
   int64_t kept_results = 0;    // requests whose result is kept after their call
   int64_t accepted_connections = 0;

@@ -45,6 +45,11 @@ int ServingState::live_calls() const {
   return live_calls_;
 }
 
+int ServingState::preparing_requests() const {
+  MutexLock lock(mutex_);
+  return on_their_way_;
+}
+
 void ServingState::WaitUntilArrived(Clock& clock, absl::Time deadline) {
   MutexLock lock(mutex_);
   while (on_their_way_ > 0 && clock.Now() < deadline) clock.WaitUntil(mutex_, arrived_, deadline);

@@ -56,6 +56,8 @@ class ServingState {
 
   State state() const EXCLUDES(mutex_);
   int live_calls() const EXCLUDES(mutex_);
+  // Those of WorkOnItsWay.
+  int preparing_requests() const EXCLUDES(mutex_);
 
   // Waits until no work is on its way or `deadline`.
   void WaitUntilArrived(Clock& clock, absl::Time deadline) EXCLUDES(mutex_);

@@ -197,7 +197,9 @@ TEST(Idempotency, JoinedCallExtendsTheDeadlineOfTheWork) {
   FakeClock clock;
   TestServer server({.gated = true, .clock = &clock});
   OpenStream first(server.stub(), RequestWithId());
-  first.WaitFor(Kind::kStarted);  // comes when all of the submission is over
+  first.WaitFor(Kind::kStarted);
+  server.WaitForMetric(
+      "kandinsky_preparing_requests 0");  // the submission has returned, and extensions count at once
   server.gate().WaitForArrivals(1);
   clock.Advance(absl::Seconds(60));
   OpenStream second(server.stub(), RequestWithId());
@@ -216,7 +218,8 @@ TEST(Idempotency, TheWorkEndsAtTheLatestDeadlineOfItsCalls) {
   FakeClock clock;
   TestServer server({.gated = true, .clock = &clock});
   OpenStream first(server.stub(), RequestWithId());
-  first.WaitFor(Kind::kStarted);  // comes when all of the submission is over
+  first.WaitFor(Kind::kStarted);
+  server.WaitForMetric("kandinsky_preparing_requests 0");
   server.gate().WaitForArrivals(1);
   clock.Advance(absl::Seconds(60));
   OpenStream second(server.stub(), RequestWithId());

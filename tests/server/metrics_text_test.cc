@@ -27,6 +27,7 @@ ServingSnapshot FullSnapshot() {
   ServingSnapshot now;
   now.ready = true;
   now.live_calls = 2;
+  now.preparing_requests = 19;
   now.inflight_bytes = 3;
   now.kept_results = 4;
   now.engine.queued_requests = 18;
@@ -156,6 +157,7 @@ TEST(MetricsText, ShowsWhatTheSnapshotSays) {
            "kandinsky_ready 1\n",
            "kandinsky_draining 0\n",
            "kandinsky_inflight_calls 2\n",
+           "kandinsky_preparing_requests 19\n",
            "kandinsky_inflight_bytes 3\n",
            "kandinsky_kept_results 4\n",
            "kandinsky_queue_depth{priority=\"low\"} 5\n",
