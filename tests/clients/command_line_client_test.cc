@@ -155,6 +155,9 @@ TEST_F(CommandLineClientTest, TheServerSaysWhatItsModelAndOperatorAllow) {
     EXPECT_THAT(error, HasSubstr(rule));
     EXPECT_EQ(std::count(error.begin(), error.end(), '\n'), 1) << error;
   }
+}
+
+TEST_F(CommandLineClientTest, WhatTheOperatorAllowsIsNotRefusedByTheClient) {
   StartServer({.overrides = {"limits.max_size=4096", "limits.max_megapixel_steps=1000"}});
   const auto program = Start({"--width", "4096", "--height", "64"});
   EXPECT_EQ(program->Wait(), 0) << program->ErrorOutput();
