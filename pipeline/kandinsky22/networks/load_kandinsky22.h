@@ -39,6 +39,9 @@ struct PipelineOptions {
   // Names differ. They come on top of the adapters above. Each takes the memory of the weights that it
   // changes.
   std::vector<AdapterOptions> adapters = {};
+  // Where the networks lie and in which type they compute, as ParsePlacement takes them.
+  std::string device = "cpu";
+  std::string dtype = "float32";
   int threads = 0;  // compute threads of each replica; 0: an equal share of the process's CPU quota
 };
 

@@ -310,10 +310,11 @@ Capabilities Describe(const PipelineOptions& options, const ModelFiles& files, c
 }
 
 absl::StatusOr<std::shared_ptr<const DiffusionModel>> LoadOrThrow(const PipelineOptions& options) {
-  ASSIGN_OR_RETURN(const ModelFiles files, OpenModelFiles(options));
-  ASSIGN_OR_RETURN(const NetworkConfigs configs, ParseConfigs(files));
   Loading loading;
   DiffusionModel& model = loading.model;
+  ASSIGN_OR_RETURN(model.placement, ParsePlacement(options.device, options.dtype));
+  ASSIGN_OR_RETURN(const ModelFiles files, OpenModelFiles(options));
+  ASSIGN_OR_RETURN(const NetworkConfigs configs, ParseConfigs(files));
   RETURN_IF_ERROR(ReadPriorParts(files.first.prior, loading));
   for (const DecoderFiles* decoder : files.decoders()) {
     RETURN_IF_ERROR(ReadSampling(*decoder, configs.unets.at(decoder->network), model));
