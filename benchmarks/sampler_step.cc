@@ -21,6 +21,7 @@
 
 #include "pipeline/samplers/batch_step.h"
 #include "pipeline/samplers/decoder_sampler.h"
+#include "tests/pipeline/samplers/published_sampler_configs.h"
 
 namespace kandinsky {
 namespace {
@@ -46,16 +47,6 @@ constexpr NamedKind kKinds[] = {{"ddpm", SamplerKind::kDdpm, 0.0f},
                                 {"euler", SamplerKind::kEuler, 0.0f},
                                 {"euler_ancestral", SamplerKind::kEulerAncestral, 0.0f},
                                 {"dpm_solver", SamplerKind::kDpmSolverMultistep, 0.0f}};
-
-SamplerConfig PublishedDecoderConfig() {
-  SamplerConfig config;
-  config.beta_start = 0.00085f;
-  config.beta_end = 0.012f;
-  config.steps_offset = 1;
-  config.clip_sample = false;
-  config.set_alpha_to_one = false;
-  return config;
-}
 
 // Images of the given kinds in turns, each in a step of its own in the middle of its schedule.
 class Batch {

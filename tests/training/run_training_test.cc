@@ -19,7 +19,7 @@
 #include "pipeline/kandinsky22/networks/load_kandinsky22.h"
 #include "pipeline/weights/safetensors.h"
 #include "tests/fakes/loaded_pipeline.h"
-#include "tests/pipeline/kandinsky/small_latent_cells.h"
+#include "tests/pipeline/kandinsky22/networks/small_latent_cells.h"
 #include "tests/training/temporary_folder.h"
 #include "tools/tiny_model.h"
 #include "training/decoder_task.h"

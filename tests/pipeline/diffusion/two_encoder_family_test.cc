@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "tests/pipeline/kandinsky/pipeline_test_support.h"
+#include "tests/pipeline/kandinsky22/networks/pipeline_test_support.h"
 
 namespace kandinsky {
 namespace {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "pipeline/samplers/decoder_sampler.h"
+#include "tests/pipeline/samplers/published_sampler_configs.h"
 #include "tests/pipeline/samplers/step_alone.h"
 
 namespace kandinsky {
@@ -22,19 +23,13 @@ namespace {
 using ::testing::ElementsAre;
 
 SamplerConfig DecoderConfig() {
-  SamplerConfig config;
-  config.beta_start = 0.00085f;
-  config.beta_end = 0.012f;
-  config.steps_offset = 1;
-  config.set_alpha_to_one = false;
+  SamplerConfig config = PublishedDecoderConfig();
+  config.clip_sample = true;
   return config;
 }
 
 SamplerConfig PriorConfig() {
-  SamplerConfig config;
-  config.beta_schedule = "squaredcos_cap_v2";
-  config.prediction_type = "sample";
-  config.variance_type = "fixed_small_log";
+  SamplerConfig config = PublishedPriorConfig();
   config.clip_sample_range = 2.0f;
   return config;
 }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/pipeline/samplers/published_sampler_configs.h"
 #include "tests/pipeline/samplers/step_alone.h"
 
 namespace kandinsky {
@@ -29,12 +30,10 @@ const std::vector<SamplerKind>& AllKinds() {
   return kinds;
 }
 
-SamplerConfig PublishedConfig() {
-  SamplerConfig config;
-  config.beta_start = 0.00085f;
-  config.beta_end = 0.012f;
-  config.steps_offset = 1;
-  config.set_alpha_to_one = false;
+// Clipped, unlike the published one.
+SamplerConfig ClippedConfig() {
+  SamplerConfig config = PublishedDecoderConfig();
+  config.clip_sample = true;
   return config;
 }
 
@@ -58,17 +57,17 @@ torch::Tensor StepOnce(Sampler& sampler, int index, float output, const torch::T
 }
 
 TEST(DecoderSamplerTest, OffersEveryKindForThePublishedFiles) {
-  EXPECT_EQ(OfferedSamplers(PublishedConfig(), kPredictedVariance), AllKinds());
+  EXPECT_EQ(OfferedSamplers(ClippedConfig(), kPredictedVariance), AllKinds());
 }
 
 TEST(DecoderSamplerTest, OffersThePredictedVarianceOnlyToNetworksThatPredictIt) {
-  const std::vector<SamplerKind> offered = OfferedSamplers(PublishedConfig(), kFixedVariance);
+  const std::vector<SamplerKind> offered = OfferedSamplers(ClippedConfig(), kFixedVariance);
   EXPECT_EQ(offered.size(), AllKinds().size() - 1);
   EXPECT_THAT(offered, ::testing::Not(::testing::Contains(SamplerKind::kDdpmLearnedRange)));
 }
 
 TEST(DecoderSamplerTest, AFileWithThePredictedVariancePermitsNoOther) {
-  SamplerConfig config = PublishedConfig();
+  SamplerConfig config = ClippedConfig();
   config.variance_type = "learned_range";
   EXPECT_THAT(OfferedSamplers(config, kPredictedVariance), ElementsAre(SamplerKind::kDdpmLearnedRange));
   for (const SamplerKind kind : {SamplerKind::kDdim, SamplerKind::kEuler, SamplerKind::kDpmSolverMultistep}) {
@@ -79,15 +78,15 @@ TEST(DecoderSamplerTest, AFileWithThePredictedVariancePermitsNoOther) {
 }
 
 TEST(DecoderSamplerTest, KeysOfOneClassDoNotKeepOthersFromBeingOffered) {
-  SamplerConfig config = PublishedConfig();
+  SamplerConfig config = ClippedConfig();
   config.use_karras_sigmas = true;
   EXPECT_THAT(OfferedSamplers(config, kFixedVariance),
               ElementsAre(SamplerKind::kDdpm, SamplerKind::kDdim, SamplerKind::kEulerAncestral));
-  config = PublishedConfig();
+  config = ClippedConfig();
   config.thresholding = true;
   EXPECT_THAT(OfferedSamplers(config, kPredictedVariance),
               ElementsAre(SamplerKind::kEuler, SamplerKind::kEulerAncestral));
-  config = PublishedConfig();
+  config = ClippedConfig();
   config.prediction_type = "sample";
   EXPECT_THAT(OfferedSamplers(config, kPredictedVariance),
               ElementsAre(SamplerKind::kDdpm, SamplerKind::kDdim, SamplerKind::kDdpmLearnedRange,
@@ -95,22 +94,22 @@ TEST(DecoderSamplerTest, KeysOfOneClassDoNotKeepOthersFromBeingOffered) {
 }
 
 TEST(DecoderSamplerTest, RefusesTheDefaultWhichIsNoKind) {
-  EXPECT_FALSE(MakeDecoderSampler(SamplerKind::kModelDefault, PublishedConfig(), {}).ok());
+  EXPECT_FALSE(MakeDecoderSampler(SamplerKind::kModelDefault, ClippedConfig(), {}).ok());
 }
 
 TEST(DecoderSamplerTest, RefusesStepCountsNamingTheBound) {
   for (const SamplerKind kind : AllKinds()) {
     for (const int steps : {-1, 0, 1001}) {
-      EXPECT_THAT(Refusal(kind, PublishedConfig(), steps), HasSubstr("steps must be within 1.."));
+      EXPECT_THAT(Refusal(kind, ClippedConfig(), steps), HasSubstr("steps must be within 1.."));
     }
-    EXPECT_NE(MakeOrFail(kind, PublishedConfig(), 999), nullptr);
+    EXPECT_NE(MakeOrFail(kind, ClippedConfig(), 999), nullptr);
   }
-  EXPECT_THAT(Refusal(SamplerKind::kDpmSolverMultistep, PublishedConfig(), 1000),
+  EXPECT_THAT(Refusal(SamplerKind::kDpmSolverMultistep, ClippedConfig(), 1000),
               HasSubstr("steps must be within 1..999, got 1000"));
 }
 
 TEST(DecoderSamplerTest, RefusesSpacingsThatLeaveTheTrainingRange) {
-  SamplerConfig config = PublishedConfig();
+  SamplerConfig config = ClippedConfig();
   config.timestep_spacing = "leading";
   for (const SamplerKind kind : {SamplerKind::kEuler, SamplerKind::kDdpm}) {
     EXPECT_THAT(Refusal(kind, config, 1000), HasSubstr("beyond the last one of 999"));
@@ -123,7 +122,7 @@ TEST(DecoderSamplerTest, RefusesSpacingsThatLeaveTheTrainingRange) {
 
 TEST(DecoderSamplerTest, NamesTheSolverKeyThatItDoesNotSupport) {
   const auto refusal = [](auto change) {
-    SamplerConfig config = PublishedConfig();
+    SamplerConfig config = ClippedConfig();
     change(config);
     return Refusal(SamplerKind::kDpmSolverMultistep, config);
   };
@@ -139,13 +138,13 @@ TEST(DecoderSamplerTest, NamesTheSolverKeyThatItDoesNotSupport) {
               HasSubstr("use_flow_sigmas"));
   EXPECT_THAT(refusal([](SamplerConfig& config) { config.lambda_min_clipped = -5.1f; }),
               HasSubstr("lambda_min_clipped"));
-  SamplerConfig config = PublishedConfig();
+  SamplerConfig config = ClippedConfig();
   config.interpolation_type = "log_linear";
   EXPECT_THAT(Refusal(SamplerKind::kEuler, config), HasSubstr("log_linear"));
 }
 
 TEST(DecoderSamplerTest, SolversAreSpacedEvenlyUnlessTheFileSaysOtherwise) {
-  SamplerConfig config = PublishedConfig();
+  SamplerConfig config = ClippedConfig();
   EXPECT_THAT(MakeOrFail(SamplerKind::kDdim, config, 4)->timesteps(), ElementsAre(751, 501, 251, 1));
   EXPECT_THAT(MakeOrFail(SamplerKind::kDpmSolverMultistep, config, 12)->timesteps(),
               ElementsAre(999, 916, 832, 749, 666, 583, 500, 416, 333, 250, 166, 83));
@@ -159,30 +158,30 @@ TEST(DecoderSamplerTest, EulerVisitsFractionalTimesteps) {
                                        635.727295f, 544.909119f, 454.090912f, 363.272736f,
                                        272.454559f, 181.636368f, 90.8181839f, 0.0f};
   for (const SamplerKind kind : {SamplerKind::kEuler, SamplerKind::kEulerAncestral}) {
-    EXPECT_EQ(MakeOrFail(kind, PublishedConfig(), 12)->timesteps(), expected);
-    EXPECT_THAT(MakeOrFail(kind, PublishedConfig(), 1)->timesteps(), ElementsAre(0.0f));
+    EXPECT_EQ(MakeOrFail(kind, ClippedConfig(), 12)->timesteps(), expected);
+    EXPECT_THAT(MakeOrFail(kind, ClippedConfig(), 1)->timesteps(), ElementsAre(0.0f));
   }
 }
 
 TEST(DecoderSamplerTest, EulerStartsFromStrongNoise) {
-  SamplerConfig config = PublishedConfig();
+  SamplerConfig config = ClippedConfig();
   EXPECT_FLOAT_EQ(MakeOrFail(SamplerKind::kEuler, config, 12)->init_noise_sigma(), 25.1461163f);
   config.timestep_spacing = "leading";
   EXPECT_FLOAT_EQ(MakeOrFail(SamplerKind::kEuler, config, 12)->init_noise_sigma(), 15.3722982f);
   for (const SamplerKind kind : {SamplerKind::kDdpm, SamplerKind::kDpmSolverMultistep}) {
-    EXPECT_EQ(MakeOrFail(kind, PublishedConfig(), 12)->init_noise_sigma(), 1.0f);
+    EXPECT_EQ(MakeOrFail(kind, ClippedConfig(), 12)->init_noise_sigma(), 1.0f);
   }
 }
 
 TEST(DecoderSamplerTest, NoiseLevelsBetweenTimestepsAreInterpolated) {
-  const auto schedule = MakeNoiseSchedule(PublishedConfig());
+  const auto schedule = MakeNoiseSchedule(ClippedConfig());
   ASSERT_TRUE(schedule.ok());
   EXPECT_THAT(NoiseLevels(*schedule, {999.0f, 908.181824f, 0.0f}),
               Pointwise(FloatEq(), {25.1461163f, 14.8508739f, 0.0291675348f, 0.0f}));
 }
 
 TEST(DecoderSamplerTest, TrailingSpacingRoundsHalvesAsNumpyDoes) {
-  SamplerConfig config = PublishedConfig();
+  SamplerConfig config = ClippedConfig();
   config.timestep_spacing = "trailing";
   const std::vector<float> timesteps = MakeOrFail(SamplerKind::kDdpm, config, 48)->timesteps();
   EXPECT_EQ(timesteps[0], 999);
@@ -193,8 +192,8 @@ TEST(DecoderSamplerTest, TrailingSpacingRoundsHalvesAsNumpyDoes) {
 TEST(DecoderSamplerTest, AStepLeavesNoTraceBeforeItIsCommitted) {
   const torch::Tensor sample = torch::linspace(-1, 1, 8).view({1, 8});
   for (const SamplerKind kind : AllKinds()) {
-    const std::unique_ptr<Sampler> once = MakeOrFail(kind, PublishedConfig(), 6);
-    const std::unique_ptr<Sampler> repeated = MakeOrFail(kind, PublishedConfig(), 6);
+    const std::unique_ptr<Sampler> once = MakeOrFail(kind, ClippedConfig(), 6);
+    const std::unique_ptr<Sampler> repeated = MakeOrFail(kind, ClippedConfig(), 6);
     torch::Tensor expected = sample;
     torch::Tensor actual = sample;
     for (int index = 0; index < 6; ++index) {
@@ -214,8 +213,7 @@ TEST(DecoderSamplerTest, AStepLeavesNoTraceBeforeItIsCommitted) {
 TEST(DecoderSamplerTest, DpmSolverLooksBackAtTheCommittedStepOnly) {
   const torch::Tensor sample = torch::ones({1, 4});
   const auto second_step = [&](float first_output, bool commit) {
-    const std::unique_ptr<Sampler> sampler =
-        MakeOrFail(SamplerKind::kDpmSolverMultistep, PublishedConfig(), 5);
+    const std::unique_ptr<Sampler> sampler = MakeOrFail(SamplerKind::kDpmSolverMultistep, ClippedConfig(), 5);
     StepOnce(*sampler, 1, first_output, sample);
     if (commit) sampler->Commit();
     return StepOnce(*sampler, 2, 0.3f, sample);
@@ -226,8 +224,8 @@ TEST(DecoderSamplerTest, DpmSolverLooksBackAtTheCommittedStepOnly) {
 
 TEST(DecoderSamplerTest, DpmSolverForgetsAStepThatIsNotTheOneBefore) {
   const torch::Tensor sample = torch::ones({1, 4});
-  const std::unique_ptr<Sampler> fresh = MakeOrFail(SamplerKind::kDpmSolverMultistep, PublishedConfig(), 8);
-  const std::unique_ptr<Sampler> used = MakeOrFail(SamplerKind::kDpmSolverMultistep, PublishedConfig(), 8);
+  const std::unique_ptr<Sampler> fresh = MakeOrFail(SamplerKind::kDpmSolverMultistep, ClippedConfig(), 8);
+  const std::unique_ptr<Sampler> used = MakeOrFail(SamplerKind::kDpmSolverMultistep, ClippedConfig(), 8);
   StepOnce(*used, 0, 0.7f, sample);
   used->Commit();
   EXPECT_TRUE(torch::equal(StepOnce(*used, 4, 0.3f, sample), StepOnce(*fresh, 4, 0.3f, sample)));
@@ -236,7 +234,7 @@ TEST(DecoderSamplerTest, DpmSolverForgetsAStepThatIsNotTheOneBefore) {
 TEST(DecoderSamplerTest, OnlyAncestralSamplersDrawNoise) {
   const torch::Tensor sample = torch::ones({1, 4});
   for (const SamplerKind kind : AllKinds()) {
-    const std::unique_ptr<Sampler> sampler = MakeOrFail(kind, PublishedConfig(), 3);
+    const std::unique_ptr<Sampler> sampler = MakeOrFail(kind, ClippedConfig(), 3);
     int draws = 0;
     for (int index = 0; index < 3; ++index) {
       const torch::Tensor output = torch::zeros({1, sampler->uses_predicted_variance() ? 8 : 4});
@@ -253,7 +251,7 @@ TEST(DecoderSamplerTest, OnlyAncestralSamplersDrawNoise) {
 }
 
 TEST(DecoderSamplerTest, PredictedVarianceScalesTheNoiseBetweenItsBounds) {
-  const std::unique_ptr<Sampler> sampler = MakeOrFail(SamplerKind::kDdpmLearnedRange, PublishedConfig(), 50);
+  const std::unique_ptr<Sampler> sampler = MakeOrFail(SamplerKind::kDdpmLearnedRange, ClippedConfig(), 50);
   const auto deviation = [&](float share) {
     const torch::Tensor output = torch::cat({torch::zeros({1, 1}), torch::full({1, 1}, share)}, 1);
     return StepAlone(*sampler, 0, output, torch::zeros({1, 1}),
@@ -262,7 +260,7 @@ TEST(DecoderSamplerTest, PredictedVarianceScalesTheNoiseBetweenItsBounds) {
                      })
         .item<float>();
   };
-  const std::unique_ptr<Sampler> fixed = MakeOrFail(SamplerKind::kDdpm, PublishedConfig(), 50);
+  const std::unique_ptr<Sampler> fixed = MakeOrFail(SamplerKind::kDdpm, ClippedConfig(), 50);
   const torch::Tensor zero = torch::zeros({1, 1});
   const float smallest = StepAlone(*fixed, 0, zero, zero, [] { return torch::ones({1, 1}); }).item<float>();
   EXPECT_NEAR(deviation(-1.0f), smallest, 1e-6f);
@@ -274,7 +272,7 @@ TEST(DecoderSamplerTest, NoiseIsAddedToEveryRowAlike) {
   const torch::Tensor clean = torch::ones({2, 4});
   const torch::Tensor noise = torch::ones({2, 4});
   for (const SamplerKind kind : AllKinds()) {
-    const std::unique_ptr<Sampler> sampler = MakeOrFail(kind, PublishedConfig(), 10);
+    const std::unique_ptr<Sampler> sampler = MakeOrFail(kind, ClippedConfig(), 10);
     const torch::Tensor first = sampler->AddNoise(clean, noise, 0);
     EXPECT_TRUE(torch::equal(first[0], first[1]));
     const float share = sampler->AddNoise(clean, torch::zeros({2, 4}), 0)[0][0].item<float>();
@@ -294,7 +292,7 @@ TEST(DecoderSamplerTest, TheNumberOfThreadsChangesNoBit) {
     const torch::Tensor outputs =
         torch::randn({1, 8, height, width}).contiguous(at::MemoryFormat::ChannelsLast);  // as the U-Net's
     for (const SamplerKind kind : AllKinds()) {
-      const auto sampler = MakeOrFail(kind, PublishedConfig(), 10);
+      const auto sampler = MakeOrFail(kind, ClippedConfig(), 10);
       const torch::Tensor output = sampler->uses_predicted_variance() ? outputs : outputs.narrow(1, 0, 4);
       at::set_num_threads(1);
       const torch::Tensor expected = StepAlone(*sampler, 3, output, sample, [&] { return noise; });

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/pipeline/samplers/published_sampler_configs.h"
 #include "tests/pipeline/samplers/step_alone.h"
 
 namespace kandinsky {
@@ -15,25 +16,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-SamplerConfig PublishedDecoderConfig() {
-  SamplerConfig config;
-  config.beta_start = 0.00085f;
-  config.beta_end = 0.012f;
-  config.steps_offset = 1;
-  config.clip_sample = false;
-  config.set_alpha_to_one = false;
-  return config;
-}
-
-SamplerConfig PublishedPriorConfig() {
-  SamplerConfig config;
-  config.beta_schedule = "squaredcos_cap_v2";
-  config.prediction_type = "sample";
-  config.variance_type = "fixed_small_log";
-  config.clip_sample_range = 10.0f;
-  return config;
-}
 
 // The step's linear map next = a * clean + c * sample + s * noise, read off by probing with unit inputs. Only
 // for samplers that predict the clean sample.

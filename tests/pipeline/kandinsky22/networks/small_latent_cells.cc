@@ -1,4 +1,4 @@
-#include "tests/pipeline/kandinsky/small_latent_cells.h"
+#include "tests/pipeline/kandinsky22/networks/small_latent_cells.h"
 
 #include <gtest/gtest.h>
 #include <torch/types.h>

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "pipeline/hint_size.h"
-#include "tests/pipeline/kandinsky/pipeline_test_support.h"
-#include "tests/pipeline/kandinsky/small_latent_cells.h"
+#include "tests/pipeline/kandinsky22/networks/pipeline_test_support.h"
+#include "tests/pipeline/kandinsky22/networks/small_latent_cells.h"
 #include "tests/training/temporary_folder.h"
 
 namespace kandinsky {

@@ -13,7 +13,7 @@
 
 #include "pipeline/kandinsky22/networks/load_kandinsky22.h"
 #include "pipeline/weights/safetensors.h"
-#include "tests/pipeline/kandinsky/pipeline_test_support.h"
+#include "tests/pipeline/kandinsky22/networks/pipeline_test_support.h"
 
 namespace kandinsky {
 namespace {
@@ -71,6 +71,24 @@ class ModelLoadingTest : public ::testing::Test {
 constexpr char kUNetWeights[] = "decoder/unet/diffusion_pytorch_model.safetensors";
 
 TEST_F(ModelLoadingTest, AWholeDirectoryLoads) { EXPECT_TRUE(LoadStatus().ok()) << LoadStatus(); }
+
+TEST_F(ModelLoadingTest, ADeviceOrTypeThatTheBuildHasNoKernelsForIsRefusedBeforeAnythingIsRead) {
+  PipelineOptions options = {
+      .model_name = "x", .model_path = folder_.string(), .device = "cuda:0", .threads = 1};
+  EXPECT_THAT(LoadKandinsky(options, 1).status().message(), HasSubstr("device must be cpu"));
+  options.device = "cpu";
+  options.dtype = "bfloat16";
+  EXPECT_THAT(LoadKandinsky(options, 1).status().message(), HasSubstr("dtype must be float32"));
+}
+
+TEST_F(ModelLoadingTest, APipelineIsMadeWhereTheModelLiesAndNowhereElse) {
+  const auto loaded = LoadKandinsky({.model_name = "x", .model_path = folder_.string(), .threads = 1}, 1);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->model->capabilities().device, "cpu");
+  EXPECT_EQ(loaded->model->capabilities().dtype, "float32");
+  EXPECT_TRUE(loaded->model->MakePipeline("cpu").ok());
+  EXPECT_THAT(loaded->model->MakePipeline("cuda:0").status().message(), HasSubstr("where the model lies"));
+}
 
 TEST_F(ModelLoadingTest, ReplicasShareOneModel) {
   const auto loaded = LoadKandinsky({.model_name = "m", .model_path = folder_.string(), .threads = 1}, 2);

@@ -4,7 +4,7 @@
 
 #include "pipeline/components/model_configs.h"
 #include "pipeline/weights/safetensors.h"
-#include "tests/pipeline/kandinsky/pipeline_test_support.h"
+#include "tests/pipeline/kandinsky22/networks/pipeline_test_support.h"
 
 namespace kandinsky {
 namespace {

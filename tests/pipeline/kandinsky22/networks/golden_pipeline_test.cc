@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "pipeline/weights/safetensors.h"
-#include "tests/pipeline/kandinsky/pipeline_test_support.h"
+#include "tests/pipeline/kandinsky22/networks/pipeline_test_support.h"
 
 namespace kandinsky {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <random>
 
-#include "tests/pipeline/kandinsky/pipeline_test_support.h"
+#include "tests/pipeline/kandinsky22/networks/pipeline_test_support.h"
 
 namespace kandinsky {
 namespace {

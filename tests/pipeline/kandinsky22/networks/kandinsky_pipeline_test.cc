@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "pipeline/kandinsky22/networks/load_kandinsky22.h"
-#include "tests/pipeline/kandinsky/pipeline_test_support.h"
+#include "tests/pipeline/kandinsky22/networks/pipeline_test_support.h"
 
 namespace kandinsky {
 namespace {

@@ -1,4 +1,4 @@
-#include "tests/pipeline/kandinsky/pipeline_test_support.h"
+#include "tests/pipeline/kandinsky22/networks/pipeline_test_support.h"
 
 #include <gtest/gtest.h>
 

@@ -13,7 +13,7 @@
 #include "pipeline/kandinsky22/networks/load_kandinsky22.h"
 #include "pipeline/weights/lora_keys.h"
 #include "pipeline/weights/safetensors.h"
-#include "tests/pipeline/kandinsky/pipeline_test_support.h"
+#include "tests/pipeline/kandinsky22/networks/pipeline_test_support.h"
 
 namespace kandinsky {
 namespace {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "pipeline/kandinsky22/networks/load_kandinsky22.h"
-#include "tests/pipeline/kandinsky/pipeline_test_support.h"
+#include "tests/pipeline/kandinsky22/networks/pipeline_test_support.h"
 #include "tests/training/temporary_folder.h"
 
 namespace kandinsky {
