@@ -56,8 +56,8 @@ star="a large red circle left of a large green star on white"
 draw "edited: $yellow" edit "$yellow" --image "$images/text_to_image.png" --strength 0.7 --seed 3
 draw "inpainted: $star" inpaint "$star" --image "$images/text_to_image.png" --mask "$images/mask.png" \
   --paste-back --feather 4 --seed 3
-draw "mixed: half a red, half a yellow circle" generate --mix-text "a large red circle in the centre" --mix-weight 0.5 \
-  --mix-text "a large yellow circle in the centre" --mix-weight 0.5 --seed 3
+draw "mixed: half a red, half a yellow circle" generate --mix-text "a large red circle in the center" --mix-weight 0.5 \
+  --mix-text "a large yellow circle in the center" --mix-weight 0.5 --seed 3
 draw "following a depth map: a purple ring" control "a purple ring" --depth "$images/depth.png" --seed 3
 "$build/tools/kandinsky-contact-sheet" "$out/contact_sheet.png" --columns 4 --tile 192 "${pictures[@]}"
 echo "pictures of 64 x 64 pixels, by the small model in models/shapes; all together, enlarged:"

@@ -23,7 +23,7 @@ generate a large red circle left of a large blue square on white --seed 3 -o tex
 edit a large yellow circle left of a large blue square on white --image text_to_image.png --strength 0.7 --seed 3 -o image_to_image.png
 inpaint a large red circle left of a large green star on white --image text_to_image.png --mask mask.png --paste-back --feather 4 --seed 3 -o inpaint.png
 inpaint a large red circle left of a large green star on white --image text_to_image.png --mask soft_mask.png --soft-mask --seed 3 -o inpaint_soft.png
-generate --mix-text "a large red circle in the centre" --mix-weight 0.5 --mix-text "a large yellow circle in the centre" --mix-weight 0.5 --seed 3 -o mix.png
+generate --mix-text "a large red circle in the center" --mix-weight 0.5 --mix-text "a large yellow circle in the center" --mix-weight 0.5 --seed 3 -o mix.png
 edit --mix-text "a large yellow circle left of a large blue square on white" --mix-weight 0.5 --mix-text "a large red circle left of a large blue square on white" --mix-weight 0.5 --image text_to_image.png --strength 0.7 --seed 3 -o mix_image_to_image.png
 control a purple ring --depth depth.png --seed 3 -o control_net.png
 embed prompt a large red circle left of a large blue square on white --seed 3 -o embedding.json
@@ -33,7 +33,7 @@ generate a large turquoise cross left of a large blue square on white --prior-im
 
 
 def write_grey_png(path: pathlib.Path, value) -> None:
-    """An 8-bit grey PNG of EDGE x EDGE pixels; value(x, y) in 0..1 for coordinates in -1..1."""
+    """An 8-bit gray PNG of EDGE x EDGE pixels; value(x, y) in 0..1 for coordinates in -1..1."""
     at = [2 * (i + 0.5) / EDGE - 1 for i in range(EDGE)]
     rows = b"".join(b"\0" + bytes(round(255 * min(1, max(0, value(x, y)))) for x in at) for y in at)
 
